@@ -1,0 +1,21 @@
+"""Data sets: one file a data set. ``bench list datasets`` lists them."""
+
+from bench.datasets.base import Dataset
+from bench.registry import Registry
+
+datasets: Registry[Dataset] = Registry(
+    "data set",
+    base="bench.datasets.base:Dataset",
+    builtin={
+        "trec6": "bench.datasets.trec6:Trec6",
+        "sms_spam": "bench.datasets.sms_spam:SmsSpam",
+        "rotten_tomatoes": "bench.datasets.rotten_tomatoes:RottenTomatoes",
+        "imdb": "bench.datasets.imdb:Imdb",
+        "bbc_news": "bench.datasets.bbc_news:BbcNews",
+        "boolq": "bench.datasets.boolq:BoolQ",
+        "local": "bench.datasets.local:Local",
+        "hub": "bench.datasets.hub:Hub",
+    },
+)
+
+__all__ = ["Dataset", "datasets"]

