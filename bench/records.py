@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
@@ -19,7 +19,7 @@ from bench.config import Config
 from bench.errors import BadInput
 from bench.spec import TrialSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 Status = Literal["ok", "pruned", "diverged", "oom", "timeout", "killed", "error", "infeasible"]
 STATUSES: tuple[Status, ...] = ("ok", "pruned", "diverged", "oom", "timeout", "killed", "error", "infeasible")
@@ -190,6 +190,8 @@ def write_atomic(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        # mkstemp makes files that only their owner may read; a results folder is for the whole team.
+        Path(name).chmod(0o666 & ~_umask())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -200,6 +202,12 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 class RecordStore:

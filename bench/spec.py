@@ -13,6 +13,9 @@ from pydantic import Field, field_validator, model_validator
 from bench.config import Config, content_hash
 from bench.registry import NAME
 
+NO_MODEL = "none"
+"""Stands in tables and paths for the model of a method that uses none."""
+
 Scalar = bool | int | float | str | None
 
 
@@ -134,12 +137,14 @@ class Runtime(Config):
     """Where and in which precision trials run."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 on a CUDA device that has it, float32 elsewhere."""
     threads: int | None = Field(None, gt=0)
     """CPU threads a worker; null shares the cores among the workers."""
     trial_timeout: float | None = Field(None, gt=0)
     """Seconds after which a trial is stopped with status ``timeout``."""
+    retries: int = Field(1, ge=0)
+    """How often a trial runs again after its worker died; a failure of the method itself is never retried."""
 
 
 class Entry(Config):
@@ -176,6 +181,8 @@ class Entry(Config):
     def _check_label(cls, label: str) -> str:
         if not NAME.match(label):
             raise ValueError(f"{label!r} is not a valid label; use 1 to 64 of a-z 0-9 . _ - (give one by 'label:')")
+        if label == NO_MODEL:
+            raise ValueError(f"the label {NO_MODEL!r} stands for methods without a language model; give another")
         return label
 
 
@@ -279,7 +286,7 @@ class Cell(Config):
     @property
     def labels(self) -> tuple[str, str, str]:
         """Model, data set and method, as tables and paths name them."""
-        return (self.model.label if self.model else "none", self.dataset.label, self.method.label)
+        return (self.model.label if self.model else NO_MODEL, self.dataset.label, self.method.label)
 
     @property
     def title(self) -> str:
@@ -289,7 +296,7 @@ class Cell(Config):
     @property
     def hash(self) -> str:
         """Content hash of all that decides a trial's result; budgets (trials, finals) and labels do not."""
-        data = self.model_dump(mode="json", exclude={"finals": True, "runtime": {"threads", "trial_timeout"}})
+        data = self.model_dump(mode="json", exclude={"finals": True, "runtime": {"threads", "trial_timeout", "retries"}})
         data["study"].pop("trials")
         for entry in (data["model"], data["dataset"], data["method"]):
             if entry:

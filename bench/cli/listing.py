@@ -1,0 +1,124 @@
+"""``bench list`` and ``bench show``: what the registries hold."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.config import Config
+from bench.datasets import datasets
+from bench.engines import engines
+from bench.errors import BadInput, did_you_mean
+from bench.methods import methods
+from bench.methods.base import Method
+from bench.metrics import metrics
+from bench.models import models
+from bench.registry import Registry
+
+REGISTRIES: dict[str, Registry[Any]] = {
+    "methods": methods,
+    "datasets": datasets,
+    "models": models,
+    "metrics": metrics,
+    "engines": engines,
+}
+FACTS = ("title", "source", "homepage", "license", "license_notice", "citation", "parameters", "version")
+
+
+def list_entries(kind: str, as_json: bool) -> None:
+    """Print the entries of one registry, and the plug-ins that do not load."""
+    registry = REGISTRIES[kind]
+    rows = [_facts(registry, name, entry) for name, entry in registry.entries()]
+    if as_json:
+        print(json.dumps({"entries": rows, "broken": registry.broken}, indent=1))
+        return
+    table = Table()
+    extra = {"models": ["parameters", "license"], "datasets": ["license"]}.get(kind, [])
+    for heading in ("name", "what it is", *extra, "from"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        shown = [_plain(row.get(key)) for key in ("name", "summary", *extra, "from")]
+        table.add_row(*map(escape, shown))
+    console = Console()
+    console.print(table)
+    for name, reason in registry.broken.items():
+        console.print(f"[red]does not load:[/] {escape(name)}: {escape(reason)}")
+
+
+def show_entry(kind: str, name: str, as_json: bool) -> None:
+    """Print one entry whole.
+
+    Raises:
+        BadInput: unknown kind or name.
+    """
+    plural = kind.removesuffix("s") + "s"
+    if plural not in REGISTRIES:
+        raise BadInput(f"unknown kind '{kind}'{did_you_mean(kind, REGISTRIES)}")
+    entry = REGISTRIES[plural].get(name)
+    facts = _facts(REGISTRIES[plural], name, entry) | {"fields": _fields(entry), "search_space": _space(entry)}
+    if as_json:
+        print(json.dumps(facts, indent=1))
+        return
+    console = Console()
+    console.print(f"[bold]{escape(name)}[/]\n{escape(inspect.getdoc(entry) or '')}\n", highlight=False)
+    for key in FACTS:
+        if facts.get(key) not in (None, ""):
+            console.print(f"{key.replace('_', ' ')}: {escape(_plain(facts[key]))}", highlight=False)
+    table = Table(title="options", title_justify="left")
+    for heading in ("name", "type", "default", "meaning"):
+        table.add_column(heading, overflow="fold")
+    for field in facts["fields"]:
+        table.add_row(*(escape(_plain(field[key])) for key in ("name", "type", "default", "meaning")))
+    if facts["fields"]:
+        console.print(table)
+    if facts["search_space"]:
+        console.print("search space:")
+        for key, value in facts["search_space"].items():
+            console.print(f"  {key}: {escape(json.dumps(value))}", highlight=False)
+
+
+def _facts(registry: Registry[Any], name: str, entry: type[Config]) -> dict[str, Any]:
+    summary = (inspect.getdoc(entry) or "").partition("\n\n")[0].replace("\n", " ")
+    known = {key: getattr(entry, key, None) for key in FACTS if not callable(getattr(entry, key, None))}
+    return {"name": name, "summary": summary, "from": registry.owner(name), **known}
+
+
+def _fields(entry: type[Config]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "type": str(field.annotation).replace("typing.", "")
+            if not isinstance(field.annotation, type)
+            else field.annotation.__name__,
+            "default": None if field.default is PydanticUndefined else _jsonable(field.default),
+            "required": field.is_required(),
+            "meaning": " ".join((field.description or "").split()),
+        }
+        for name, field in entry.model_fields.items()
+    ]
+
+
+def _space(entry: type[Config]) -> dict[str, Any]:
+    if not issubclass(entry, Method) or any(field.is_required() for field in entry.model_fields.values()):
+        return {}
+    return {name: d.model_dump(mode="json") for name, d in entry().search_space().items()}
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Config):
+        return value.model_dump(mode="json")
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None | dict) else str(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "" if value is None else str(value)

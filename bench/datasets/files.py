@@ -1,0 +1,120 @@
+"""CSV, TSV, JSON Lines and Parquet files, read as text; every row knows its place for error messages.
+
+Nothing guesses types: ``NA``, ``007`` and ``1e5`` in a CSV stay what they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BadInput, did_you_mean
+
+Placed = tuple[str, dict[str, str]]
+"""A row: its place, such as ``"reviews.csv, row 17"``, and its columns."""
+
+
+def read_table(path: str) -> Iterator[Placed]:
+    """Yield the rows of a file, whose suffix says what it is.
+
+    Rows of CSV are counted as a spreadsheet does, the header being row 1; JSON Lines by line;
+    Parquet from row 1.
+
+    Raises:
+        BadInput: a file that is missing, of unknown kind, empty or broken; with the row where there is one.
+    """
+    file = Path(path).expanduser()
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        near = did_you_mean(file.suffix.lower(), _READERS) if file.suffix else ""
+        raise BadInput(f"{path}: unknown kind of file{near}; use one of {', '.join(_READERS)}")
+    empty = True
+    try:
+        for place, row in reader(file):
+            empty = False
+            yield f"{path}, {place}", row
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; a path is relative to the folder in which you run the command") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except _Broken as error:
+        raise BadInput(f"{path}, {error}") from None
+    if empty:
+        raise BadInput(f"{path}: there are no rows in it")
+
+
+def as_text(value: Any) -> str:
+    """Return a value of JSON, Parquet or Arrow as text: what is missing is empty, true is ``true``."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    # JSON can escape half a surrogate pair, which is no character and cannot be encoded.
+    return text.encode(errors="replace").decode()
+
+
+class _Broken(Exception):
+    """Place and reason of a row that cannot be read."""
+
+
+def _csv(file: Path, delimiter: str = ",") -> Iterator[Placed]:
+    # utf-8-sig: spreadsheets begin a file with a byte order mark, which is no part of the first column's name.
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        number = 1
+        try:
+            header = next(reader, [])
+            if len(set(header)) < len(header):
+                twice = next(name for name in header if header.count(name) > 1)
+                raise _Broken(f"row 1: the column '{twice}' is there twice")
+            for number, cells in enumerate(reader, start=2):
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    raise _Broken(f"row {number}: {len(cells)} cells, but the header has {len(header)}")
+                yield f"row {number}", dict(zip(header, cells, strict=True))
+        except csv.Error as error:
+            raise _Broken(f"row {number + 1}: {error}") from None
+
+
+def _tsv(file: Path) -> Iterator[Placed]:
+    return _csv(file, "\t")
+
+
+def _json_lines(file: Path) -> Iterator[Placed]:
+    with file.open(encoding="utf-8-sig") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise _Broken(f"line {number}: not JSON: {error.msg} at character {error.pos + 1}") from None
+            if not isinstance(row, dict):
+                raise _Broken(f'line {number}: expected an object such as {{"text": ..., "label": ...}}')
+            yield f"line {number}", {name: as_text(value) for name, value in row.items()}
+
+
+def _parquet(file: Path) -> Iterator[Placed]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        rows = pyarrow.parquet.read_table(file).to_pylist()
+    except pyarrow.ArrowInvalid as error:
+        raise _Broken(f"row 1: not Parquet: {error}") from None
+    for number, row in enumerate(rows, start=1):
+        yield f"row {number}", {name: as_text(value) for name, value in row.items()}
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Placed]]] = {
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".parquet": _parquet,
+}

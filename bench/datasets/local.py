@@ -1,0 +1,53 @@
+"""Your own data: a CSV, TSV, JSON Lines or Parquet file with a column of labels."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bench.datasets.base import Split
+from bench.datasets.files import read_table
+from bench.datasets.table import Record, Table
+
+
+class Local(Table):
+    r"""A file of your own: CSV, TSV, JSON Lines or Parquet, with any columns and a template that names them.
+
+    For example::
+
+        datasets:
+          - local:
+              path: data/tweets.csv
+              template: "Tweet: {tweet}\nComplaint:"
+              label_column: is_complaint
+              label_words: {0: "no", 1: "yes"}
+    """
+
+    title: ClassVar[str] = "Local file"
+    license: ClassVar[str] = "yours"
+
+    path: str
+    """The file, relative to the folder in which the command runs. Splits without a file of their own
+    are drawn from it."""
+    validation_path: str | None = None
+    """A file whose rows are the validation split."""
+    test_path: str | None = None
+    """A file whose rows are the test split."""
+
+    @property
+    def origin(self) -> str:
+        """The file."""
+        return self.path
+
+    def records(self) -> tuple[list[Record], None]:
+        """Read the files."""
+        paths: dict[Split, str | None] = {
+            "train": self.path,
+            "validation": self.validation_path,
+            "test": self.test_path,
+        }
+        return [
+            Record(place, fields, split)
+            for split, path in paths.items()
+            if path is not None
+            for place, fields in read_table(path)
+        ], None

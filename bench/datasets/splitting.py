@@ -1,0 +1,112 @@
+"""From rows to splits: render, remove duplicates, draw stratified by label.
+
+The result depends on the set of rows, the template and `split_seed`, and on nothing else: not on the order
+of the rows, the hash seed of Python or the random generator of a library. Examples are
+put in one stratified order of which every stretch holds the labels in their proportions; test is the
+beginning, validation comes next, train is what follows. So test and validation stay as they are
+whatever `train_size` is, and a smaller train split is part of a larger one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+
+from bench.config import content_hash
+from bench.datasets.base import Dataset, Example, Row, Split, Splits
+from bench.datasets.template import columns, missing_column, render
+from bench.errors import BadInput
+
+_PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")
+"""A text that the source has in two of its splits stays in the first of these."""
+
+
+def split(dataset: Dataset) -> Splits:
+    """Return the three splits of a data set; see `Dataset.splits`."""
+    rows, labels = dataset.read()
+    found = [(row.split or "train", _example(dataset, row, labels)) for row in rows]
+    kept = _without_duplicates(found)
+    own: dict[Split, list[Example]] = {
+        name: _stratified_order((example for where, example in kept if where == name), dataset.split_seed)
+        for name in _PRECEDENCE
+    }
+    pool = own["train"]
+    test_size = _size(dataset, "test", dataset.test_size, own, most=1000, share=5)
+    validation_size = _size(dataset, "validation", dataset.validation_size, own, most=500, share=10)
+
+    drawn = {"test_size": 0 if own["test"] else test_size}
+    drawn["validation_size"] = 0 if own["validation"] else validation_size
+    drawn["train_size"] = dataset.train_size or 1
+    if sum(drawn.values()) > len(pool):
+        wanted = " + ".join(f"{name} {size}" for name, size in drawn.items() if size)
+        raise BadInput(
+            f"{dataset.origin}: {wanted} is more than the {len(pool)} rows there are to draw from "
+            f"({len(found) - len(kept)} duplicates left out)"
+        )
+    begin = drawn["test_size"]
+    middle = begin + drawn["validation_size"]
+    end = middle + dataset.train_size if dataset.train_size else None
+    parts = {
+        "train": tuple(pool[middle:end]),
+        "validation": tuple((own["validation"] or pool[begin:])[:validation_size]),
+        "test": tuple((own["test"] or pool)[:test_size]),
+    }
+    content = {name: [[e.text, e.label] for e in part] for name, part in parts.items()}
+    return Splits(**parts, labels=labels, revision=content_hash([content, labels]), duplicates=len(found) - len(kept))
+
+
+def _example(dataset: Dataset, row: Row, labels: tuple[str, ...]) -> Example:
+    for name in columns(dataset.template):
+        if name not in row.fields:
+            raise missing_column(dataset.origin, "the template names the column", name, row.fields)
+    if not 0 <= row.label < len(labels):
+        raise BadInput(f"{dataset.origin}: label_words has {len(labels)} words, but a row has label number {row.label}")
+    text = render(dataset.template, row.fields)
+    return Example(hashlib.sha256(text.encode()).hexdigest()[:16], text, row.label)
+
+
+def _without_duplicates(found: list[tuple[Split, Example]]) -> list[tuple[Split, Example]]:
+    """Keep one row of each text; sorted first, so that which one does not depend on the order of the rows."""
+
+    def rank(item: tuple[Split, Example]) -> tuple[int, str, int]:
+        where, example = item
+        return (_PRECEDENCE.index(where), example.text, example.label)
+
+    kept: dict[str, tuple[Split, Example]] = {}
+    for item in sorted(found, key=rank):
+        kept.setdefault(normalised(item[1].text), item)
+    return list(kept.values())
+
+
+def normalised(text: str) -> str:
+    """Return what two texts share that a reader would call the same: NFKC, spaces collapsed, case folded."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _stratified_order(examples: Iterable[Example], seed: int) -> list[Example]:
+    """Shuffle, and spread the examples of each label evenly over the whole length.
+
+    The i-th of a label's n examples goes to (i + 1/2) / n of the way; ties are broken by the shuffle.
+    """
+    by_label: dict[int, list[tuple[str, Example]]] = defaultdict(list)
+    for example in examples:
+        by_label[example.label].append((hashlib.sha256(f"{seed}/{example.id}".encode()).hexdigest(), example))
+    placed = []
+    for group in by_label.values():
+        group.sort(key=lambda item: item[0])
+        placed += [((2 * i + 1) / len(group), key, example) for i, (key, example) in enumerate(group)]
+    placed.sort(key=lambda item: item[:2])
+    return [example for _, _, example in placed]
+
+
+def _size(
+    dataset: Dataset, name: Split, asked: int | None, own: dict[Split, list[Example]], most: int, share: int
+) -> int:
+    """Return how many examples a split is to have: what was asked for, or the default of `Dataset`."""
+    if not own[name]:
+        return asked or max(1, min(most, len(own["train"]) // share))
+    if asked and asked > len(own[name]):
+        raise BadInput(f"{dataset.origin}: {name}_size is {asked}, but its {name} split has {len(own[name])} rows")
+    return asked or len(own[name])

@@ -1,0 +1,15 @@
+"""Engines: where trials run. An engine takes specs and gives records back; it knows no study."""
+
+from bench.engines.base import Engine
+from bench.registry import Registry
+
+engines: Registry[Engine] = Registry(
+    "engine",
+    base="bench.engines.base:Engine",
+    builtin={
+        "inline": "bench.engines.inline:Inline",
+        "processes": "bench.engines.processes:Processes",
+    },
+)
+
+__all__ = ["Engine", "engines"]

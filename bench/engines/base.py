@@ -1,0 +1,79 @@
+"""The contract of an engine: `submit`, `poll`, `cancel`, `close`."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import Field
+
+from bench.config import Config
+from bench.records import Status, TrialRecord
+from bench.spec import TrialSpec
+
+
+class Listener(Protocol):
+    """Whoever hears of running trials: the driver."""
+
+    def progress(self, spec: TrialSpec, step: int, steps: int, loss: float) -> None:
+        """Hear of an optimizer step."""
+
+    def validated(self, spec: TrialSpec, step: int, value: float) -> bool:
+        """Hear of a validation score; answer False to prune the trial."""
+
+
+class Pool(ABC):
+    """Running workers. Used by one driver, from one thread."""
+
+    @abstractmethod
+    def free(self) -> int:
+        """Return how many trials can be submitted now."""
+
+    @abstractmethod
+    def submit(self, spec: TrialSpec, artifacts: Path) -> None:
+        """Begin a trial; ``artifacts`` is where a final keeps its weights."""
+
+    @abstractmethod
+    def poll(self, timeout: float) -> list[TrialRecord]:
+        """Wait up to ``timeout`` seconds and return the records of trials that have ended.
+
+        A trial whose worker died comes back too, with status ``killed`` or ``timeout``.
+        """
+
+    @abstractmethod
+    def cancel(self, spec: TrialSpec) -> None:
+        """Stop a running trial at once; no record comes back."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop everything at once."""
+
+
+class Engine(Config):
+    """The configuration of an engine."""
+
+    workers: int = Field(1, gt=0)
+    """Trials that run at the same time."""
+    log_folder: Path | None = None
+    """Where workers write what they print; None discards it."""
+
+    def start(self, listener: Listener) -> Pool:
+        """Return a pool that is ready to take specs."""
+        raise NotImplementedError
+
+
+def lost(spec: TrialSpec, status: Status, reason: str) -> TrialRecord:
+    """Return the record of a trial that could not write its own."""
+    return TrialRecord.of(
+        spec, status=status, reason=reason, started_at=datetime.now(UTC).isoformat(timespec="seconds")
+    )
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

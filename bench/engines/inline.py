@@ -1,0 +1,74 @@
+"""The inline engine: trials run in the driver's own process, one at a time. For debugging."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.engines.base import Engine, Listener, Pool, cores
+from bench.errors import BadInput
+from bench.records import TrialRecord
+from bench.spec import TrialSpec
+
+
+class Inline(Engine):
+    """Runs trials in the driver's process, one at a time; a debugger and a traceback work as usual."""
+
+    def start(self, listener: Listener) -> Pool:
+        """Return a pool of this process alone."""
+        if self.workers != 1:
+            raise BadInput(f"the inline engine runs one trial at a time, found workers: {self.workers}")
+        return InlinePool(listener)
+
+
+class InlinePool(Pool):
+    """Holds at most one spec and runs it when it is polled."""
+
+    def __init__(self, listener: Listener) -> None:
+        from bench.training.session import Session
+
+        self._listener = listener
+        self._session = Session()
+        self._next: tuple[TrialSpec, Path] | None = None
+
+    def free(self) -> int:
+        """One, or none."""
+        return int(self._next is None)
+
+    def submit(self, spec: TrialSpec, artifacts: Path) -> None:
+        """Keep the spec for the next `poll`."""
+        self._next = (spec, artifacts)
+
+    def poll(self, timeout: float) -> list[TrialRecord]:
+        """Run the trial that was submitted; the timeout does not interrupt it."""
+        if self._next is None:
+            return []
+        from bench.training.device import configure_threads
+        from bench.training.trial import run_trial
+
+        spec, artifacts = self._next
+        configure_threads(spec.cell.runtime, cores())
+        try:
+            return [run_trial(spec, self._session, _Bound(spec, self._listener), artifacts)]
+        finally:
+            self._next = None
+
+    def cancel(self, spec: TrialSpec) -> None:
+        """Forget a spec that has not begun."""
+        self._next = None
+
+    def close(self) -> None:
+        """Let the base model go."""
+        self._session.forget()
+
+
+class _Bound:
+    """Speaks to the engine's listener for one trial."""
+
+    def __init__(self, spec: TrialSpec, listener: Listener) -> None:
+        self._spec, self._listener = spec, listener
+
+    def progress(self, step: int, steps: int, loss: float) -> None:
+        self._listener.progress(self._spec, step, steps, loss)
+
+    def validated(self, step: int, value: float) -> bool:
+        return self._listener.validated(self._spec, step, value)

@@ -1,0 +1,198 @@
+"""The processes engine: long-lived worker processes on this machine, each keeping its base model resident."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from bench.engines.base import Engine, Listener, Pool, cores, lost
+from bench.records import TrialRecord
+from bench.spec import TrialSpec
+
+
+class Processes(Engine):
+    """Runs trials in N long-lived processes of this machine; a dead one is replaced and loses its trial alone."""
+
+    def start(self, listener: Listener) -> Pool:
+        """Return a pool; workers start when they are first needed."""
+        return ProcessPool(self.workers, self.log_folder, listener)
+
+
+class ProcessPool(Pool):
+    """N slots, each with a worker process once it was needed."""
+
+    def __init__(self, workers: int, log_folder: Path | None, listener: Listener) -> None:
+        self._listener = listener
+        self._events: queue.SimpleQueue[tuple[Worker, dict[str, Any] | None]] = queue.SimpleQueue()
+        self._threads = max(1, cores() // workers)
+        self._log_folder = log_folder
+        self._workers: list[Worker | None] = [None] * workers
+
+    def free(self) -> int:
+        """Return the number of slots without a trial."""
+        return sum(worker is None or worker.spec is None for worker in self._workers)
+
+    def submit(self, spec: TrialSpec, artifacts: Path) -> None:
+        """Give a spec to an idle worker, one that has the base model already if there is one."""
+        idle = [i for i, worker in enumerate(self._workers) if worker is None or worker.spec is None]
+
+        def warmth(index: int) -> int:
+            worker = self._workers[index]
+            if worker is None:
+                return 1
+            return 0 if worker.model == spec.cell.model else 2
+
+        index = min(idle, key=warmth)
+        worker = self._workers[index]
+        if worker is None:
+            worker = self._workers[index] = Worker(index, self._log_folder, self._events)
+        worker.run(spec, artifacts, self._threads)
+
+    def poll(self, timeout: float) -> list[TrialRecord]:
+        """Handle what workers say until something ends or the time is over."""
+        deadline = time.monotonic() + timeout
+        finished = self._overdue()
+        while not finished:
+            try:
+                worker, message = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                break
+            record = self._handle(worker, message)
+            if record is not None:
+                finished.append(record)
+        return finished
+
+    def cancel(self, spec: TrialSpec) -> None:
+        """Kill the worker that runs ``spec``."""
+        for worker in self._workers:
+            if worker is not None and worker.spec == spec:
+                self._drop(worker)
+
+    def close(self) -> None:
+        """Kill all workers with everything they started."""
+        for worker in self._workers:
+            if worker is not None:
+                self._drop(worker)
+
+    def _handle(self, worker: Worker, message: dict[str, Any] | None) -> TrialRecord | None:
+        if worker not in self._workers or worker.spec is None:
+            return None  # the last words of a worker that was dropped
+        spec = worker.spec
+        if message is None:
+            self._drop(worker)
+            return lost(spec, "killed", worker.obituary())
+        if "progress" in message:
+            step, steps, loss = message["progress"]
+            self._listener.progress(spec, step, steps, loss)
+        elif "validated" in message:
+            step, value = message["validated"]
+            worker.send({"keep_going": self._listener.validated(spec, step, value)})
+        elif "record" in message:
+            worker.spec = None
+            return TrialRecord.model_validate(message["record"])
+        return None
+
+    def _overdue(self) -> list[TrialRecord]:
+        ended = []
+        for worker in self._workers:
+            if worker is None or worker.spec is None:
+                continue
+            limit = worker.spec.cell.runtime.trial_timeout
+            if limit is not None and time.monotonic() - worker.began > limit:
+                spec = worker.spec
+                self._drop(worker)
+                ended.append(lost(spec, "timeout", f"stopped after {limit:g} s (runtime.trial_timeout)"))
+        return ended
+
+    def _drop(self, worker: Worker) -> None:
+        self._workers[self._workers.index(worker)] = None
+        worker.kill()
+
+
+class Worker:
+    """One worker process in a process group of its own, so that Ctrl-C reaches the driver alone."""
+
+    def __init__(
+        self,
+        index: int,
+        log_folder: Path | None,
+        events: queue.SimpleQueue[tuple[Worker, dict[str, Any] | None]],
+    ) -> None:
+        self.spec: TrialSpec | None = None
+        self.model: Any = None
+        self.began = 0.0
+        self._log = None if log_folder is None else log_folder / f"worker-{index}.log"
+        self._process = self._start()
+        threading.Thread(target=self._listen, args=(events,), daemon=True).start()
+
+    def _start(self) -> subprocess.Popen[str]:
+        errors: int | IO[str] = subprocess.DEVNULL
+        if self._log is not None:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            errors = self._log.open("a", encoding="utf-8")
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", "bench.engines.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,
+                # Threads that wait must not spin: on a machine that is busy otherwise, small models
+                # become many times slower when a spinning thread keeps a working one from its core.
+                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
+            )
+        finally:
+            if not isinstance(errors, int):
+                errors.close()
+
+    def run(self, spec: TrialSpec, artifacts: Path, threads: int) -> None:
+        """Begin a trial."""
+        self.spec, self.model, self.began = spec, spec.cell.model, time.monotonic()
+        self.send({"run": spec.model_dump(mode="json"), "artifacts": str(artifacts.absolute()), "threads": threads})
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one message; a worker that is gone is noticed by its listener."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+
+    def kill(self) -> None:
+        """Kill the process and everything it started, and wait for it."""
+        with suppress(ProcessLookupError, PermissionError):
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+        self._process.wait()
+
+    def obituary(self) -> str:
+        """Say how the process ended, with the last line of its log."""
+        code = self._process.wait()
+        how = f"exit code {code}"
+        if code < 0:
+            how = f"signal {signal.Signals(-code).name}"
+            if -code == signal.SIGKILL:
+                how += " (did the machine run out of memory?)"
+        last = ""
+        if self._log is not None and self._log.exists():
+            lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            last = f"; its last words: {lines[-1][:300]}" if lines else ""
+        return f"the worker process ended with {how}{last}"
+
+    def _listen(self, events: queue.SimpleQueue[tuple[Worker, dict[str, Any] | None]]) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            events.put((self, json.loads(line)))
+        events.put((self, None))

@@ -1,0 +1,82 @@
+"""A worker process: takes specs as JSON lines on stdin, gives progress and records as JSON lines on stdout.
+
+Messages in: ``{"run": spec, "artifacts": path, "threads": n}`` and ``{"keep_going": bool}``, the
+answer to a validation. Messages out: ``{"progress": [step, steps, loss]}``, ``{"validated": [step,
+value]}`` (then the worker waits for the answer) and ``{"record": record}``. JSON, not pickle: nothing
+that arrives can run code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+PROGRESS_SECONDS = 0.2
+"""At most one progress message in this time."""
+
+
+class Channel:
+    """The worker's end of the pipes."""
+
+    def __init__(self) -> None:
+        # Whatever a library prints goes to the log; the real stdout carries messages alone.
+        self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+        self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._last_progress = 0.0
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for the next message."""
+        return self._inbox.get()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one message."""
+        self._out.write(json.dumps(message, allow_nan=False) + "\n")
+        self._out.flush()
+
+    def progress(self, step: int, steps: int, loss: float) -> None:
+        """Tell of an optimizer step, but not too often."""
+        now = time.monotonic()
+        if now - self._last_progress >= PROGRESS_SECONDS:
+            self._last_progress = now
+            self.send({"progress": [step, steps, loss]})
+
+    def validated(self, step: int, value: float) -> bool:
+        """Tell of a validation score and wait for the study's verdict."""
+        self.send({"validated": [step, value]})
+        return bool(self.receive()["keep_going"])
+
+    def _read(self) -> None:
+        for line in sys.stdin:
+            self._inbox.put(json.loads(line))
+        # The driver is gone, however it went: do not outlive it.
+        os._exit(1)
+
+
+def main() -> None:
+    """Serve until the driver closes the pipe."""
+    channel = Channel()
+
+    from bench.spec import TrialSpec
+    from bench.training.device import configure_threads
+    from bench.training.session import Session
+    from bench.training.trial import run_trial
+
+    session = Session()
+    while True:
+        message = channel.receive()
+        spec = TrialSpec.model_validate(message["run"])
+        configure_threads(spec.cell.runtime, message["threads"])
+        record = run_trial(spec, session, channel, Path(message["artifacts"]))
+        channel.send({"record": record.model_dump(mode="json")})
+
+
+if __name__ == "__main__":
+    main()

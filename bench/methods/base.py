@@ -1,0 +1,150 @@
+"""The contract of a method: a frozen configuration that attaches something trainable to a frozen model.
+
+A method is two classes. `Method` is its configuration: what an experiment file may say, what a study
+may vary. `TunedModel` is what `Method.attach` returns: the base model with the method in place. The
+training loop speaks to nothing else and never asks which method it runs; what a method needs
+differently is a hook here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.config import Config
+from bench.spec import SearchSpace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+    from torch.nn import Parameter
+    from transformers import PreTrainedModel
+
+    from bench.datasets.base import Example, Splits
+    from bench.models.base import LanguageModel
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences padded on the right, and the positions whose next token is asked for."""
+
+    input_ids: Tensor
+    """[B, L] token ids, without virtual tokens."""
+    attention_mask: Tensor
+    """[B, L] 1 for real tokens."""
+    positions: Tensor
+    """Bool [B, L], or [B, T] of the decoder: True where the logits of the next token are wanted."""
+    targets: Tensor
+    """[N] the next tokens at those positions, in row-major order."""
+    decoder_input_ids: Tensor | None = None
+    """[B, T] for encoder-decoders."""
+
+    def __len__(self) -> int:
+        return self.input_ids.shape[0]
+
+
+class TunedModel:
+    """A base model with a method attached; this class itself is the base model as it is.
+
+    Args:
+        base: the frozen base model; its weights are the same, bit for bit, after `detach`.
+    """
+
+    virtual_tokens: int = 0
+    """Positions of the context that the method takes from the input."""
+
+    def __init__(self, base: LanguageModel) -> None:
+        self.base = base
+        self.network: PreTrainedModel = base.network
+
+    def trainable(self) -> dict[str, Parameter]:
+        """Return the parameters to train, by name; empty for a method that does not train."""
+        return {name: p for name, p in self.network.named_parameters() if p.requires_grad}
+
+    def added_parameters(self) -> int:
+        """Return how many parameters the method adds to those of the base model."""
+        return 0
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Return the next-token logits [N, V] at the batch's positions, in row-major order."""
+        from bench.methods.forward import plain_logits
+
+        return plain_logits(self.network, batch)
+
+    def score_labels(
+        self, examples: Sequence[Example], by_logits: Callable[[Sequence[Example]], np.ndarray]
+    ) -> np.ndarray:
+        """Return a score for each example and label, [n, C]; the highest is the prediction.
+
+        Args:
+            examples: what to classify.
+            by_logits: scores examples by the logits of the label words, through `logits`.
+        """
+        return by_logits(examples)
+
+    def train(self, mode: bool) -> None:
+        """Switch dropout on or off."""
+        self.network.train(mode)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Surround the evaluation of a split, during which no weight changes: the place to compute once."""
+        yield
+
+    def before_step(self, step: int) -> None:
+        """Run before the forward pass of optimizer step ``step`` (from 1)."""
+
+    def after_step(self, step: int) -> None:
+        """Run after the optimizer has stepped."""
+
+    def save(self, folder: Path) -> None:
+        """Write what was trained into ``folder``, in PEFT's format where PEFT has one."""
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote."""
+
+    def detach(self) -> None:
+        """Put the base model back as it was, bit for bit."""
+
+    def notes(self) -> Mapping[str, int | float | str | bool | None]:
+        """Return what a reader of the record should know, such as which path the forward took."""
+        return {}
+
+    def measurements(self) -> Mapping[str, float]:
+        """Return further columns for the tables."""
+        return {}
+
+
+class Method(Config):
+    """The configuration of a method; its fields are what an experiment file may say."""
+
+    version: ClassVar[int] = 1
+    """Raise it when results change: earlier trials are then stale."""
+    title: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    uses_model: ClassVar[bool] = True
+    """False for a baseline without a language model; it then runs once, not once a model."""
+    stochastic: ClassVar[bool] = True
+    """False if no seed changes the result: one final is enough."""
+    training_defaults: ClassVar[Mapping[str, Any]] = {}
+    """Training settings that suit this method; an experiment's own settings win."""
+
+    def search_space(self) -> SearchSpace:
+        """Return what a study may vary, fields of the method or of `Training`, and over which range."""
+        return {}
+
+    def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
+        """Attach the method to a base model.
+
+        Args:
+            base: the base model; None if `uses_model` is False.
+            dataset: the splits; a method may read train and the label words, nothing else.
+            seed: seeds whatever is drawn.
+
+        Raises:
+            Infeasible: this model cannot run this configuration.
+        """
+        raise NotImplementedError

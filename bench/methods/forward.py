@@ -1,0 +1,70 @@
+"""Forward passes that compute the logits only where they are asked for, for every family of transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from bench.methods.base import Batch
+
+
+@contextmanager
+def head_at(network: PreTrainedModel, positions: Tensor) -> Iterator[None]:
+    """Let the output head see only the hidden states at ``positions``, so that no other logits are computed.
+
+    A hook in front of the head, rather than a call of the backbone alone: whatever a family does
+    after its head (soft-capping, scaling) stays in place.
+
+    Args:
+        network: a model with output embeddings.
+        positions: bool [B, L]; the logits come out as [1, N, V], N the number of True.
+    """
+    head = network.get_output_embeddings()
+
+    def select(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (args[0][positions][None], *args[1:])
+
+    handle = head.register_forward_pre_hook(select)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def logits_at(network: PreTrainedModel, positions: Tensor, **inputs: Any) -> Tensor:
+    """Run the network on ``inputs`` and return its float32 logits [N, V] at ``positions``."""
+    with head_at(network, positions):
+        return network(**inputs).logits[0].float()
+
+
+def plain_logits(network: PreTrainedModel, batch: Batch) -> Tensor:
+    """Return the logits of a batch with nothing before its input."""
+    inputs: dict[str, Any] = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    if batch.decoder_input_ids is not None:
+        inputs["decoder_input_ids"] = batch.decoder_input_ids
+    return logits_at(network, batch.positions, use_cache=False, **inputs)
+
+
+def prompted_logits(network: PreTrainedModel, prompt: Tensor, batch: Batch) -> Tensor:
+    """Return the logits of a batch with input embeddings ``prompt`` [P, E] before every example.
+
+    This is PEFT's way: the prompt is computed once an example. Encoder-decoders need it (the encoder
+    looks both ways), and decoders whose cache is not keys and values of all positions.
+    """
+    rows, length = len(batch), prompt.shape[0]
+    embedded = network.get_input_embeddings()(batch.input_ids)
+    inputs: dict[str, Any] = {
+        "inputs_embeds": torch.cat([prompt.to(embedded.dtype).expand(rows, -1, -1), embedded], 1),
+        "attention_mask": torch.cat([batch.attention_mask.new_ones(rows, length), batch.attention_mask], 1),
+    }
+    positions = batch.positions
+    if batch.decoder_input_ids is not None:
+        inputs["decoder_input_ids"] = batch.decoder_input_ids
+    else:
+        positions = torch.cat([positions.new_zeros(rows, length), positions], 1)
+    return logits_at(network, positions, use_cache=False, **inputs)

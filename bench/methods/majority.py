@@ -1,0 +1,48 @@
+"""The majority class: what a method must beat to have learned anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from bench.methods.base import Method, TunedModel
+
+if TYPE_CHECKING:
+    from bench.datasets.base import Example, Splits
+    from bench.models.base import LanguageModel
+
+
+class Majority(Method):
+    """Always the most frequent label of the training split; no language model."""
+
+    title: ClassVar[str] = "Majority class"
+    uses_model: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+
+    def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
+        """Count the labels of train."""
+        return LabelFrequencies(dataset)
+
+
+class LabelFrequencies(TunedModel):
+    """Scores every label by its frequency in train."""
+
+    def __init__(self, dataset: Splits) -> None:
+        counts = Counter(example.label for example in dataset.train)
+        self.scores = np.log([counts[label] + 1e-9 for label in range(len(dataset.labels))])
+
+    def trainable(self) -> dict:
+        """Return nothing to train."""
+        return {}
+
+    def train(self, mode: bool) -> None:
+        """Do nothing: there is no dropout."""
+
+    def score_labels(
+        self, examples: Sequence[Example], by_logits: Callable[[Sequence[Example]], np.ndarray]
+    ) -> np.ndarray:
+        """Return the log frequencies, the same for every example: [n, C]."""
+        return np.tile(self.scores, (len(examples), 1))

@@ -1,0 +1,123 @@
+"""From a folder of weights to a frozen language model with a usable tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.errors import BadInput
+from bench.models.base import LanguageModel, Model
+from bench.models.checkpoint import check_folder
+from bench.models.conversion import quiet
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+_POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
+
+
+def load_language_model(
+    source: Model, device: torch.device, dtype: torch.dtype, trust_remote_code: bool = False
+) -> LanguageModel:
+    """Load what ``source.folder()`` holds: frozen, in eval mode, on ``device``.
+
+    Whether it is a decoder or an encoder-decoder is read from its configuration. Weights are read from safetensors,
+    or from ``.bin`` by `torch.load` with ``weights_only=True``, which `transformers` always uses: no file is unpickled
+    into code.
+
+    Raises:
+        BadInput: the folder holds no language model, or not all of one.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    folder = source.folder()
+    check_folder(folder, "model")
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
+    kind: Literal["causal", "seq2seq"]
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(folder, **options)
+            _refuse_encoder(config)
+            kind = "seq2seq" if config.is_encoder_decoder else "causal"
+            auto: Any = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
+            network, info = auto.from_pretrained(
+                folder, config=config, dtype=dtype, output_loading_info=True, **options
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    except BadInput:
+        raise
+    except Exception as error:  # whatever a strange file makes transformers raise: it is the file that is wrong
+        if not trust_remote_code and "trust_remote_code" in str(error):
+            raise BadInput(
+                f"model: {folder} brings code of its own; if you trust it, say 'trust_remote_code: true'"
+            ) from error
+        raise BadInput(f"model: {folder} does not load: {_first_line(error)}") from error
+    _refuse_gaps(info, folder)
+    network.requires_grad_(False)
+    network.eval()
+    network.to(device)
+    tokenizer.padding_side = "right"
+    notes = give_pad_token(tokenizer, network.get_input_embeddings().num_embeddings)
+    if network.generation_config is not None and network.generation_config.pad_token_id is None:
+        network.generation_config.pad_token_id = tokenizer.pad_token_id
+    return LanguageModel(
+        network=network,
+        tokenizer=tokenizer,
+        kind=kind,
+        parameters=count_parameters(network),
+        context_length=context_length(config),
+        revision=source.revision_id(),
+        notes=notes,
+    )
+
+
+def count_parameters(network: PreTrainedModel) -> int:
+    """Count all parameters; tied weights are one parameter, and so counted once."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def context_length(config: PreTrainedConfig) -> int | None:
+    """Return how many positions the model can take, or None where positions are relative (T5, Bloom)."""
+    text = config.get_text_config()
+    if hasattr(text, "relative_attention_num_buckets"):  # T5's n_positions is a memory of its training, not a limit
+        return None
+    found = (getattr(text, name, None) for name in _POSITIONS)
+    return next((length for length in found if isinstance(length, int) and length > 0), None)
+
+
+def give_pad_token(tokenizer: PreTrainedTokenizerBase, rows: int) -> dict[str, str | int]:
+    """Make sure of a pad token that has a row of the embedding, and return a note if there was none.
+
+    Padded positions are masked, so any token of the vocabulary serves: the end of text, else the unknown token, else
+    the first. None is ever added, for a new one would need a new row, and the model would not be the same.
+    """
+    given = tokenizer.pad_token_id
+    if given is not None and given < rows:
+        return {}
+    usable = (token for token in (tokenizer.eos_token, tokenizer.unk_token) if token is not None)
+    tokenizer.pad_token = next(usable, None) or tokenizer.convert_ids_to_tokens(0)
+    reason = "the tokenizer has none" if given is None else f"the tokenizer's has id {given}, the embedding {rows} rows"
+    return {"pad_token": f"{reason}; {tokenizer.pad_token!r} is used"}
+
+
+def _refuse_encoder(config: PreTrainedConfig) -> None:
+    """An encoder loads as a decoder without complaint, and then reads the answer."""
+    for name in config.architectures or ():
+        if name.endswith(("ForMaskedLM", "ForPreTraining", "Classification", "ForQuestionAnswering")):
+            raise BadInput(f"model: {name} is no generative language model; a decoder or an encoder-decoder is needed")
+
+
+def _refuse_gaps(info: dict[str, Any], folder: Path) -> None:
+    """Weights that are missing or of another shape are drawn at random by `transformers`: a model nobody asked for."""
+    gaps = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
+    if gaps:
+        raise BadInput(
+            f"model: the weights in {folder} do not fill the network: {gaps[0]} and {len(gaps) - 1} more are missing "
+            "or of another shape"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

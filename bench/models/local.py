@@ -1,0 +1,64 @@
+"""A model that is already on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from bench.errors import BadInput
+from bench.models.base import Model
+from bench.models.checkpoint import check_folder, weight_names, weights_sha256
+from bench.models.conversion import convert_gguf, convert_once, converted_path
+
+
+class Local(Model):
+    """A folder in the format of transformers, or a GGUF file (converted once, into the cache)."""
+
+    title: ClassVar[str] = "A model of this machine"
+
+    path: Path
+    """The folder, or the GGUF file; relative to where ``bench`` is started."""
+    gguf_file: str | None = None
+    """Name of a GGUF file in the folder, to be read instead of the folder's own weights."""
+
+    def prepare(self) -> None:
+        """Check that all of a model is there."""
+        gguf = self._gguf()
+        if gguf is None:
+            check_folder(self._path, "model local")
+        else:
+            _check_gguf(gguf)
+
+    def folder(self) -> Path:
+        """Return the folder itself, or the GGUF's conversion in the cache."""
+        self.prepare()
+        gguf = self._gguf()
+        if gguf is None:
+            return self._path
+        target = converted_path("local", self.revision_id())
+        return convert_once(target, lambda folder: convert_gguf(gguf, folder))
+
+    def revision_id(self) -> str:
+        """Return the sha256 of the weights."""
+        gguf = self._gguf()
+        files = (
+            [self._path / name for name in weight_names(p.name for p in self._path.iterdir())] if not gguf else [gguf]
+        )
+        return weights_sha256(files)
+
+    @property
+    def _path(self) -> Path:
+        return self.path.expanduser()
+
+    def _gguf(self) -> Path | None:
+        if self.gguf_file is not None:
+            return self._path / self.gguf_file
+        return self._path if self._path.suffix == ".gguf" else None
+
+
+def _check_gguf(path: Path) -> None:
+    if not path.is_file():
+        raise BadInput(f"model local: {path} is not a file")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise BadInput(f"model local: {path} is not a GGUF file")

@@ -1,0 +1,139 @@
+"""A cell with all its runs: which of them count, and what they say.
+
+The table, the figure and the words of a report all ask here, so that they speak of the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean, stdev
+
+from bench.records import TrialRecord, best_trial, finals_of
+
+REVISIONS = {"git_commit": "git commit", "model_revision": "model revision", "data_revision": "data revision"}
+"""What must be alike for numbers to be compared: fields of the provenance, and their names for people."""
+
+
+@dataclass(frozen=True)
+class CellRuns:
+    """The runs of one cell, trials and finals."""
+
+    model: str
+    """Label of the model; ``none`` for a method that uses none."""
+    dataset: str
+    method: str
+    """Label of the method, made distinct where two cells would bear the same labels."""
+    runs: tuple[TrialRecord, ...]
+    base_parameters: int | None
+    """Parameters of the base model; None if no record of it says so, or if there is no model."""
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """Model, data set and method."""
+        return (self.model, self.dataset, self.method)
+
+    @property
+    def title(self) -> str:
+        """The cell in one line: ``smollm2-135m / trec6 / lora``."""
+        return " / ".join(self.labels)
+
+    @property
+    def uses_model(self) -> bool:
+        """False for a baseline such as the majority class."""
+        return self.runs[0].spec.cell.model is not None
+
+    @property
+    def metric(self) -> str:
+        """Name of the main metric: the one that the study optimised."""
+        return self.runs[0].spec.cell.objective
+
+    @property
+    def greater_is_better(self) -> bool:
+        """Whether a greater score is a better one."""
+        return self.runs[0].spec.cell.greater_is_better
+
+    @property
+    def stochastic(self) -> bool:
+        """False if no seed changes the method's result."""
+        return self.runs[0].spec.cell.stochastic
+
+    @cached_property
+    def best(self) -> TrialRecord | None:
+        """The best trial on validation."""
+        return best_trial(self.runs)
+
+    @cached_property
+    def finals(self) -> list[TrialRecord]:
+        """The finals of the best trial's configuration, however they ended."""
+        return finals_of(self.best, self.runs)
+
+    @property
+    def superseded(self) -> int:
+        """Finals of a configuration that is no longer the best: they do not count."""
+        return sum(run.spec.kind == "final" for run in self.runs) - len(self.finals)
+
+    @cached_property
+    def scores(self) -> list[float]:
+        """The main metric on the test split, one number a final that ended well."""
+        tests = [run.test for run in self.finals if run.status == "ok"]
+        return [test.metrics[self.metric] for test in tests if test and self.metric in test.metrics]
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the scores."""
+        return fmean(self.scores) if self.scores else None
+
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation of the scores over seeds (n - 1 below the line); None below two of them."""
+        return stdev(self.scores) if len(self.scores) > 1 else None
+
+    @cached_property
+    def measured(self) -> list[TrialRecord]:
+        """The runs that memory and time are read from: the good finals, else the best trial."""
+        finals = [run for run in self.finals if run.status == "ok"]
+        return finals or ([self.best] if self.best else [])
+
+    @property
+    def mixed(self) -> list[str]:
+        """What differs between the runs of this cell: commit, model revision, data revision."""
+        return [
+            name
+            for field, name in REVISIONS.items()
+            if len({getattr(run.provenance, field) for run in self.runs} - {None}) > 1
+        ]
+
+
+def group_cells(records: Iterable[TrialRecord], methods: Mapping[str, str] | None = None) -> list[CellRuns]:
+    """Group records into cells, ordered by data set, metric, size of the model, model and method.
+
+    Args:
+        records: of any number of cells.
+        methods: cell path to the label of its method, where it is not the label of the record.
+    """
+    by_path: dict[str, list[TrialRecord]] = {}
+    sizes: dict[str, int] = {}
+    for record in records:
+        by_path.setdefault(record.cell_path, []).append(record)
+        size = _base_parameters([record])
+        if size is not None:
+            sizes.setdefault(record.spec.cell.labels[0], size)
+    cells = []
+    for path, runs in by_path.items():
+        model, dataset, method = runs[0].spec.cell.labels
+        # A cell that never got as far as loading its model still has its place on the size axis.
+        base = _base_parameters(runs) or sizes.get(model)
+        cells.append(CellRuns(model, dataset, (methods or {}).get(path, method), tuple(runs), base))
+    return sorted(cells, key=_order)
+
+
+def _base_parameters(runs: Iterable[TrialRecord]) -> int | None:
+    counts = (run.parameters.base for run in runs if run.parameters and run.spec.cell.model)
+    return next((count for count in counts if count), None)
+
+
+def _order(cell: CellRuns) -> tuple[str, str, bool, float, str, str]:
+    size = float("inf") if cell.base_parameters is None else cell.base_parameters
+    return (cell.dataset, cell.metric, cell.uses_model, size, cell.model, cell.method)

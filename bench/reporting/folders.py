@@ -1,0 +1,157 @@
+"""Results folders come in; the runs that count go out, and how many do not.
+
+Reading is only reading: a report never moves or mends a file of a results folder, for the folder may
+be committed, on a read-only disk, or in use by a run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BadInput
+from bench.records import TrialRecord, read_record
+from bench.reporting.cells import CellRuns, group_cells
+
+
+@dataclass(frozen=True)
+class Run:
+    """A record, and the name of the results folder that it was read from."""
+
+    record: TrialRecord
+    folder: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """What one or several results folders hold."""
+
+    experiments: tuple[Mapping[str, Any], ...]
+    """The experiments as they were validated; of folders that have an ``experiment.json``."""
+    runs: tuple[Run, ...]
+    """The runs that count, by folder, cell, kind and number."""
+    stale: int = 0
+    """Records left out because they are of an earlier version of their experiment."""
+    unreadable: int = 0
+    """Files left out because they are no whole record."""
+    repeated: int = 0
+    """Records left out because another folder holds the same run (same settings, same seed)."""
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """The records alone."""
+        return [run.record for run in self.runs]
+
+    @cached_property
+    def cells(self) -> list[CellRuns]:
+        """The runs by cell."""
+        return group_cells(self.records, self.method_labels)
+
+    @cached_property
+    def method_labels(self) -> dict[str, str]:
+        """Cell path to the label of its method, distinct where merged folders use one label for two things."""
+        return _distinct_methods(self.runs)
+
+
+def collect(paths: str | Path | Iterable[str | Path]) -> Results:
+    """Read one results folder, or several that are merged.
+
+    The same run in two folders counts once, for it is no further seed; a good end is preferred,
+    then the folder that was named first.
+
+    Raises:
+        BadInput: a folder is missing, is no results folder, or holds no record that counts.
+    """
+    folders = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    if not folders:
+        raise BadInput("no results folder was given")
+    experiments: list[Mapping[str, Any]] = []
+    kept: dict[tuple[str, str], Run] = {}
+    found = stale = unreadable = 0
+    for resolved, folder in {path.resolve(): path for path in folders}.items():
+        try:
+            experiment, current = _read_experiment(folder)
+            records, torn = _read_records(folder)
+        except OSError as error:
+            raise BadInput(f"{error.filename or folder}: cannot be read: {error.strerror or error}") from None
+        if experiment:
+            experiments.append(experiment)
+        unreadable += torn
+        for record in records:
+            if current is not None and record.cell_path not in current:
+                stale += 1
+                continue
+            found += 1
+            key = (record.cell_path, record.spec_hash)
+            if key not in kept or (kept[key].record.status != "ok" and record.status == "ok"):
+                kept[key] = Run(record, resolved.name)
+    if not kept:
+        raise BadInput(f"{', '.join(map(str, folders))}: {_nothing(stale, unreadable)}")
+    return Results(tuple(experiments), tuple(kept.values()), stale, unreadable, found - len(kept))
+
+
+def _nothing(stale: int, unreadable: int) -> str:
+    if stale:
+        return f"no record counts: all {stale} are of an earlier version of the experiment; run it again"
+    if unreadable:
+        return f"no record counts: none of the {unreadable} files under records/ is a whole record"
+    return "holds no records yet; 'bench run' writes one whenever a trial ends"
+
+
+def _read_experiment(folder: Path) -> tuple[Mapping[str, Any] | None, set[str] | None]:
+    """Return the experiment and the paths of its current cells; None and None where that is not known."""
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: there is no such folder")
+    file = folder / "experiment.json"
+    if not file.exists():
+        if not (folder / "records").is_dir():
+            raise BadInput(f"{folder}: is not a results folder (neither experiment.json nor records/ is in it)")
+        return None, None
+    try:
+        data = json.loads(file.read_bytes())
+        experiment, cells = data["experiment"], data["cells"]
+    except (ValueError, KeyError, TypeError):
+        experiment = cells = None
+    if not isinstance(experiment, dict) or not isinstance(cells, list):
+        raise BadInput(f"{file}: is damaged; 'bench run' with the same experiment writes it anew")
+    return experiment, {str(cell) for cell in cells}
+
+
+def _read_records(folder: Path) -> tuple[list[TrialRecord], int]:
+    """Return the records below a results folder, and the number of files that are none."""
+    read = [read_record(path) for path in sorted((folder / "records").rglob("[!.]*.json"))]
+    records = [record for record in read if record is not None]
+    return records, len(read) - len(records)
+
+
+def _distinct_methods(runs: Iterable[Run]) -> dict[str, str]:
+    """Name the methods of all cells so that no two cells bear the same three labels.
+
+    Two experiments may both have a ``lora`` and mean different settings: then each becomes ``lora
+    (its results folder)``, at every size, so that a line of the figure stays one line; where that
+    does not tell them apart, the beginning of the cell's hash does.
+    """
+    labels: dict[str, tuple[str, str, str]] = {}
+    origins: dict[str, str] = {}
+    for run in runs:
+        labels.setdefault(run.record.cell_path, run.record.spec.cell.labels)
+        origins.setdefault(run.record.cell_path, run.folder)
+    shared = {labels[path][2] for path in _clashes(labels)}
+    by_folder = {path: (*labels[path], origins[path]) for path in labels}
+    still = {labels[path][2] for path in _clashes(by_folder)}
+    names = {}
+    for path, (_, _, method) in labels.items():
+        suffix = path.rsplit("/", 1)[-1][:6] if method in still else origins[path]
+        names[path] = f"{method} ({suffix})" if method in shared else method
+    return names
+
+
+def _clashes(names: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return the keys whose value another key has too."""
+    times = Counter(names.values())
+    return [key for key, value in names.items() if times[value] > 1]

@@ -1,0 +1,205 @@
+"""From an experiment to its cells: names are looked up, settings merged, everything checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from bench.config import deep_merge, explain
+from bench.datasets import datasets
+from bench.datasets.base import Dataset
+from bench.errors import BadInput, did_you_mean
+from bench.methods import methods
+from bench.methods.base import Method
+from bench.metrics import metrics
+from bench.models import models
+from bench.spec import (
+    Cell,
+    Choice,
+    Distribution,
+    Entry,
+    Experiment,
+    Float,
+    Int,
+    MethodEntry,
+    Override,
+    SearchSpace,
+    Training,
+)
+
+_DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
+
+
+def plan_cells(experiment: Experiment, where: str) -> list[Cell]:
+    """Return the cells of an experiment, smallest model first, all checked.
+
+    Args:
+        experiment: the validated file.
+        where: the file's name, for messages.
+
+    Raises:
+        BadInput: an unknown name, key, label or a setting that cannot be.
+    """
+    _check_overrides(experiment, where)
+    chosen_models = [_model(entry, f"{where}: models[{i}]") for i, entry in enumerate(experiment.models)]
+    cells = []
+    for index, dataset in enumerate(experiment.datasets):
+        source = _dataset(dataset, f"{where}: datasets[{index}]")
+        for position, method in enumerate(experiment.methods):
+            place = f"{where}: methods[{position}]"
+            kind = methods.get(method.name, place)
+            for model in chosen_models if kind.uses_model else [None]:
+                cells.append(_cell(experiment, model, dataset, source, method, place))
+    # One model after the other, small ones first: results appear early and a base model is loaded once.
+    order = {entry.label: rank for rank, entry in enumerate(sorted(chosen_models, key=_size))}
+    return sorted(cells, key=lambda cell: order[cell.model.label] if cell.model else -1)
+
+
+def _model(entry: Entry, where: str) -> Entry:
+    """Check a model; ``organisation/name`` without a registered name is an id of the hub."""
+    if "/" in entry.name and entry.name not in models:
+        options = {"id": entry.name, **entry.options}
+        entry = entry.model_copy(update={"name": "hub", "options": options})
+    built = models.build(entry.name, entry.options, f"{where}.{entry.name}")
+    return entry.model_copy(update={"options": built.model_dump(mode="json")})
+
+
+def _size(entry: Entry) -> float:
+    return models.get(entry.name).parameters or float("inf")
+
+
+def _dataset(entry: Entry, where: str) -> Dataset:
+    return datasets.build(entry.name, entry.options, f"{where}.{entry.name}")
+
+
+def _cell(
+    experiment: Experiment,
+    model: Entry | None,
+    dataset: Entry,
+    source: Dataset,
+    method: MethodEntry,
+    where: str,
+) -> Cell:
+    kind = methods.get(method.name, where)
+    mine = [o for o in experiment.overrides if _applies(o, model, dataset, method)]
+    place = f"{where}.{method.name}"
+    options = deep_merge(method.options, *(o.options for o in mine))
+    training = Training.parse(
+        deep_merge(kind.training_defaults, experiment.training, method.training, *(o.training for o in mine)),
+        f"{place}.training",
+    )
+    built = kind.parse(options, place)
+    changes = deep_merge(method.search, *(o.search for o in mine))
+    search, fixed = _search_space(built, changes, f"{place}.search")
+    built = kind.parse({**options, **{k: v for k, v in fixed.items() if k in kind.model_fields}}, place)
+    training = training.model_copy(update={k: v for k, v in fixed.items() if k in Training.model_fields})
+    objective = source.metrics[0]
+    trials = next((o.trials for o in reversed(mine) if o.trials), experiment.study.trials)
+    return Cell(
+        model=model,
+        dataset=dataset.model_copy(update={"options": source.model_dump(mode="json")}),
+        method=Entry(name=method.name, label=method.label, options=built.model_dump(mode="json")),
+        training=training,
+        search=search,
+        study=experiment.study.model_copy(update={"trials": trials if search else 1}),
+        finals=experiment.finals,
+        evaluation=experiment.evaluation,
+        runtime=experiment.runtime,
+        seed=experiment.seed,
+        version=kind.version,
+        trust_remote_code=experiment.trust_remote_code,
+        objective=objective.label,
+        greater_is_better=_greater_is_better(objective, where),
+        stochastic=kind.stochastic,
+    )
+
+
+def _greater_is_better(entry: Entry, where: str) -> bool:
+    return bool(metrics.build(entry.name, entry.options, f"{where}: metric {entry.label}").greater_is_better)
+
+
+def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tuple[SearchSpace, dict[str, Any]]:
+    """Merge changes into a method's search space.
+
+    A mapping changes a distribution, a list becomes a choice, a plain value fixes the parameter.
+
+    Returns:
+        the space, and the parameters that were fixed.
+    """
+    space = method.search_space()
+    known = {*type(method).model_fields, *Training.model_fields}
+    fixed: dict[str, Any] = {}
+    for name, change in changes.items():
+        if name not in known:
+            raise BadInput(f"{where}: unknown parameter '{name}'{did_you_mean(name, known)}")
+        if isinstance(change, Mapping):
+            old = space[name].model_dump() if name in space else {}
+            if "choices" in change or "kind" in change:
+                old = {}
+            space[name] = _distribution({**old, **change}, f"{where}.{name}")
+        elif isinstance(change, list):
+            space[name] = _distribution({"choices": change}, f"{where}.{name}")
+        else:
+            space.pop(name, None)
+            fixed[name] = change
+    for name, distribution in space.items():
+        _check_values(type(method), name, distribution, f"{where}.{name}")
+    for name, value in fixed.items():
+        _check_value(type(method), name, value, f"{where}.{name}")
+    return space, fixed
+
+
+def _distribution(data: dict[str, Any], where: str) -> Distribution:
+    if "kind" not in data:
+        whole = all(isinstance(data.get(key), int) for key in ("low", "high"))
+        data = {"kind": "choice" if "choices" in data else "int" if whole else "float", **data}
+    model = {"float": Float, "int": Int, "choice": Choice}.get(str(data["kind"]))
+    if model is None:
+        raise BadInput(f"{where}.kind: expected float, int or choice, found {data['kind']!r}")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise BadInput(explain(error, model, where)) from None
+
+
+def _check_values(method: type[Method], name: str, distribution: Distribution, where: str) -> None:
+    """Check both ends of a range, or every choice, against the field that will take the value."""
+    ends: Iterable[Any] = (
+        distribution.choices if isinstance(distribution, Choice) else (distribution.low, distribution.high)
+    )
+    for value in ends:
+        _check_value(method, name, value, where)
+
+
+def _check_value(method: type[Method], name: str, value: Any, where: str) -> None:
+    owner = Training if name in Training.model_fields else method
+    try:
+        owner.model_validate({name: value})
+    except ValidationError as error:
+        if any(item["loc"][:1] == (name,) for item in error.errors()):
+            raise BadInput(explain(error, owner, where.removesuffix(f".{name}"))) from None
+
+
+def _check_overrides(experiment: Experiment, where: str) -> None:
+    for index, override in enumerate(experiment.overrides):
+        for kind in ("models", "datasets", "methods"):
+            known = [entry.label for entry in getattr(experiment, kind)]
+            for label in getattr(override, kind) or ():
+                if label not in known:
+                    raise BadInput(
+                        f"{where}: overrides[{index}].{kind}: no entry has the label '{label}'"
+                        f"{did_you_mean(label, known)}"
+                    )
+
+
+def _applies(override: Override, model: Entry | None, dataset: Entry, method: Entry) -> bool:
+    def allowed(labels: list[str] | None, entry: Entry | None) -> bool:
+        return labels is None or (entry is not None and entry.label in labels)
+
+    return (
+        allowed(override.models, model)
+        and allowed(override.datasets, dataset)
+        and allowed(override.methods, method)
+    )

@@ -1,0 +1,48 @@
+"""Which examples form the batches of a run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+SORTED_TOGETHER = 16
+"""Batches among which examples are sorted by length; large enough that little padding is left."""
+
+
+def training_batches(
+    lengths: Sequence[int], batch_size: int, steps: int, seed: int, group_by_length: bool
+) -> list[list[int]]:
+    """Return the indices of every batch of a run, epoch after epoch, each epoch shuffled anew.
+
+    With ``group_by_length`` a window of shuffled examples is sorted by length and cut into batches,
+    and the batches are shuffled again: little padding, and no order from short to long.
+    """
+    generator = random.Random(seed)
+    batches: list[list[int]] = []
+    while len(batches) < steps:
+        batches.extend(_epoch(lengths, batch_size, generator, group_by_length))
+    return batches[:steps]
+
+
+def _epoch(
+    lengths: Sequence[int], batch_size: int, generator: random.Random, group_by_length: bool
+) -> Iterator[list[int]]:
+    order = list(range(len(lengths)))
+    generator.shuffle(order)
+    if group_by_length:
+        window = batch_size * SORTED_TOGETHER
+        windows = [order[i : i + window] for i in range(0, len(order), window)]
+        order = [index for part in windows for index in sorted(part, key=lengths.__getitem__)]
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    if group_by_length:
+        generator.shuffle(batches)
+    yield from batches
+
+
+def evaluation_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Return the indices of all examples in batches of similar length, longest first.
+
+    Longest first, so that a batch that does not fit in memory fails at once.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]

@@ -1,0 +1,161 @@
+"""Classification by the logits of the label words, and what models answer when they are left free."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy, log_softmax
+
+from bench.methods.base import TunedModel
+from bench.metrics.base import Metric
+from bench.records import Evaluated, Predictions
+from bench.training.batching import evaluation_batches
+from bench.training.encoding import Encoder, Pair
+
+if TYPE_CHECKING:
+    from bench.datasets.base import Example
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass over a split."""
+
+    scores: np.ndarray
+    """[n, C] a score for each example and label."""
+    loss: float | None
+    """Mean cross-entropy (nats) a token of the right label; None for a method without a language model."""
+    tokens: int
+    """Real input tokens that were run."""
+    truncated: int
+    """Inputs that were cut to fit the context."""
+
+    def evaluated(self, step: int, references: Sequence[int], metrics: dict[str, Metric]) -> Evaluated:
+        """Return the pass as a record keeps it."""
+        predictions = self.scores.argmax(1).tolist()
+        values = {name: metric.compute(predictions, references) for name, metric in metrics.items()}
+        loss = self.loss if self.loss is not None and math.isfinite(self.loss) else None
+        perplexity = math.exp(loss) if loss is not None and loss < 700 else None
+        return Evaluated(step=step, metrics=values, loss=loss, perplexity=perplexity)
+
+    def predictions(self, examples: Sequence[Example], labels: Sequence[str]) -> Predictions:
+        """Return what was predicted, with the softmax over the label scores as confidence."""
+        shifted = np.exp(self.scores - self.scores.max(1, keepdims=True))
+        confidences = (shifted / shifted.sum(1, keepdims=True)).max(1)
+        return Predictions(
+            ids=[e.id for e in examples],
+            references=[e.label for e in examples],
+            predictions=self.scores.argmax(1).tolist(),
+            labels=list(labels),
+            confidences=[round(float(c), 6) for c in confidences],
+        )
+
+
+class Scorer:
+    """Scores examples with an attached method.
+
+    Args:
+        tuned: the method on its model.
+        encoder: encodes the data set for that model; None for a method without a language model.
+        room: tokens of text that fit (see `Encoder.room`).
+        batch_size: sequences a forward pass.
+    """
+
+    def __init__(self, tuned: TunedModel, encoder: Encoder | None, room: int | None, batch_size: int) -> None:
+        self.tuned = tuned
+        self.encoder = encoder
+        self.room = room
+        self.batch_size = batch_size
+
+    def run(self, examples: Sequence[Example]) -> Pass:
+        """Score a split in eval mode."""
+        self._loss = 0.0
+        self._label_tokens = self._tokens = self._truncated = 0
+        self.tuned.train(False)
+        with torch.inference_mode(), self.tuned.evaluating():
+            scores = self.tuned.score_labels(examples, self._by_logits)
+        loss = self._loss / self._label_tokens if self._label_tokens else None
+        return Pass(scores=scores, loss=loss, tokens=self._tokens, truncated=self._truncated)
+
+    def _by_logits(self, examples: Sequence[Example]) -> np.ndarray:
+        encoder = self._encoder()
+        inputs, self._truncated = encoder.inputs(examples, self.room)
+        scores = np.zeros((len(examples), len(encoder.labels)))
+        if encoder.single_token_labels and not encoder.seq2seq:
+            self._one_token(examples, inputs, encoder, scores)
+        else:
+            self._several_tokens(examples, inputs, encoder, scores)
+        return scores
+
+    def _one_token(
+        self, examples: Sequence[Example], inputs: list[list[int]], encoder: Encoder, scores: np.ndarray
+    ) -> None:
+        """Score by the logits of the labels' tokens after the input: one row of logits an example."""
+        words = torch.tensor([ids[0] for ids in encoder.label_ids], device=encoder.device)
+        for rows in evaluation_batches([len(ids) for ids in inputs], self.batch_size):
+            batch = encoder.batch([(inputs[i], encoder.label_ids[examples[i].label]) for i in rows])
+            logits = self.tuned.logits(batch)
+            self._loss += cross_entropy(logits, batch.targets, reduction="sum").item()
+            self._count(batch.attention_mask, len(rows))
+            scores[rows] = logits[:, words].double().cpu().numpy()
+
+    def _several_tokens(
+        self, examples: Sequence[Example], inputs: list[list[int]], encoder: Encoder, scores: np.ndarray
+    ) -> None:
+        """Score by the mean log-likelihood of each label's tokens: one sequence an example and label."""
+        pairs: list[Pair] = [(ids, label) for ids in inputs for label in encoder.label_ids]
+        columns = len(encoder.label_ids)
+        for rows in evaluation_batches([len(ids) + len(label) for ids, label in pairs], self.batch_size):
+            batch = encoder.batch([pairs[i] for i in rows])
+            chosen = log_softmax(self.tuned.logits(batch), -1).gather(1, batch.targets[:, None])[:, 0].double().cpu()
+            self._count(batch.attention_mask, 0)
+            for index, part in zip(rows, chosen.split([len(pairs[i][1]) for i in rows]), strict=True):
+                example, label = divmod(index, columns)
+                scores[example, label] = part.mean().item()
+                if label == examples[example].label:
+                    self._loss -= part.sum().item()
+                    self._label_tokens += len(part)
+
+    def non_label_share(self, examples: Sequence[Example]) -> float | None:
+        """Return the share of greedily generated answers that begin with no label word."""
+        if not examples or self.encoder is None:
+            return None
+        encoder = self.encoder
+        inputs, _ = encoder.inputs(examples, self.room)
+        words = [word.strip().lower() for word in encoder.labels]
+        wrong = 0
+        self.tuned.train(False)
+        with torch.inference_mode(), self.tuned.evaluating():
+            for rows in evaluation_batches([len(ids) for ids in inputs], self.batch_size):
+                answers = self._generate([inputs[i] for i in rows])
+                wrong += sum(not any(_begins_with(answer, word) for word in words) for answer in answers)
+        return wrong / len(examples)
+
+    def _generate(self, inputs: list[list[int]]) -> list[str]:
+        """Answer greedily with as many tokens as the longest label has."""
+        encoder = self._encoder()
+        answers: list[list[int]] = [[] for _ in inputs]
+        for _ in range(max(map(len, encoder.label_ids))):
+            # The token asked for is a placeholder: only the logits in its place are read.
+            batch = encoder.batch([(ids, [*answer, 0]) for ids, answer in zip(inputs, answers, strict=True)])
+            last = torch.tensor([len(answer) + 1 for answer in answers]).cumsum(0) - 1
+            for answer, token in zip(answers, self.tuned.logits(batch)[last].argmax(-1).tolist(), strict=True):
+                answer.append(token)
+        return [encoder.tokenizer.decode(answer, skip_special_tokens=True) for answer in answers]
+
+    def _encoder(self) -> Encoder:
+        assert self.encoder is not None, "only a method with a language model scores by logits"
+        return self.encoder
+
+    def _count(self, mask: torch.Tensor, label_tokens: int) -> None:
+        self._tokens += int(mask.sum())
+        self._label_tokens += label_tokens
+
+
+def _begins_with(answer: str, word: str) -> bool:
+    text = answer.strip().lower()
+    return text.startswith(word) and not text[len(word) : len(word) + 1].isalnum()

@@ -1,0 +1,46 @@
+"""Optimizers and learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from torch.nn import Parameter
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import Adafactor, get_scheduler
+
+from bench.spec import Training
+
+
+def build_optimizer(settings: Training, parameters: Iterable[Parameter]) -> Optimizer:
+    """Return the optimizer that the settings name.
+
+    Adafactor runs as in Lester et al., section 3: a constant rate of its own, no relative steps, no
+    scaling by the parameter's size.
+    """
+    if settings.optimizer == "adafactor":
+        return Adafactor(
+            parameters,
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            scale_parameter=False,
+            relative_step=False,
+        )
+    return AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+
+
+def build_schedule(settings: Training, optimizer: Optimizer, steps: int) -> LRScheduler:
+    """Return the schedule: linear warm-up, then linear or cosine decay to 0, or constant."""
+    warmup = math.ceil(steps * settings.warmup_ratio)
+    name = settings.lr_scheduler_type
+    if name == "constant":
+        name = "constant_with_warmup"
+    return get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=steps)
+
+
+def planned_steps(settings: Training, examples: int) -> int:
+    """Return the number of optimizer steps of a run over ``examples`` training examples."""
+    if settings.num_train_epochs is None:
+        return settings.max_steps
+    return max(1, math.ceil(settings.num_train_epochs * math.ceil(examples / settings.batch_size)))

@@ -1,0 +1,74 @@
+"""What stays in memory between trials: the base model, the data, and their encoding."""
+
+from __future__ import annotations
+
+import gc
+
+import torch
+
+from bench.config import canonical_json
+from bench.datasets import datasets
+from bench.datasets.base import Splits
+from bench.models import models
+from bench.models.base import LanguageModel
+from bench.spec import Cell, Entry
+from bench.training.device import resolve_device, resolve_dtype
+from bench.training.encoding import Encoder
+
+
+class Session:
+    """Loads a base model and a data set once and keeps them as long as trials ask for the same ones."""
+
+    def __init__(self) -> None:
+        self._model_key = ""
+        self._model: LanguageModel | None = None
+        self._splits: dict[str, Splits] = {}
+        self._encoders: dict[str, Encoder] = {}
+
+    def device(self, cell: Cell) -> tuple[torch.device, torch.dtype]:
+        """Return device and precision of the frozen weights for a cell."""
+        device = resolve_device(cell.runtime.device)
+        return device, resolve_dtype(cell.runtime.precision, device)
+
+    def base(self, cell: Cell) -> LanguageModel | None:
+        """Return the cell's base model, resident since the last trial that used it, or None if it uses none."""
+        if cell.model is None:
+            return None
+        device, dtype = self.device(cell)
+        key = canonical_json([cell.model.name, cell.model.options, str(device), str(dtype), cell.trust_remote_code])
+        if key != self._model_key:
+            # The old one goes first: two base models at once may not fit.
+            self._model = None
+            self._model_key = ""
+            self._encoders.clear()
+            gc.collect()
+            source = models.build(cell.model.name, cell.model.options, f"model {cell.model.label}")
+            self._model = source.load(device, dtype, cell.trust_remote_code)
+            self._model_key = key
+        return self._model
+
+    def splits(self, entry: Entry) -> Splits:
+        """Return the splits of a data set."""
+        key = _key(entry)
+        if key not in self._splits:
+            self._splits[key] = datasets.build(entry.name, entry.options, f"data set {entry.label}").splits()
+        return self._splits[key]
+
+    def encoder(self, base: LanguageModel, entry: Entry) -> Encoder:
+        """Return the encoder of a data set for the resident model."""
+        key = _key(entry)
+        if key not in self._encoders:
+            template = datasets.build(entry.name, entry.options, f"data set {entry.label}").template
+            self._encoders[key] = Encoder(base, template, self.splits(entry).labels)
+        return self._encoders[key]
+
+    def forget(self) -> None:
+        """Let everything go, after an error that may have left the model in an unknown state."""
+        self.__init__()  # type: ignore[misc]
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _key(entry: Entry) -> str:
+    return canonical_json([entry.name, entry.options])

@@ -1,0 +1,261 @@
+"""One trial, from spec to record."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from bench.datasets import datasets
+from bench.errors import Infeasible
+from bench.methods import methods
+from bench.methods.base import TunedModel
+from bench.metrics import metrics
+from bench.metrics.base import Metric
+from bench.models.base import LanguageModel
+from bench.records import Evaluated, Parameters, Status, TrialRecord
+from bench.spec import TrialSpec
+from bench.training.evaluation import Pass, Scorer
+from bench.training.loop import Diverged, Hooks, Outcome, Pruned, train
+from bench.training.memory import Meters
+from bench.training.provenance import provenance
+from bench.training.session import Session
+
+
+class Listener(Protocol):
+    """Whoever watches a trial: the engine, which speaks for the study."""
+
+    def progress(self, step: int, steps: int, loss: float) -> None:
+        """Hear of an optimizer step."""
+
+    def validated(self, step: int, value: float) -> bool:
+        """Hear of a validation score; answer False to prune the trial."""
+
+
+def run_trial(spec: TrialSpec, session: Session, listener: Listener, artifacts: Path | None = None) -> TrialRecord:
+    """Run one trial and return its record, however it ends.
+
+    Args:
+        spec: what to run.
+        session: keeps base model and data between trials.
+        listener: hears of progress and may prune the trial.
+        artifacts: where a final's trained weights are kept; None keeps none.
+    """
+    began = time.perf_counter()
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    status: Status = "ok"
+    reason: str | None = None
+    device, dtype = session.device(spec.cell)
+    with Meters(device) as meters:
+        run = _Run(spec, session, listener, meters, artifacts)
+        try:
+            run.execute()
+        except Infeasible as error:
+            status, reason = "infeasible", str(error)
+        except Pruned as error:
+            status, reason = "pruned", str(error)
+        except Diverged as error:
+            status, reason = "diverged", str(error)
+        except Exception as error:
+            # Whatever a method or a model raises ends this trial and no other; the record says what it was.
+            status = "oom" if _is_out_of_memory(error) else "error"
+            reason = _describe(error)
+            if status == "error":
+                traceback.print_exc()
+        finally:
+            if not run.clean_up():
+                session.forget()
+    seconds = {**meters.seconds, "total": time.perf_counter() - began}
+    return TrialRecord.of(
+        spec,
+        status=status,
+        reason=reason,
+        started_at=started_at,
+        seconds={name: round(value, 4) for name, value in seconds.items()},
+        memory=meters.memory(),
+        provenance=provenance(device, dtype, run.model_revision, run.data_revision),
+        **run.results(meters.seconds),
+    )
+
+
+class _Run:
+    """The steps of one trial and what they leave behind."""
+
+    def __init__(
+        self, spec: TrialSpec, session: Session, listener: Listener, meters: Meters, artifacts: Path | None
+    ) -> None:
+        self.spec, self.session, self.listener, self.meters = spec, session, listener, meters
+        self.artifacts = artifacts if spec.kind == "final" and spec.cell.finals.save_adapters else None
+        self.settings = spec.training
+        self.outcome = Outcome()
+        self.model_revision: str | None = None
+        self.data_revision: str | None = None
+        self._stack = ExitStack()
+        self._tuned: TunedModel | None = None
+        self._values: dict[str, Any] = {}
+        self._tokens: dict[str, int] = {}
+        self._notes: dict[str, Any] = {}
+
+    def execute(self) -> None:
+        """Load, attach, train, validate; finals then read the test split."""
+        cell = self.spec.cell
+        with self.meters.phase("load"):
+            base = self.session.base(cell)
+            splits = self.session.splits(cell.dataset)
+            self.data_revision = splits.revision
+            self.model_revision = base.revision if base else None
+            encoder = self.session.encoder(base, cell.dataset) if base else None
+            self._notes.update(base.notes if base else {})
+            self.metrics = _build_metrics(self.spec)
+            method = methods.build(cell.method.name, self.spec.method_options, f"method {cell.method.label}")
+            torch.manual_seed(self.spec.seed)
+            tuned = self._tuned = method.attach(base, splits, self.spec.seed)  # type: ignore[arg-type]
+            room = encoder.room(tuned.virtual_tokens, self.settings.max_length) if encoder else None
+            self._count_parameters(tuned, base)
+        scorer = Scorer(tuned, encoder, room, self.settings.eval_batch_size)
+        references = [e.label for e in splits.validation]
+
+        def validate(step: int) -> Evaluated:
+            done = scorer.run(splits.validation)
+            self._tokens["validate"] = self._tokens.get("validate", 0) + done.tokens
+            self._notes["truncated_validation_inputs"] = done.truncated
+            return done.evaluated(step, references, self.metrics)
+
+        if tuned.trainable() and encoder is not None:
+            checkpoint = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))) / "best"
+            hooks = Hooks(validate, self._better, self._keep_going, self.listener.progress)
+            try:
+                with self.meters.phase("train"):
+                    train(
+                        tuned,
+                        encoder,
+                        splits.train,
+                        room,
+                        self.settings,
+                        self.session.device(cell)[1],
+                        self.spec.seed,
+                        hooks,
+                        self.meters,
+                        checkpoint,
+                        self.outcome,
+                    )
+            finally:
+                self._keep_checkpoint(checkpoint)
+        else:
+            with self.meters.phase("validate"):
+                self.outcome.best = validate(0)
+            self.outcome.validation_curve.append(self.outcome.best)
+        if self.spec.kind == "final":
+            with self.meters.phase("test"):
+                done = scorer.run(splits.test)
+            self._keep_test(done, splits.test, splits.labels)
+            if cell.evaluation.generations:
+                with self.meters.phase("generate"):
+                    sample = splits.test[: cell.evaluation.generations]
+                    self._values["non_label_share"] = scorer.non_label_share(sample)
+        self._notes.update(tuned.notes())
+        self._values["measurements"] = dict(tuned.measurements())
+
+    def clean_up(self) -> bool:
+        """Detach the method; False if that failed and the base model cannot be trusted any more."""
+        try:
+            if self._tuned is not None:
+                self._tuned.detach()
+        except Exception:
+            traceback.print_exc()
+            return False
+        finally:
+            self._tuned = None
+            self._stack.close()
+        return True
+
+    def results(self, seconds: dict[str, float]) -> dict[str, Any]:
+        """Return the record's fields that the run has filled."""
+        outcome = self.outcome
+        self._tokens["train"] = outcome.tokens
+        self._notes["truncated_train_inputs"] = outcome.truncated
+        rates = {
+            phase: round(tokens / seconds[phase], 3)
+            for phase, tokens in self._tokens.items()
+            if tokens and seconds.get(phase)
+        }
+        parameters: Parameters | None = self._values.pop("parameters", None)
+        if parameters is not None:
+            parameters = parameters.model_copy(
+                update={"with_gradient": outcome.with_gradient, "adapter_bytes": self._values.pop("adapter_bytes", None)}
+            )
+        return {
+            "objective": self._objective(outcome.best) if outcome.best else None,
+            "best_step": outcome.best.step if outcome.best else None,
+            "train_curve": outcome.train_curve,
+            "validation_curve": outcome.validation_curve,
+            "parameters": parameters,
+            "tokens_per_second": rates,
+            "notes": self._notes,
+            **self._values,
+        }
+
+    def _objective(self, evaluated: Evaluated) -> float:
+        return evaluated.metrics[self.spec.cell.objective]
+
+    def _better(self, new: Evaluated, old: Evaluated | None) -> bool:
+        if old is None:
+            return True
+        sign = 1 if self.spec.cell.greater_is_better else -1
+        return sign * self._objective(new) > sign * self._objective(old)
+
+    def _keep_going(self, evaluated: Evaluated) -> bool:
+        # A final is never pruned: its configuration has been chosen.
+        return self.listener.validated(evaluated.step, self._objective(evaluated)) or self.spec.kind == "final"
+
+    def _keep_test(self, done: Pass, examples: Sequence[Any], labels: Sequence[str]) -> None:
+        step = self.outcome.best.step if self.outcome.best else 0
+        self._tokens["test"] = done.tokens
+        self._notes["truncated_test_inputs"] = done.truncated
+        self._values["test"] = done.evaluated(step, [e.label for e in examples], self.metrics)
+        self._values["predictions"] = done.predictions(examples, labels)
+
+    def _count_parameters(self, tuned: TunedModel, base: LanguageModel | None) -> None:
+        size = base.parameters if base else 0
+        self._values["parameters"] = Parameters(
+            base=size if base else None,
+            total=size + tuned.added_parameters(),
+            trainable=sum(p.numel() for p in tuned.trainable().values()),
+        )
+
+    def _keep_checkpoint(self, checkpoint: Path) -> None:
+        """Weigh the best checkpoint, and move it beside the final's record."""
+        if not checkpoint.exists():
+            return
+        self._values["adapter_bytes"] = sum(f.stat().st_size for f in checkpoint.glob("*.safetensors"))
+        if self.artifacts is not None:
+            self.artifacts.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self.artifacts, ignore_errors=True)
+            shutil.move(checkpoint, self.artifacts)
+
+
+def _build_metrics(spec: TrialSpec) -> dict[str, Metric]:
+    """Return the data set's metrics by label."""
+    dataset = datasets.build(spec.cell.dataset.name, spec.cell.dataset.options, f"data set {spec.cell.dataset.label}")
+    return {entry.label: metrics.build(entry.name, entry.options, f"metric {entry.label}") for entry in dataset.metrics}
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # On a CPU torch raises a plain RuntimeError from its allocator.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _describe(error: BaseException) -> str:
+    """Return type, message and place of an error in one line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:500]}{place}"

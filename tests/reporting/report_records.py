@@ -1,0 +1,100 @@
+"""Records for the tests of the reports: cells and runs with everything that a table asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.records import Evaluated, Parameters, PhaseMemory, Provenance, RecordStore, TrialRecord
+from bench.spec import Cell, Entry, Evaluation, Finals, Runtime, Study, Training, TrialSpec
+
+MIB = 2**20
+
+
+def cell(model: str | None = "tiny", dataset: str = "trec6", method: str = "lora", **values: Any) -> Cell:
+    """A cell by its labels; ``options`` are the method's."""
+    options = values.pop("options", {})
+    defaults: dict[str, Any] = {
+        "training": Training(),
+        "search": {},
+        "study": Study(),
+        "finals": Finals(),
+        "evaluation": Evaluation(),
+        "runtime": Runtime(),
+        "seed": 0,
+        "version": 1,
+        "objective": "accuracy",
+    }
+    return Cell(
+        model=Entry(name=model, label=model) if model else None,
+        dataset=Entry(name=dataset, label=dataset),
+        method=Entry(name=method, label=method, options=options),
+        **{**defaults, **values},
+    )
+
+
+def run(
+    of: Cell,
+    number: int = 0,
+    kind: str = "trial",
+    score: float | None = 0.5,
+    params: dict[str, Any] | None = None,
+    base: int | None = 1_000_000,
+    **values: Any,
+) -> TrialRecord:
+    """A run of a cell; ``score`` is on validation for a trial, on test for a final."""
+    seed = values.pop("seed", 1000 * (kind == "final") + number)
+    params = {"learning_rate": 0.01} if params is None else params
+    spec = TrialSpec(experiment="demo", cell=of, kind=kind, number=number, seed=seed, params=params)
+    good = values.get("status", "ok") in ("ok", "pruned")
+    defaults: dict[str, Any] = {"status": "ok", "started_at": "2026-11-01T10:00:00Z"}
+    if good and score is not None:
+        evaluated = Evaluated(step=20, metrics={of.objective: score}, loss=0.7, perplexity=2.0)
+        defaults |= {"objective": score, "best_step": 20, "validation_curve": [evaluated]}
+        if kind == "final":
+            defaults["test"] = evaluated
+    if good:
+        count = base if of.model else None
+        defaults |= {
+            "parameters": Parameters(
+                total=(base or 0) + 8192, trainable=8192, with_gradient=8192, adapter_bytes=33_000, base=count
+            ),
+            "memory": {"train": PhaseMemory(live_tensor_peak_bytes=10 * MIB, resident_peak_bytes=500 * MIB)},
+            "seconds": {"train": 65.0, "total": 80.0},
+            "tokens_per_second": {"train": 1234.5},
+            "provenance": Provenance(
+                versions={"torch": "2.13.0"},
+                git_commit="a" * 40,
+                model_revision="m" * 40,
+                data_revision="d" * 64,
+                device="cpu",
+                threads=2,
+            ),
+        }
+    return TrialRecord.of(spec, **{**defaults, **values})
+
+
+def study(of: Cell, scores: Sequence[float], validation: float = 0.6, **values: Any) -> list[TrialRecord]:
+    """One good trial and a final for each test score."""
+    finals = [run(of, number, "final", score, **values) for number, score in enumerate(scores)]
+    return [run(of, 0, score=validation, **values), *finals]
+
+
+def write_results(
+    root: Path,
+    records: Iterable[TrialRecord],
+    current: Iterable[str] | None = None,
+    experiment: dict[str, Any] | None = None,
+) -> Path:
+    """Write a results folder as the driver does; ``current`` are the paths of the cells that count (all)."""
+    records = list(records)
+    store = RecordStore(root)
+    for record in records:
+        store.write(record)
+    paths = sorted({record.cell_path for record in records}) if current is None else list(current)
+    data = {"experiment": {"name": "demo", "description": "A demo.", **(experiment or {})}, "cells": paths}
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "experiment.json").write_text(json.dumps(data))
+    return root

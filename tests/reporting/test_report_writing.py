@@ -1,0 +1,200 @@
+"""The report as its reader finds it."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+import pytest
+from report_records import cell, run, study, write_results
+from rich.console import Console
+
+from bench.errors import BadInput
+from bench.records import STATUSES, Provenance
+from bench.reporting import collect, csv_table, markdown_table, summarise, terminal_table, words, write_report
+from bench.reporting.cells import group_cells
+from bench.reporting.report import report_text
+from bench.reporting.table import summarise_cells
+
+HOSTILE = "boom | <script>alert(1)</script> `x` [red]text[/red]\n# heading"
+
+
+def report_of(tmp_path, records, **options):
+    """The text of a report; drawing its figure is tested apart."""
+    return report_text(collect(write_results(tmp_path / "r", records, **options)))
+
+
+def verdict_of(*records):
+    first, *_ = words.verdicts(group_cells(records))
+    return first
+
+
+def terminal_text(summary, width=100):
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(terminal_table(summary))
+    return console.file.getvalue()
+
+
+def test_a_report_has_its_table_figure_runs_and_words(tmp_path):
+    records = [*study(cell("small"), [0.5, 0.6], base=100), *study(cell("big"), [0.8, 0.9], base=10_000)]
+    path = write_report([write_results(tmp_path / "r", records)], tmp_path / "out")
+    assert path == tmp_path / "out" / "report.md"
+    assert sorted(p.name for p in path.parent.iterdir()) == [
+        "report.md",
+        "runs.csv",
+        "scale.png",
+        "scale.svg",
+        "table.csv",
+    ]
+    report = path.read_text()
+    for part in ("# demo", "A demo.", "(scale.png)", "| big | lora |", "None failed.", "a" * 40, "torch 2.13.0"):
+        assert part in report, part
+    assert len(pd.read_csv(path.parent / "runs.csv")) == 6
+    assert str(tmp_path) not in report, "a report can be committed: no path of this machine is in it"
+
+
+def test_the_same_records_give_the_same_report(tmp_path):
+    root = write_results(tmp_path / "r", study(cell(), [0.5, 0.6]))
+    one, two = (write_report([root], tmp_path / name).parent for name in ("one", "two"))
+    for file in one.iterdir():
+        assert file.read_bytes() == (two / file.name).read_bytes(), file.name
+
+
+def test_several_data_sets_have_a_figure_each(tmp_path):
+    records = [*study(cell(dataset="boolq"), [0.5]), *study(cell(dataset="trec6"), [0.6])]
+    report = write_report([write_results(tmp_path / "r", records)], tmp_path / "out").read_text()
+    for name in ("scale-boolq", "scale-trec6"):
+        assert f"({name}.png)" in report
+        assert (tmp_path / "out" / f"{name}.png").exists() and (tmp_path / "out" / f"{name}.svg").exists()
+
+
+def test_two_metrics_of_one_data_set_do_not_share_a_figure(tmp_path):
+    report = report_of(tmp_path, [*study(cell(), [0.5]), *study(cell(method="full", objective="mcc"), [0.1])])
+    assert "(scale-accuracy.png)" in report and "(scale-mcc.png)" in report
+
+
+def test_a_folder_with_failures_only_has_a_report_that_names_them(tmp_path):
+    records = [run(cell(), number, status="oom", reason="out of memory") for number in (0, 1)]
+    records.append(run(cell(method="full"), 4, status="timeout"))
+    report = report_of(tmp_path, records)
+    assert "tiny / trec6 / lora, trial 0, trial 1: **oom**. out of memory" in report
+    assert "tiny / trec6 / full, trial 4: **timeout**. no reason given" in report
+    assert "no method has a score on test" in report
+    assert "No figure: no cell has a score" in report
+
+
+def test_pruned_trials_are_counted_apart_from_failures(tmp_path):
+    records = [*study(cell(), [0.5]), run(cell(), 1, status="pruned"), run(cell(), 2, status="pruned")]
+    report = report_of(tmp_path, records)
+    assert "None failed." in report
+    assert "2 trials. tiny / trec6 / lora 2." in report
+
+
+def test_hostile_text_stays_text_in_the_report(tmp_path):
+    records = [*study(cell(), [0.5]), run(cell(method="full"), status="error", reason=HOSTILE)]
+    report = report_of(tmp_path, records, experiment={"description": HOSTILE, "name": "x<b>"})
+    assert "<script>" not in report and "<b>" not in report.split("To repeat it")[0]
+    assert r"boom \| &lt;script&gt;" in report
+    assert "\n# heading" not in report
+
+
+def test_hostile_labels_stay_text_in_the_terminal():
+    cells = group_cells(study(cell(), [0.5]), {cell().path: "lora [red]x[/red]"})
+    assert "lora [red]x[/red]" in terminal_text(summarise_cells(cells))
+
+
+def test_every_status_shows_in_every_table():
+    summary = summarise(run(cell(), number, status=status) for number, status in enumerate(STATUSES))
+    for table in (csv_table(summary), markdown_table(summary), terminal_text(summary)):
+        for status in STATUSES:
+            assert status in table
+
+
+def test_the_terminal_table_keeps_every_number_whole_at_100_columns():
+    long = "prompt_tuning-with-class-label-init-and-100-virtual-tokens"
+    records = [*study(cell("smollm2-135m", method=long), [0.5, 0.61], base=134_515_008)]
+    records += [run(cell("smollm2-135m", method=long), 7, status=status) for status in ("oom",)]
+    shown = terminal_text(summarise(records))
+    assert max(map(len, shown.splitlines())) <= 100
+    for part in ("0.555 ± 0.078", "8,192", "10.0 MiB", "1m 05s", "peak live", "smollm2-135m (135M)"):
+        assert part in shown, part
+
+
+def test_the_best_score_of_a_model_is_bold_in_markdown():
+    table = markdown_table(summarise([*study(cell(method="a"), [0.5]), *study(cell(method="b"), [0.75])]))
+    assert "**0.750**" in table
+    assert "**0.500**" not in table
+
+
+def test_memory_headings_say_what_they_are_and_name_no_gpu():
+    table = markdown_table(summarise(study(cell(), [0.5])))
+    assert "peak live tensors (train)" in table and "peak resident set" in table
+    assert "GPU" not in table and "CUDA" not in table
+
+
+def test_the_summary_survives_a_round_trip_through_csv():
+    records = [*study(cell(), [0.1 + 0.2, 0.7]), run(cell(method="full"), status="oom")]
+    summary = summarise(records)
+    again = pd.read_csv(io.StringIO(csv_table(summary)), dtype=summary.dtypes.to_dict())
+    pd.testing.assert_frame_equal(again, summary, rtol=1e-14)
+
+
+def test_a_gap_beyond_the_spread_is_called_larger():
+    line = verdict_of(*study(cell(method="a"), [0.50, 0.51, 0.52]), *study(cell(method="b"), [0.90, 0.91, 0.92]))
+    assert line.startswith("**tiny** (1M parameters): b with 0.910 ± 0.010 (3 seeds) is best, followed by a with 0.510")
+    assert "The gap of 0.400 is larger than the seeds' spread (sd up to 0.010)." in line
+
+
+def test_a_gap_within_the_spread_may_be_chance():
+    line = verdict_of(*study(cell(method="a"), [0.4, 0.5, 0.6]), *study(cell(method="b"), [0.45, 0.5, 0.58]))
+    assert "lies within the seeds' spread (sd up to 0.100): the order may be chance." in line
+
+
+def test_too_few_seeds_are_called_too_few():
+    line = verdict_of(*study(cell(method="a"), [0.1, 0.2]), *study(cell(method="b"), [0.8, 0.9, 1.0]))
+    assert "Too few seeds to say" in line and "a has 2 seeds, 3 are the least" in line
+
+
+def test_a_method_that_no_seed_changes_needs_no_seeds():
+    zero_shot = study(cell(method="zero_shot", stochastic=False), [0.4])
+    line = verdict_of(*zero_shot, *study(cell(), [0.8, 0.81, 0.82]))
+    assert "The gap of 0.410 is larger than the seeds' spread (sd up to 0.010)." in line
+
+
+def test_equal_means_have_no_winner():
+    line = verdict_of(*study(cell(method="a"), [0.5, 0.5]), *study(cell(method="b"), [0.5, 0.5]))
+    assert "are equal; no method is best" in line
+
+
+def test_what_is_left_out_is_said(tmp_path):
+    lora = cell()
+    other = {"learning_rate": 0.5}
+    records = [*study(lora, [0.7]), run(lora, 1, score=0.1, params=other), run(lora, 5, "final", 0.9, params=other)]
+    report = report_of(tmp_path, [*records, run(cell(version=0))], current=[lora.path])
+    assert "1 record of an earlier version of the experiment left out." in report
+    assert "1 final of a configuration that is no longer the best left out." in report
+
+
+def test_merged_folders_of_different_commits_are_flagged_not_mixed_in_silence(tmp_path):
+    def made_with(commit, seeds):
+        provenance = Provenance(git_commit=commit, data_revision="d")
+        return [run(cell(), provenance=provenance)] + [
+            run(cell(), n, "final", 0.5, provenance=provenance, seed=n) for n in seeds
+        ]
+
+    folders = [
+        write_results(tmp_path / "a", made_with("1" * 40, [1, 2])),
+        write_results(tmp_path / "b", made_with("2" * 40, [3])),
+    ]
+    report = report_text(collect(folders))
+    assert "tiny / trec6 / lora: its runs differ in git commit" in report
+    assert "0.500 ± 0.000 (mixed)" in report
+    assert "git commit of the code (111111111111, 222222222222)" in report
+    assert "1 record left out: another folder holds the same run" in report
+
+
+def test_a_place_that_cannot_be_written_is_bad_input(tmp_path):
+    root = write_results(tmp_path / "r", study(cell(), [0.5]))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="the report cannot be written there"):
+        write_report([root], tmp_path / "file")

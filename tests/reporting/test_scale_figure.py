@@ -1,0 +1,139 @@
+"""The figure: score against size of the base model."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+
+import matplotlib
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_records import cell, run, study
+
+from bench.reporting.axis_labels import spread
+from bench.reporting.cells import group_cells
+from bench.reporting.scale_plot import draw_scale, method_styles, render, scale_title
+
+LADDER = [
+    ("glasslm-0.9m", 944_000),
+    ("smollm2-135m", 134_515_008),
+    ("gemma3-270m", 268_098_176),
+    ("qwen2.5-coder-0.5b", 494_032_768),
+    ("bloomz-560m", 559_214_592),
+]
+
+
+def ladder(models=LADDER, methods=("lora", "prompt_tuning")):
+    records = study(cell(None, method="majority", stochastic=False), [0.2])
+    for (place, (model, size)), (rank, method) in itertools.product(enumerate(models), enumerate(methods)):
+        score = 0.3 + 0.1 * place + 0.05 * rank
+        records += study(cell(model, method=method), [score - 0.01, score, score + 0.03], base=size)
+    return group_cells(records)
+
+
+def draw(cells):
+    return draw_scale(cells, method_styles(c.method for c in cells))
+
+
+def lines_of(figure):
+    """Means and half lengths of the bars, by method."""
+    found = {}
+    for container in figure.axes[0].containers:
+        data, _, bars = container
+        halves = [(segment[1][1] - segment[0][1]) / 2 for segment in bars[0].get_segments()]
+        found[container.get_label()] = (list(data.get_ydata()), halves)
+    return found
+
+
+def test_lines_and_bars_are_the_means_and_sds_of_the_table():
+    cells = ladder()
+    drawn = lines_of(draw(cells))
+    for method in ("lora", "prompt_tuning"):
+        of_method = [c for c in cells if c.method == method]
+        assert drawn[method][0] == pytest.approx([c.mean for c in of_method])
+        assert drawn[method][1] == pytest.approx([c.sd for c in of_method])
+
+
+def test_methods_stand_nearer_to_their_own_size_than_to_the_next():
+    figure = draw(ladder(methods=[f"m{n}" for n in range(9)]))
+    sizes = [size for _, size in LADDER]
+    for container in figure.axes[0].containers:
+        for x, own in zip(container[0].get_xdata(), sizes, strict=True):
+            assert min(sizes, key=lambda size: abs(math.log(size / x))) == own
+
+
+def test_a_method_without_a_model_is_a_dashed_line_across():
+    (dashed,) = [line for line in draw(ladder()).axes[0].lines if line.get_linestyle() == "--"]
+    assert dashed.get_label() == "majority (no model)"
+    assert set(dashed.get_ydata()) == {0.2}
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_no_text_overlaps_another(count):
+    figure = draw(ladder(LADDER[:count], ["lora", "a-very-long-label-of-a-method-with-everything-in-it-and-more"]))
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    upright = [t for t in [*axes.texts, axes.title, axes.xaxis.label] if t.get_text() and not t.get_rotation()]
+    boxes = [text.get_window_extent() for text in [*upright, axes.get_legend()]]
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
+    assert axes.get_legend().get_window_extent().x0 > axes.bbox.x1, "the legend covers no data"
+    assert len(axes.texts) == count
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12).map(sorted), st.floats(0.001, 0.2))
+def test_spread_keeps_the_order_the_gap_and_the_mean(places, gap):
+    moved = spread(places, gap)
+    assert len(moved) == len(places)
+    assert all(right - left >= gap - 1e-9 for left, right in itertools.pairwise(moved))
+    assert sum(moved) == pytest.approx(sum(places))
+    if all(right - left >= gap for left, right in itertools.pairwise(places)):
+        assert moved == pytest.approx(places)
+
+
+def test_the_title_says_what_is_seen():
+    assert scale_title(ladder()) == "trec6: accuracy on test against model size"
+    assert scale_title(ladder(LADDER[1:2])) == "trec6: accuracy on test with smollm2-135m (135M parameters)"
+    only_trials = group_cells([run(cell(model), score=0.5, base=size) for model, size in LADDER])
+    assert scale_title(only_trials) == "trec6: accuracy on validation against model size"
+    assert "validation" in draw(only_trials).axes[0].get_ylabel()
+
+
+def test_where_nothing_has_a_score_there_is_no_figure():
+    assert draw(group_cells([run(cell(), status="oom")])) is None
+
+
+def test_the_look_of_a_method_depends_on_the_set_of_methods_alone():
+    names = ["lora", "full", "prompt_tuning", "zero_shot"]
+    styles = method_styles(names)
+    assert method_styles(reversed(names * 2)) == styles
+    more = method_styles([*names, "zz-new"])
+    assert {name: more[name] for name in names} == styles, "a method that is sorted last changes no other"
+    assert len(set(method_styles(f"m{n:02d}" for n in range(56)).values())) == 56
+
+
+def test_files_are_identical_when_drawn_twice_and_hold_no_date():
+    first, second = (draw(ladder()) for _ in range(2))
+    svg = render(first, "svg")
+    assert svg == render(second, "svg")
+    assert render(first, "png") == render(second, "png")
+    assert len(svg) > 10_000
+    assert b"<svg" in svg and b"dc:date" not in svg
+    assert not re.search(rb"20[2-9]\d-\d\d-\d\d", svg)
+
+
+def test_the_png_is_a_picture_at_200_dots_an_inch():
+    png = render(draw(ladder()), "png")
+    assert png.startswith(b"\x89PNG")
+    at = png.index(b"pHYs") + 4
+    assert int.from_bytes(png[at : at + 4]) == round(200 / 0.0254)
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_and_pyplot_alone():
+    import matplotlib.pyplot as plt
+
+    before = dict(matplotlib.rcParams), plt.get_fignums()
+    render(draw(ladder()), "svg")
+    assert (dict(matplotlib.rcParams), plt.get_fignums()) == before
