@@ -29,6 +29,14 @@ class Config(BaseModel):
     )
 
     @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Keep the help text of a field of which a subclass changes only the default."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            inherited = (parent.model_fields.get(name) for parent in cls.__mro__[1:] if issubclass(parent, Config))
+            field.description = field.description or next((f.description for f in inherited if f is not None), None)
+
+    @classmethod
     def parse(cls, data: Mapping[str, Any], where: str) -> Self:
         """Validate ``data``, or raise `BadInput` that begins with ``where`` and the key path.
 

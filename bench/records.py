@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, ValidationError
 
 from bench.config import Config
-from bench.errors import BadInput
+from bench.errors import BadInput, Unavailable
 from bench.spec import TrialSpec
 
 SCHEMA_VERSION: Final = 1
@@ -31,7 +31,8 @@ class Parameters(Config):
     total: int
     trainable: int
     with_gradient: int | None = None
-    """Trainable parameters that received a gradient in the first step; fewer than trainable is a defect."""
+    """Trainable parameters with a gradient other than zero in the second step; far fewer than trainable is a defect.
+    (Not the first step: half of LoRA's matrices begin at zero, and so the others' gradients do.)"""
     adapter_bytes: int | None = None
     """Bytes of the saved adapter's weights on disk; None if nothing was saved."""
     base: int | None = None
@@ -184,17 +185,16 @@ def write_atomic(path: Path, data: bytes) -> None:
     A temporary file in the same folder, fsync, ``os.replace``, fsync of the folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # Not by mkstemp, whose files only their owner may read: a results folder is for the whole team.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that only their owner may read; a results folder is for the whole team.
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     if os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)
@@ -204,10 +204,15 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.close(folder)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def make_writable(folder: Path, option: str) -> None:
+    """Make a folder and see that it can be written, or raise `BadInput` that names the option for another one."""
+    probe = folder / f".{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be written ({error.strerror}); choose another by {option}") from None
 
 
 class RecordStore:
@@ -226,10 +231,17 @@ class RecordStore:
         return self.root / "adapters" / spec.cell.path / spec.filename.removesuffix(".json")
 
     def write(self, record: TrialRecord) -> Path:
-        """Write a record, atomically."""
+        """Write a record, atomically.
+
+        Raises:
+            Unavailable: the disk is full, or the folder cannot be written any more.
+        """
         path = self.path(record.spec)
-        # Floats are checked at validation (allow_inf_nan=False): a NaN never gets this far.
-        write_atomic(path, (record.model_dump_json(indent=1) + "\n").encode())
+        try:
+            # Floats are checked at validation (allow_inf_nan=False): a NaN never gets this far.
+            write_atomic(path, (record.model_dump_json(indent=1) + "\n").encode())
+        except OSError as error:
+            raise Unavailable(f"{path}: the record cannot be written: {error.strerror or error}") from error
         return path
 
     def read_cell(self, cell_path: str) -> list[TrialRecord]:
@@ -261,7 +273,7 @@ def read_record(path: Path) -> TrialRecord | None:
     try:
         data = json.loads(path.read_bytes())
         version = data["schema_version"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if version != SCHEMA_VERSION:
         raise BadInput(f"{path}: schema version {version!r}; this promptscale reads version {SCHEMA_VERSION}")
@@ -269,3 +281,7 @@ def read_record(path: Path) -> TrialRecord | None:
         return TrialRecord.model_validate(data)
     except ValidationError:
         return None
+
+
+if __name__ == "__main__":  # writes bench/record.schema.json
+    print(json.dumps(json_schema(), indent=1))

@@ -19,7 +19,7 @@ from bench.errors import BadInput, did_you_mean
 
 T = TypeVar("T", bound=Config)
 
-NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}\Z")
 """What may be used as a name, and so as part of a path."""
 
 
@@ -27,8 +27,7 @@ def check_name(name: str, where: str) -> str:
     """Return ``name`` if it may be used in a path, or raise `BadInput`."""
     if not NAME.match(name):
         raise BadInput(
-            f"{where}: {name!r} is not a valid name; use 1 to 64 of a-z 0-9 . _ - "
-            "and begin with a letter or a digit"
+            f"{where}: {name!r} is not a valid name; use 1 to 64 of a-z 0-9 . _ - and begin with a letter or a digit"
         )
     return name
 
@@ -65,8 +64,7 @@ class Registry(Generic[T]):
         check_name(name, f"{self.kind} of {owner}")
         if name in self._targets and self._owners[name] != owner:
             raise BadInput(
-                f"{self.kind} '{name}' of {owner} is already taken by {self._owners[name]}; "
-                "give it another name"
+                f"{self.kind} '{name}' of {owner} is already taken by {self._owners[name]}; give it another name"
             )
         self._targets[name] = target
         self._owners[name] = owner
@@ -87,13 +85,11 @@ class Registry(Generic[T]):
         if isinstance(target, str):
             try:
                 target = self._load(target)
-            except Exception as error:  # a plug-in may raise anything at import: report it by name
+            except (Exception, SystemExit) as error:  # a plug-in may raise anything at import: report it by name
                 reason = f"{type(error).__name__}: {error}"
                 self._broken[name] = f"{reason} (from {self._owners[name]})"
                 del self._targets[name]
-                raise BadInput(
-                    f"{prefix}{self.kind} '{name}' does not load: {self._broken[name]}"
-                ) from error
+                raise BadInput(f"{prefix}{self.kind} '{name}' does not load: {self._broken[name]}") from error
             self._targets[name] = target
         return target
 

@@ -6,6 +6,7 @@ names and options; which class stands behind a name is looked up by `bench.studi
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -187,12 +188,13 @@ class Entry(Config):
 
 
 def default_label(name: str, options: dict[str, Any]) -> str:
-    """Derive a label: the last part of a hub id or of a path, else the name itself."""
-    source = name
+    """Derive a label: the last part of a hub id or of a path (without a data file's suffix), else the name itself."""
     for key in ("id", "path"):
         if isinstance(options.get(key), str):
-            source = options[key]
-    return source.rstrip("/").rsplit("/", 1)[-1].lower().removesuffix(".csv").removesuffix(".jsonl")
+            name = options[key]
+    last = re.split(r"[/\\]", name.rstrip("/\\"))[-1].lower()
+    last = re.sub(r"\.(csv|tsv|json|jsonl|parquet|gguf)$", "", last)
+    return re.sub(r"[^a-z0-9._-]+", "-", last)
 
 
 class MethodEntry(Entry):
@@ -296,7 +298,9 @@ class Cell(Config):
     @property
     def hash(self) -> str:
         """Content hash of all that decides a trial's result; budgets (trials, finals) and labels do not."""
-        data = self.model_dump(mode="json", exclude={"finals": True, "runtime": {"threads", "trial_timeout", "retries"}})
+        data = self.model_dump(
+            mode="json", exclude={"finals": True, "runtime": {"threads", "trial_timeout", "retries"}}
+        )
         data["study"].pop("trials")
         for entry in (data["model"], data["dataset"], data["method"]):
             if entry:

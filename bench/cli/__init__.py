@@ -52,11 +52,15 @@ def run(
         Path | None, typer.Option(help="Report folder.", show_default="reports/<name of the experiment>")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Trials that run at the same time.")] = None,
-    engine: Annotated[str | None, typer.Option(metavar="NAME", help="Where trials run: see 'bench list engines'.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where trials run: see 'bench list engines'.")
+    ] = None,
     accept_license: Annotated[
         list[str] | None, typer.Option(metavar="MODEL", help="Accept the licence of an opt-in model. Repeatable.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run and be downloaded; run nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run and be downloaded; run nothing.")
+    ] = False,
 ) -> None:
     """Run an experiment, or go on with one that was interrupted.
 
@@ -95,12 +99,10 @@ def status(
 @app.command()
 def validate(file: File, set_: Set = None) -> None:
     """Check an experiment file without running anything."""
-    from bench.cli.run import load
-    from bench.studies.cells import plan_cells
+    from bench.api import plan
 
-    experiment = load(file, set_ or [])
-    cells = plan_cells(experiment, str(file))
-    typer.echo(f"{file}: valid; experiment '{experiment.name}', {len(cells)} cells")
+    planned = plan(file, changes=set_ or [])
+    typer.echo(f"{file}: valid; experiment '{planned.experiment.name}', {len(planned.cells)} cells")
 
 
 @app.command("list")

@@ -96,9 +96,7 @@ def _network() -> Iterator[Finding]:
     asked = [sys.executable, "-m", "pip", "index", "versions", "glassllm", "--retries", "0"]
     environment = {**os.environ, "PIP_DEFAULT_TIMEOUT": "10", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
-        done = subprocess.run(
-            asked, capture_output=True, text=True, env=environment, timeout=60, check=False
-        )
+        done = subprocess.run(asked, capture_output=True, text=True, env=environment, timeout=60, check=False)
         if done.returncode == 0:
             yield True, "the package index answers"
         elif "No module named pip" in done.stderr:

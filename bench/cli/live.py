@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from rich.console import Console, Group
@@ -16,22 +15,12 @@ from rich.text import Text
 
 from bench.records import TrialRecord
 from bench.spec import Cell, TrialSpec
+from bench.studies.watcher import Watcher
 
 COLOURS = {"ok": "green", "pruned": "yellow"}
 
 
-@contextmanager
-def follow(console: Console, cells: Sequence[Cell], workers: int) -> Iterator[View]:
-    """Show a run while it goes on."""
-    view = View(console, cells, workers)
-    if not console.is_terminal:
-        yield view
-        return
-    with Live(console=console, get_renderable=view.render, refresh_per_second=4, transient=True):
-        yield view
-
-
-class View:
+class View(Watcher):
     """Hears of a run and draws it."""
 
     def __init__(self, console: Console, cells: Sequence[Cell], workers: int) -> None:
@@ -40,15 +29,17 @@ class View:
         self._clock = Clock(cells, workers)
         self._best: dict[str, float] = {}
         self._running: dict[str, Running] = {}
+        self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4, transient=True)
 
-    def resume(self, records: Iterable[TrialRecord]) -> None:
-        """Take in what an earlier run has left."""
-        known = list(records)
-        for record in known:
+    def begin(self, done: Sequence[TrialRecord]) -> None:
+        """Take in what an earlier run has left, and begin to draw."""
+        for record in done:
             self._clock.add(record)
             self._remember(record)
-        if known:
-            self._console.print(f"going on: {len(known)} of {self._clock.planned} runs are done already")
+        if done:
+            self._console.print(f"going on: {len(done)} of {self._clock.planned} runs are done already")
+        if self._console.is_terminal:
+            self._live.start()
 
     def started(self, spec: TrialSpec) -> None:
         """Show a run that begins."""
@@ -67,8 +58,18 @@ class View:
         self._remember(record)
         self._console.print(self._line(record), soft_wrap=True, highlight=False)
 
-    def tick(self) -> None:
-        """Do nothing: the live view redraws itself."""
+    def retried(self, record: TrialRecord) -> None:
+        """Say that a run begins once more."""
+        self._running.pop(record.spec_hash, None)
+        self._console.print(
+            f"{escape(record.spec.title)}  [red]{record.status}[/], trying again: {escape(record.reason or '')}",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+    def end(self) -> None:
+        """Wipe what is below the lines."""
+        self._live.stop()
 
     def render(self) -> Group:
         """Return what stands below the lines: the running trials, and the whole."""

@@ -11,26 +11,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.cli.live import follow
-from bench.engines import engines
-from bench.records import TrialRecord
+from bench.api import Plan, execute, plan
+from bench.cli.live import View
+from bench.records import TrialRecord, make_writable
 from bench.reporting.text import file_size
-from bench.spec import Cell, Experiment
-from bench.studies.cells import plan_cells
-from bench.studies.experiment_file import load_experiment
-from bench.studies.prepare import downloads, prepare
+from bench.spec import Choice, Distribution
+from bench.studies.prepare import downloads, unaccepted
 
 FAILED = ("diverged", "oom", "timeout", "killed", "error", "infeasible")
 
 
-def load(file: Path, assignments: Sequence[str]) -> Experiment:
-    """Read an experiment file."""
-    return load_experiment(file, assignments)
-
-
 def run_experiment(
     file: Path,
-    assignments: Sequence[str],
+    changes: Sequence[str],
     results: Path | None,
     reports: Path | None,
     workers: int | None,
@@ -41,31 +34,21 @@ def run_experiment(
 ) -> int:
     """Run an experiment file and return the exit code."""
     console = Console()
-    experiment = load(file, assignments)
-    cells = plan_cells(experiment, str(file))
-    name = engine or experiment.engine
-    folder = results or Path("results") / experiment.name
-    where = f"{file}: engine" if engine is None else "--engine"
-    options = {"workers": workers or experiment.workers, "log_folder": folder / "logs"}
-    chosen = engines.build(name, options, where)
+    planned = plan(file, results, changes=changes, workers=workers, engine=engine)
+    accepted = [*planned.experiment.accept_licenses, *accepted]
     if dry_run:
-        show_plan(console, experiment, cells, folder)
+        show_plan(console, planned, accepted)
         return 0
-    prepare(cells, [*experiment.accept_licenses, *accepted], lambda text: console.print(escape(text)))
-
-    # Only now: importing optuna takes a moment that a typo should not have to wait for.
-    from bench.studies.driver import Driver
-
+    out = reports or Path("reports") / planned.experiment.name
+    make_writable(out, "--reports")
+    view = View(console, planned.cells, planned.engine.workers)
     try:
-        with follow(console, cells, chosen.workers) as view:
-            driver = Driver(experiment, cells, folder, chosen, view)
-            view.resume(record for run in driver.cells for record in run.records)
-            records = driver.run()
+        records = execute(planned, accepted, view, lambda text: console.print(escape(text), soft_wrap=True))
     except KeyboardInterrupt:
         command = shlex.join(["bench", *arguments])
-        print(f"\ninterrupted; what was finished is in {folder}. To go on:\n  {command}", file=sys.stderr)
+        print(f"\ninterrupted; what was finished is in {planned.results}. To go on:\n  {command}", file=sys.stderr)
         return 130
-    draw_report([folder], reports or Path("reports") / experiment.name)
+    draw_report([planned.results], out)
     return name_failures(console, records)
 
 
@@ -83,37 +66,43 @@ def name_failures(console: Console, records: Sequence[TrialRecord]) -> int:
     """Print each run that failed with its reason; return 1 if there are any."""
     failed = [record for record in records if record.status in FAILED]
     for record in failed:
-        console.print(f"[red]{record.status}[/] {escape(record.spec.title)}: {escape(record.reason or '')}")
+        console.print(
+            f"[red]{record.status}[/] {escape(record.spec.title)}: {escape(record.reason or '')}", soft_wrap=True
+        )
     return 1 if failed else 0
 
 
-def show_plan(console: Console, experiment: Experiment, cells: Sequence[Cell], folder: Path) -> None:
-    """Print cells, trials, search spaces and downloads."""
-    table = Table(title=f"{experiment.name}: {len(cells)} cells", title_justify="left")
+def show_plan(console: Console, planned: Plan, accepted: Sequence[str]) -> None:
+    """Print cells, trials, search spaces, downloads, and licences that are to be accepted first."""
+    cells = planned.cells
+    table = Table(title=f"{planned.experiment.name}: {len(cells)} cells", title_justify="left")
     for heading in ("model", "data set", "method", "trials", "finals", "search space"):
-        table.add_column(heading, justify="right" if heading in ("trials", "finals") else "left")
+        table.add_column(heading, justify="right" if heading in ("trials", "finals") else "left", overflow="fold")
     for cell in cells:
         space = "\n".join(f"{key}: {_range(value)}" for key, value in cell.search.items()) or "-"
         table.add_row(*cell.labels, str(cell.study.trials), str(cell.planned_finals), escape(space))
     console.print(table)
     trials = sum(cell.study.trials for cell in cells)
     finals = sum(cell.planned_finals for cell in cells)
-    console.print(f"{trials} trials and {finals} finals; results go to {escape(str(folder))}")
+    console.print(f"{trials} trials and {finals} finals; results go to {escape(str(planned.results))}", soft_wrap=True)
     needed = downloads(cells)
     for user, download in needed:
-        size = "size unknown without a network" if download.bytes is None else file_size(download.bytes)
+        size = "size unknown without a network" if download.size is None else file_size(download.size)
         state = "in the cache" if download.cached else "to be downloaded"
         console.print(f"{escape(download.name)} for {escape(user)}: {size}, {state}", soft_wrap=True)
     missing = [d for _, d in needed if not d.cached]
-    unknown = " and what the hub does not tell offline" if any(d.bytes is None for d in missing) else ""
-    console.print(f"to download: {file_size(sum(d.bytes or 0 for d in missing))}{unknown}")
+    unknown = " and what the hub does not tell offline" if any(d.size is None for d in missing) else ""
+    console.print(f"to download: {file_size(sum(d.size or 0 for d in missing))}{unknown}")
+    for entry, source in unaccepted(cells, accepted):
+        console.print(
+            f"model {escape(entry.name)} is opt-in ({escape(source.license)}): "
+            f"if you accept its terms, add --accept-license {escape(entry.name)}",
+            soft_wrap=True,
+        )
 
 
-def _range(distribution: object) -> str:
-    from bench.spec import Choice, Float, Int
-
+def _range(distribution: Distribution) -> str:
     if isinstance(distribution, Choice):
         return ", ".join(map(str, distribution.choices))
-    assert isinstance(distribution, Float | Int)
     scale = " (log)" if distribution.log else ""
     return f"{distribution.low:g} to {distribution.high:g}{scale}"

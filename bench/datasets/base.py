@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -95,14 +95,6 @@ class Dataset(Config):
     the rows, at most 1000."""
     split_seed: int = Field(0, ge=0)
     """Seeds the drawing of splits; not the seed of a trial, so every trial sees the same splits."""
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Keep the help text of a field of which a subclass changes only the default."""
-        super().__pydantic_init_subclass__(**kwargs)
-        for name, field in Dataset.model_fields.items():
-            own = cls.model_fields[name]
-            own.description = own.description or field.description
 
     @field_validator("template")
     @classmethod

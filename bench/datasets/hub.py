@@ -11,6 +11,7 @@ from bench.datasets.files import as_text
 from bench.datasets.table import Record, Table, check_columns
 from bench.datasets.template import columns
 from bench.errors import BadInput, Unavailable
+from bench.packages import Download
 
 if TYPE_CHECKING:
     import datasets
@@ -47,6 +48,18 @@ class Hub(Table):
     def origin(self) -> str:
         """The id, with the configuration."""
         return f"{self.id} ({self.config})" if self.config else self.id
+
+    def downloads(self) -> list[Download]:
+        """Return what is fetched; its size is known only to the hub.
+
+        Of `data_files` the cache of `datasets` knows no names, only hashes, so they are always listed as needed.
+        """
+        if self.data_files:
+            return [Download(file, None, False) for file in self._remote_files()]
+        from datasets import config
+
+        folder = config.HF_DATASETS_CACHE / self.id.replace("/", "___") / (self.config or "")
+        return [Download(self.origin, None, folder.is_dir())]
 
     def records(self) -> tuple[list[Record], Sequence[str] | None]:
         """Load the splits, from the hub or from its cache."""

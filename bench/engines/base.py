@@ -41,6 +41,9 @@ class Pool(ABC):
         """Wait up to ``timeout`` seconds and return the records of trials that have ended.
 
         A trial whose worker died comes back too, with status ``killed`` or ``timeout``.
+
+        Raises:
+            BenchError: nothing can run here as it was asked for, such as on a device that is not there.
         """
 
     @abstractmethod

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import field_validator
+
 from bench.engines.base import Engine, Listener, Pool, cores
-from bench.errors import BadInput
 from bench.records import TrialRecord
 from bench.spec import TrialSpec
 
@@ -13,10 +14,15 @@ from bench.spec import TrialSpec
 class Inline(Engine):
     """Runs trials in the driver's process, one at a time; a debugger and a traceback work as usual."""
 
+    @field_validator("workers")
+    @classmethod
+    def _check_workers(cls, workers: int) -> int:
+        if workers != 1:
+            raise ValueError(f"the inline engine runs one trial at a time, found {workers}")
+        return workers
+
     def start(self, listener: Listener) -> Pool:
         """Return a pool of this process alone."""
-        if self.workers != 1:
-            raise BadInput(f"the inline engine runs one trial at a time, found workers: {self.workers}")
         return InlinePool(listener)
 
 

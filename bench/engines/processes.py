@@ -8,6 +8,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -15,8 +16,20 @@ from pathlib import Path
 from typing import IO, Any
 
 from bench.engines.base import Engine, Listener, Pool, cores, lost
+from bench.errors import BadInput
 from bench.records import TrialRecord
 from bench.spec import TrialSpec
+
+_ENVIRONMENT = {
+    # Threads that wait must not spin: on a machine that is busy otherwise, small models
+    # become many times slower when a spinning thread keeps a working one from its core.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # A log is read when something went wrong: progress bars and advice to developers would hide what.
+    "TQDM_DISABLE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "PYTHONWARNINGS": "ignore::FutureWarning",
+}
+"""What a worker finds in its environment, unless the user has set it."""
 
 
 class Processes(Engine):
@@ -96,6 +109,9 @@ class ProcessPool(Pool):
         elif "validated" in message:
             step, value = message["validated"]
             worker.send({"keep_going": self._listener.validated(spec, step, value)})
+        elif "refused" in message:
+            worker.spec = None
+            raise BadInput(message["refused"])
         elif "record" in message:
             worker.spec = None
             return TrialRecord.model_validate(message["record"])
@@ -131,6 +147,8 @@ class Worker:
         self.model: Any = None
         self.began = 0.0
         self._log = None if log_folder is None else log_folder / f"worker-{index}.log"
+        # A worker that is killed cannot clean up; what it had in here goes with it.
+        self._scratch = tempfile.TemporaryDirectory(prefix="bench-worker-", ignore_cleanup_errors=True)
         self._process = self._start()
         threading.Thread(target=self._listen, args=(events,), daemon=True).start()
 
@@ -148,9 +166,7 @@ class Worker:
                 text=True,
                 encoding="utf-8",
                 start_new_session=True,
-                # Threads that wait must not spin: on a machine that is busy otherwise, small models
-                # become many times slower when a spinning thread keeps a working one from its core.
-                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
+                env={**_ENVIRONMENT, **os.environ, "TMPDIR": self._scratch.name},
             )
         finally:
             if not isinstance(errors, int):
@@ -176,6 +192,10 @@ class Worker:
             else:
                 self._process.kill()
         self._process.wait()
+        assert self._process.stdin is not None
+        with suppress(OSError):  # what was not sent yet cannot be sent any more
+            self._process.stdin.close()
+        self._scratch.cleanup()
 
     def obituary(self) -> str:
         """Say how the process ended, with the last line of its log."""
@@ -193,6 +213,7 @@ class Worker:
 
     def _listen(self, events: queue.SimpleQueue[tuple[Worker, dict[str, Any] | None]]) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            events.put((self, json.loads(line)))
+        with suppress(ValueError):  # a worker that is killed may leave half a line
+            for line in self._process.stdout:
+                events.put((self, json.loads(line)))
         events.put((self, None))

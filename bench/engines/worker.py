@@ -2,8 +2,8 @@
 
 Messages in: ``{"run": spec, "artifacts": path, "threads": n}`` and ``{"keep_going": bool}``, the
 answer to a validation. Messages out: ``{"progress": [step, steps, loss]}``, ``{"validated": [step,
-value]}`` (then the worker waits for the answer) and ``{"record": record}``. JSON, not pickle: nothing
-that arrives can run code.
+value]}`` (then the worker waits for the answer), ``{"record": record}``, and ``{"refused": reason}`` for a
+spec that cannot run here at all. JSON, not pickle: nothing that arrives can run code.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def main() -> None:
     """Serve until the driver closes the pipe."""
     channel = Channel()
 
+    from bench.errors import BenchError
     from bench.spec import TrialSpec
     from bench.training.device import configure_threads
     from bench.training.session import Session
@@ -74,8 +75,12 @@ def main() -> None:
         message = channel.receive()
         spec = TrialSpec.model_validate(message["run"])
         configure_threads(spec.cell.runtime, message["threads"])
-        record = run_trial(spec, session, channel, Path(message["artifacts"]))
-        channel.send({"record": record.model_dump(mode="json")})
+        try:
+            record = run_trial(spec, session, channel, Path(message["artifacts"]))
+        except BenchError as error:
+            channel.send({"refused": str(error)})
+        else:
+            channel.send({"record": record.model_dump(mode="json")})
 
 
 if __name__ == "__main__":

@@ -107,7 +107,11 @@ class TunedModel:
         """Read what `save` wrote."""
 
     def detach(self) -> None:
-        """Put the base model back as it was, bit for bit."""
+        """Put the base model back as it was: weights bit for bit, frozen, without gradients, in eval mode."""
+        network = self.base.network
+        network.requires_grad_(False)
+        network.zero_grad(set_to_none=True)
+        network.eval()
 
     def notes(self) -> Mapping[str, int | float | str | bool | None]:
         """Return what a reader of the record should know, such as which path the forward took."""

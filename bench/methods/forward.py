@@ -39,7 +39,8 @@ def head_at(network: PreTrainedModel, positions: Tensor) -> Iterator[None]:
 def logits_at(network: PreTrainedModel, positions: Tensor, **inputs: Any) -> Tensor:
     """Run the network on ``inputs`` and return its float32 logits [N, V] at ``positions``."""
     with head_at(network, positions):
-        return network(**inputs).logits[0].float()
+        logits: Tensor = network(**inputs).logits
+    return logits[0].float()
 
 
 def plain_logits(network: PreTrainedModel, batch: Batch) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.methods.base import Method, TunedModel
@@ -26,27 +24,7 @@ class FullFineTuning(Method):
         return {"learning_rate": Float(low=5e-6, high=5e-4, log=True)}
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
-        """Copy the model and train the copy."""
-        return TunedCopy(base)
+        """Make all weights trainable."""
+        from bench.methods.tuned_weights import TunedWeights
 
-
-class TunedCopy(TunedModel):
-    """A copy of the base model, in float32, with all weights trainable; the base model is never touched."""
-
-    def __init__(self, base: LanguageModel) -> None:
-        super().__init__(base)
-        self.network = copy.deepcopy(base.network).float().requires_grad_(True)
-
-    def save(self, folder: Path) -> None:
-        """Write the whole model as transformers does: ``config.json`` and ``model.safetensors``."""
-        self.network.save_pretrained(folder)
-
-    def load(self, folder: Path) -> None:
-        """Read the weights back, in place."""
-        from safetensors.torch import load_model
-
-        load_model(self.network, folder / "model.safetensors", strict=False)
-
-    def detach(self) -> None:
-        """Let the copy go."""
-        self.network = self.base.network
+        return TunedWeights(base)

@@ -11,6 +11,8 @@ import numpy as np
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
+    from torch.nn import Parameter
+
     from bench.datasets.base import Example, Splits
     from bench.models.base import LanguageModel
 
@@ -34,12 +36,15 @@ class LabelFrequencies(TunedModel):
         counts = Counter(example.label for example in dataset.train)
         self.scores = np.log([counts[label] + 1e-9 for label in range(len(dataset.labels))])
 
-    def trainable(self) -> dict:
+    def trainable(self) -> dict[str, Parameter]:
         """Return nothing to train."""
         return {}
 
     def train(self, mode: bool) -> None:
         """Do nothing: there is no dropout."""
+
+    def detach(self) -> None:
+        """Do nothing: there is no base model."""
 
     def score_labels(
         self, examples: Sequence[Example], by_logits: Callable[[Sequence[Example]], np.ndarray]

@@ -37,7 +37,8 @@ class PeftAdapter(TunedModel):
 
     def added_parameters(self) -> int:
         """Return the parameters of the adapter's layers."""
-        return sum(p.numel() for p in self.adapted.parameters()) - self.base.parameters
+        total: int = sum(p.numel() for p in self.adapted.parameters())
+        return total - self.base.parameters
 
     def save(self, folder: Path) -> None:
         """Write the adapter in PEFT's format."""
@@ -48,11 +49,15 @@ class PeftAdapter(TunedModel):
         """Read an adapter back, in place."""
         from peft import set_peft_model_state_dict
 
-        set_peft_model_state_dict(self.adapted, load_file(folder / "adapter_model.safetensors"))
+        found: Any = set_peft_model_state_dict(self.adapted, load_file(folder / "adapter_model.safetensors"))
+        trained = {name for name, p in self.adapted.named_parameters() if p.requires_grad}
+        gaps = [*trained.intersection(found.missing_keys), *found.unexpected_keys]
+        if gaps:
+            raise ValueError(f"{folder}: the saved adapter is another one; {gaps[0]} does not match")
 
     def detach(self) -> None:
         """Take the adapter's layers out and put the base model's own modules back."""
         network = self.adapted.unload()
-        network.requires_grad_(False)
         for name in ("peft_config", "_hf_peft_config_loaded"):
             network.__dict__.pop(name, None)
+        super().detach()

@@ -33,13 +33,12 @@ def prefix_of(network: PreTrainedModel, prompt: Tensor) -> KeysAndValues:
     # A cache without the configuration keeps all positions in every layer, those with a sliding window
     # too: the attention mask still cuts the window, so the result is the same.
     cache = DynamicCache()
-    weight = network.get_input_embeddings().weight
     mask = torch.ones(1, prompt.shape[0], dtype=torch.long, device=prompt.device)
     # The base model alone: the head would compute P rows of logits that nobody reads.
     network.base_model(
-        inputs_embeds=prompt.to(weight.dtype)[None], attention_mask=mask, past_key_values=cache, use_cache=True
+        inputs_embeds=prompt.to(network.dtype)[None], attention_mask=mask, past_key_values=cache, use_cache=True
     )
-    return [(layer.keys, layer.values) for layer in cache.layers]
+    return [(keys, values) for keys, values, _ in cache]
 
 
 def expanded(prefix: KeysAndValues, rows: int) -> DynamicCache:

@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from bench.errors import Infeasible
 from bench.methods.base import Batch, TunedModel
 from bench.methods.forward import prompted_logits
+from bench.methods.packed import can_pack, fits, packed_logits
 from bench.methods.shared_prefix import KeysAndValues, can_share, prefix_of, shared_prefix_logits
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class SoftPrompt(TunedModel):
         self.prompt = nn.Parameter(prompt.detach().to(base.device, torch.float32).clone())
         self.virtual_tokens = prompt.shape[0]
         self.shared = can_share(base.network)
+        self.packed = can_pack(base.network)
         self._prefix: KeysAndValues | None = None
 
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -47,9 +50,11 @@ class SoftPrompt(TunedModel):
         return self.prompt.numel()
 
     def logits(self, batch: Batch) -> Tensor:
-        """Return the logits behind the prompt, by the shared prefix where that is exact."""
+        """Return the logits behind the prompt, which is computed once a batch where that is exact."""
         if not self.shared:
             return prompted_logits(self.network, self.prompt, batch)
+        if self._prefix is None and self.packed and fits(self.network, self.virtual_tokens, batch):
+            return packed_logits(self.network, self.prompt, batch)
         prefix = self._prefix if self._prefix is not None else prefix_of(self.network, self.prompt)
         return shared_prefix_logits(self.network, prefix, batch)
 
@@ -81,7 +86,7 @@ class SoftPrompt(TunedModel):
             num_attention_heads=getattr(config, "num_attention_heads", None),
             num_layers=getattr(config, "num_hidden_layers", None),
             inference_mode=True,
-        ).save_pretrained(folder)
+        ).save_pretrained(str(folder))
         save_file({"prompt_embeddings": self.prompt.detach().cpu()}, folder / "adapter_model.safetensors")
 
     def load(self, folder: Path) -> None:
@@ -92,7 +97,9 @@ class SoftPrompt(TunedModel):
 
     def notes(self) -> dict[str, str]:
         """Say which way the forward pass takes."""
-        return {"prefix": "shared" if self.shared else "repeated for every example"}
+        if not self.shared:
+            return {"prefix": "repeated for every example"}
+        return {"prefix": "shared, packed with short batches" if self.packed else "shared"}
 
 
 def initial_prompt(method: PromptTuning, base: LanguageModel, labels: Sequence[str], seed: int) -> Tensor:
@@ -101,7 +108,8 @@ def initial_prompt(method: PromptTuning, base: LanguageModel, labels: Sequence[s
     embedding = base.network.get_input_embeddings()
     generator = torch.Generator().manual_seed(seed)
     if method.init == "random":
-        return torch.rand(length, embedding.weight.shape[1], generator=generator) - 0.5
+        width = _embed(embedding, [0]).shape[1]
+        return torch.rand(length, width, generator=generator) - 0.5
     with torch.no_grad():
         # Through the module, not its weight: some families scale embeddings on the way out.
         if method.init == "text":
@@ -115,12 +123,16 @@ def initial_prompt(method: PromptTuning, base: LanguageModel, labels: Sequence[s
 
 
 def _tokens(base: LanguageModel, text: str) -> list[int]:
-    return base.tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids: list[int] = base.tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise Infeasible(f"the initial text {text!r} has no tokens in this model's vocabulary")
+    return ids
 
 
 def _embed(embedding: nn.Module, ids: list[int]) -> Tensor:
     device = next(embedding.parameters()).device
-    return embedding(torch.tensor(ids, device=device)).detach().float().cpu()
+    rows: Tensor = embedding(torch.tensor(ids, device=device))
+    return rows.detach().float().cpu()
 
 
 def _repeat(ids: list[int], length: int) -> list[int]:

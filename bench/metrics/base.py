@@ -17,6 +17,17 @@ class Metric(Config):
     greater_is_better: bool = True
     """Whether a study maximises it."""
 
+    def ready(self) -> bool:
+        """Whether it can be computed as it is; if not, `prepare` is called before any compute."""
+        return True
+
+    def prepare(self) -> None:
+        """Fetch and load what `compute` needs.
+
+        Raises:
+            Unavailable: it is not to be had.
+        """
+
     def compute(self, predictions: Sequence[int], references: Sequence[int]) -> float:
         """Return the score; both sequences hold label indices and are of the same length."""
         raise NotImplementedError

@@ -42,6 +42,14 @@ class Hub(Metric):
             )
         return self
 
+    def ready(self) -> bool:
+        """Nobody knows before it was loaded."""
+        return False
+
+    def prepare(self) -> None:
+        """Load the module: what it needs is then in the cache."""
+        self.module()
+
     def module(self) -> evaluate.EvaluationModule:
         """Return the `evaluate` module, loaded once a process.
 

@@ -27,6 +27,8 @@ class LanguageModel:
     """Positions the model can take; None where it has no limit (relative positions)."""
     revision: str
     """Commit of the hub, or sha256 of the wheel or of the weights."""
+    folder: Path | None = None
+    """Where the weights were read from; None for a model made in memory."""
     notes: dict[str, str | int] = field(default_factory=dict)
     """What had to be done to use it, such as a pad token that was missing."""
 
@@ -58,6 +60,10 @@ class Model(Config):
             Unavailable: it is not there and cannot be fetched.
             BadInput: what is there is no model.
         """
+
+    def ready(self) -> bool:
+        """Whether `folder` has nothing left to make, such as a conversion that needs torch."""
+        return True
 
     def folder(self) -> Path:
         """Return the folder that `transformers.AutoModel.from_pretrained` reads; makes it if need be."""

@@ -68,6 +68,7 @@ def load_language_model(
         parameters=count_parameters(network),
         context_length=context_length(config),
         revision=source.revision_id(),
+        folder=folder,
         notes=notes,
     )
 

@@ -29,14 +29,17 @@ class Local(Model):
         else:
             _check_gguf(gguf)
 
+    def ready(self) -> bool:
+        """Whether there is nothing to convert, or it is converted."""
+        return self._gguf() is None or self._converted.is_dir()
+
     def folder(self) -> Path:
         """Return the folder itself, or the GGUF's conversion in the cache."""
         self.prepare()
         gguf = self._gguf()
         if gguf is None:
             return self._path
-        target = converted_path("local", self.revision_id())
-        return convert_once(target, lambda folder: convert_gguf(gguf, folder))
+        return convert_once(self._converted, lambda folder: convert_gguf(gguf, folder))
 
     def revision_id(self) -> str:
         """Return the sha256 of the weights."""
@@ -45,6 +48,10 @@ class Local(Model):
             [self._path / name for name in weight_names(p.name for p in self._path.iterdir())] if not gguf else [gguf]
         )
         return weights_sha256(files)
+
+    @property
+    def _converted(self) -> Path:
+        return converted_path("local", self.revision_id())
 
     @property
     def _path(self) -> Path:

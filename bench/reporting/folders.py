@@ -6,15 +6,14 @@ be committed, on a read-only disk, or in use by a run.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from bench.errors import BadInput
+from bench.manifest import FILENAME, Manifest
 from bench.records import TrialRecord, read_record
 from bench.reporting.cells import CellRuns, group_cells
 
@@ -31,8 +30,8 @@ class Run:
 class Results:
     """What one or several results folders hold."""
 
-    experiments: tuple[Mapping[str, Any], ...]
-    """The experiments as they were validated; of folders that have an ``experiment.json``."""
+    manifests: tuple[Manifest, ...]
+    """What the runs were asked for; of folders that have an ``experiment.json``."""
     runs: tuple[Run, ...]
     """The runs that count, by folder, cell, kind and number."""
     stale: int = 0
@@ -70,20 +69,20 @@ def collect(paths: str | Path | Iterable[str | Path]) -> Results:
     folders = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not folders:
         raise BadInput("no results folder was given")
-    experiments: list[Mapping[str, Any]] = []
+    manifests: list[Manifest] = []
     kept: dict[tuple[str, str], Run] = {}
     found = stale = unreadable = 0
     for resolved, folder in {path.resolve(): path for path in folders}.items():
         try:
-            experiment, current = _read_experiment(folder)
+            manifest = _read_manifest(folder)
             records, torn = _read_records(folder)
         except OSError as error:
             raise BadInput(f"{error.filename or folder}: cannot be read: {error.strerror or error}") from None
-        if experiment:
-            experiments.append(experiment)
+        if manifest is not None:
+            manifests.append(manifest)
         unreadable += torn
         for record in records:
-            if current is not None and record.cell_path not in current:
+            if manifest is not None and record.cell_path not in manifest.cells:
                 stale += 1
                 continue
             found += 1
@@ -92,7 +91,7 @@ def collect(paths: str | Path | Iterable[str | Path]) -> Results:
                 kept[key] = Run(record, resolved.name)
     if not kept:
         raise BadInput(f"{', '.join(map(str, folders))}: {_nothing(stale, unreadable)}")
-    return Results(tuple(experiments), tuple(kept.values()), stale, unreadable, found - len(kept))
+    return Results(tuple(manifests), tuple(kept.values()), stale, unreadable, found - len(kept))
 
 
 def _nothing(stale: int, unreadable: int) -> str:
@@ -103,23 +102,14 @@ def _nothing(stale: int, unreadable: int) -> str:
     return "holds no records yet; 'bench run' writes one whenever a trial ends"
 
 
-def _read_experiment(folder: Path) -> tuple[Mapping[str, Any] | None, set[str] | None]:
-    """Return the experiment and the paths of its current cells; None and None where that is not known."""
+def _read_manifest(folder: Path) -> Manifest | None:
+    """Return what a results folder says of itself; None where it has records alone."""
     if not folder.is_dir():
         raise BadInput(f"{folder}: there is no such folder")
-    file = folder / "experiment.json"
-    if not file.exists():
-        if not (folder / "records").is_dir():
-            raise BadInput(f"{folder}: is not a results folder (neither experiment.json nor records/ is in it)")
-        return None, None
-    try:
-        data = json.loads(file.read_bytes())
-        experiment, cells = data["experiment"], data["cells"]
-    except (ValueError, KeyError, TypeError):
-        experiment = cells = None
-    if not isinstance(experiment, dict) or not isinstance(cells, list):
-        raise BadInput(f"{file}: is damaged; 'bench run' with the same experiment writes it anew")
-    return experiment, {str(cell) for cell in cells}
+    manifest = Manifest.read(folder)
+    if manifest is None and not (folder / "records").is_dir():
+        raise BadInput(f"{folder}: is not a results folder (neither {FILENAME} nor records/ is in it)")
+    return manifest
 
 
 def _read_records(folder: Path) -> tuple[list[TrialRecord], int]:

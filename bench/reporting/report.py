@@ -77,7 +77,7 @@ def _sections(cells: Iterable[CellRuns]) -> dict[str, list[CellRuns]]:
 def _paragraphs(results: Results) -> Iterator[str]:
     names = _names(results)
     yield f"# {text.markdown(' + '.join(names))}"
-    for description in dict.fromkeys(str(experiment.get("description") or "") for experiment in results.experiments):
+    for description in dict.fromkeys(str(m.experiment.get("description") or "") for m in results.manifests):
         if description.strip():
             yield text.markdown(description, width=2000)
     care = list(words.cautions(results))
@@ -109,13 +109,14 @@ def _paragraphs(results: Results) -> Iterator[str]:
     yield "## How it was run"
     yield _bullets(_provenance(results))
     yield _versions(results.records)
-    command = "\n".join(f"    bench run {text.one_line(name)}.yaml" for name in names)
-    yield f"To repeat it, run the experiment file of that name:\n\n{command}"
+    commands = [f"    {text.one_line(m.command)}" for m in results.manifests if m.command is not None]
+    if commands:
+        yield "To repeat it:\n\n" + "\n".join(commands)
 
 
 def _names(results: Results) -> list[str]:
     """Return the names of the experiments, of their files or else of their records."""
-    given = [str(experiment["name"]) for experiment in results.experiments if experiment.get("name")]
+    given = [manifest.name for manifest in results.manifests if manifest.name]
     return list(dict.fromkeys(given or [record.spec.experiment for record in results.records]))
 
 

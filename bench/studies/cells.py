@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from bench.config import deep_merge, explain
 from bench.datasets import datasets
@@ -29,8 +29,6 @@ from bench.spec import (
     Training,
 )
 
-_DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
-
 
 def plan_cells(experiment: Experiment, where: str) -> list[Cell]:
     """Return the cells of an experiment, smallest model first, all checked.
@@ -42,6 +40,7 @@ def plan_cells(experiment: Experiment, where: str) -> list[Cell]:
     Raises:
         BadInput: an unknown name, key, label or a setting that cannot be.
     """
+    Training.parse(experiment.training, f"{where}: training")
     _check_overrides(experiment, where)
     chosen_models = [_model(entry, f"{where}: models[{i}]") for i, entry in enumerate(experiment.models)]
     cells = []
@@ -71,7 +70,11 @@ def _size(entry: Entry) -> float:
 
 
 def _dataset(entry: Entry, where: str) -> Dataset:
-    return datasets.build(entry.name, entry.options, f"{where}.{entry.name}")
+    """Check a data set and its metrics."""
+    built = datasets.build(entry.name, entry.options, f"{where}.{entry.name}")
+    for position, metric in enumerate(built.metrics):
+        metrics.build(metric.name, metric.options, f"{where}.{entry.name}.metrics[{position}]")
+    return built
 
 
 def _cell(
@@ -111,13 +114,9 @@ def _cell(
         version=kind.version,
         trust_remote_code=experiment.trust_remote_code,
         objective=objective.label,
-        greater_is_better=_greater_is_better(objective, where),
+        greater_is_better=metrics.build(objective.name, objective.options, where).greater_is_better,
         stochastic=kind.stochastic,
     )
-
-
-def _greater_is_better(entry: Entry, where: str) -> bool:
-    return bool(metrics.build(entry.name, entry.options, f"{where}: metric {entry.label}").greater_is_better)
 
 
 def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tuple[SearchSpace, dict[str, Any]]:
@@ -132,15 +131,13 @@ def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tup
     known = {*type(method).model_fields, *Training.model_fields}
     fixed: dict[str, Any] = {}
     for name, change in changes.items():
+        place = f"{where}.{name}"
         if name not in known:
             raise BadInput(f"{where}: unknown parameter '{name}'{did_you_mean(name, known)}")
         if isinstance(change, Mapping):
-            old = space[name].model_dump() if name in space else {}
-            if "choices" in change or "kind" in change:
-                old = {}
-            space[name] = _distribution({**old, **change}, f"{where}.{name}")
+            space[name] = _distribution(_changed(space.get(name), change, real=_real(type(method), name)), place)
         elif isinstance(change, list):
-            space[name] = _distribution({"choices": change}, f"{where}.{name}")
+            space[name] = _distribution({"kind": "choice", "choices": change}, place)
         else:
             space.pop(name, None)
             fixed[name] = change
@@ -151,17 +148,30 @@ def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tup
     return space, fixed
 
 
+def _changed(old: Distribution | None, change: Mapping[str, Any], real: bool) -> dict[str, Any]:
+    """Lay a change over the old distribution, or over nothing where it asks for one of another kind."""
+    kind = change.get("kind") or ("choice" if "choices" in change else None)
+    if kind is None and isinstance(old, Float | Int):
+        kind = old.kind
+    if kind is None:
+        kind = "float" if real else "int"
+    kept = old.model_dump() if old is not None and old.kind == kind else {}
+    return {**kept, **change, "kind": kind}
+
+
+def _real(method: type[Method], name: str) -> bool:
+    """Whether the field that takes the value is a real number."""
+    owner = Training if name in Training.model_fields else method
+    annotation = owner.model_fields[name].annotation
+    return float in (annotation, *get_args(annotation))
+
+
 def _distribution(data: dict[str, Any], where: str) -> Distribution:
-    if "kind" not in data:
-        whole = all(isinstance(data.get(key), int) for key in ("low", "high"))
-        data = {"kind": "choice" if "choices" in data else "int" if whole else "float", **data}
-    model = {"float": Float, "int": Int, "choice": Choice}.get(str(data["kind"]))
-    if model is None:
+    kinds: dict[str, type[Float | Int | Choice]] = {"float": Float, "int": Int, "choice": Choice}
+    kind = kinds.get(str(data["kind"]))
+    if kind is None:
         raise BadInput(f"{where}.kind: expected float, int or choice, found {data['kind']!r}")
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise BadInput(explain(error, model, where)) from None
+    return kind.parse(data, where)
 
 
 def _check_values(method: type[Method], name: str, distribution: Distribution, where: str) -> None:
@@ -184,6 +194,7 @@ def _check_value(method: type[Method], name: str, value: Any, where: str) -> Non
 
 def _check_overrides(experiment: Experiment, where: str) -> None:
     for index, override in enumerate(experiment.overrides):
+        Training.parse(override.training, f"{where}: overrides[{index}].training")
         for kind in ("models", "datasets", "methods"):
             known = [entry.label for entry in getattr(experiment, kind)]
             for label in getattr(override, kind) or ():
@@ -198,8 +209,4 @@ def _applies(override: Override, model: Entry | None, dataset: Entry, method: En
     def allowed(labels: list[str] | None, entry: Entry | None) -> bool:
         return labels is None or (entry is not None and entry.label in labels)
 
-    return (
-        allowed(override.models, model)
-        and allowed(override.datasets, dataset)
-        and allowed(override.methods, method)
-    )
+    return allowed(override.models, model) and allowed(override.datasets, dataset) and allowed(override.methods, method)

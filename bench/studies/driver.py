@@ -8,34 +8,24 @@ import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Self
 
 from filelock import FileLock, Timeout
 
 from bench.config import derive_seed
 from bench.engines.base import Engine, Pool
 from bench.errors import BadInput
-from bench.records import RecordStore, TrialRecord, best_trial, finals_of, write_atomic
-from bench.spec import Cell, Experiment, TrialSpec
+from bench.manifest import Manifest
+from bench.records import RecordStore, TrialRecord, best_trial, finals_of, make_writable
+from bench.spec import Cell, TrialSpec
 from bench.studies.search import Search
+from bench.studies.watcher import Watcher
 
 POLL_SECONDS = 0.5
 
-
-class Watcher(Protocol):
-    """Whoever watches a run: the command line."""
-
-    def started(self, spec: TrialSpec) -> None:
-        """Hear that a run has begun."""
-
-    def progress(self, spec: TrialSpec, step: int, steps: int, loss: float) -> None:
-        """Hear of an optimizer step."""
-
-    def finished(self, record: TrialRecord) -> None:
-        """Hear that a run has ended and its record is on disk."""
-
-    def tick(self) -> None:
-        """Hear that time has passed."""
+_LOCK, _HOLDER = ".driver.lock", ".driver.json"
+_OURS = {_LOCK, _HOLDER, "records", "adapters", "logs"}
+"""What may be in a folder whose manifest was removed."""
 
 
 class CellRun:
@@ -120,10 +110,6 @@ class CellRun:
             self._finals[spec.hash] = record
         return True
 
-    def planned(self) -> tuple[int, int]:
-        """Return the numbers of runs that are through and that are planned."""
-        return len(self.records), self.cell.study.trials + self.cell.planned_finals
-
     def _missing_trial(self) -> int | None:
         running = {spec.number for spec in self._running.values() if spec.kind == "trial"}
         numbers = range(self.cell.study.trials)
@@ -151,8 +137,10 @@ class CellRun:
 class Driver:
     """Runs the cells of an experiment to their end; whatever is on disk already is not run again.
 
+    It holds the results folder until it is closed (it is a context manager).
+
     Args:
-        experiment: the experiment, for its name.
+        manifest: what was asked for; written into the results folder.
         cells: what to run, in this order.
         results: the results folder.
         engine: where trials run.
@@ -163,20 +151,24 @@ class Driver:
     """
 
     def __init__(
-        self, experiment: Experiment, cells: Sequence[Cell], results: Path, engine: Engine, watcher: Watcher
+        self, manifest: Manifest, cells: Sequence[Cell], results: Path, engine: Engine, watcher: Watcher
     ) -> None:
         self.store = RecordStore(results)
-        self._experiment = experiment
         self._engine = engine
         self._watcher = watcher
-        self._lock = _take(results, experiment.name)
+        self._lock = _take(results)
         try:
-            _claim(results, experiment, cells)
-            self.cells = [CellRun(experiment.name, cell, self.store) for cell in cells]
+            _claim(results, manifest)
+            self.cells = [CellRun(manifest.name, cell, self.store) for cell in cells]
         except BaseException:
-            self._lock.release()
+            self.close()
             raise
         self._by_path = {run.cell.path: run for run in self.cells}
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """All records that count so far."""
+        return [record for run in self.cells for record in run.records]
 
     def run(self) -> list[TrialRecord]:
         """Run everything that is missing and return all records that count.
@@ -185,20 +177,27 @@ class Driver:
         """
         pool = self._engine.start(self)
         try:
+            self._watcher.begin(self.records)
             while True:
                 self._submit(pool)
                 if all(run.done for run in self.cells):
-                    break
+                    return self.records
                 for record in pool.poll(POLL_SECONDS):
-                    run = self._by_path[record.cell_path]
-                    if run.finish(record):
-                        self.store.write(record)
-                    self._watcher.finished(record)
-                self._watcher.tick()
+                    self._take_in(record)
         finally:
             pool.close()
-            self._lock.release()
-        return [record for run in self.cells for record in run.records]
+            self._watcher.end()
+
+    def close(self) -> None:
+        """Let go of the results folder."""
+        (self.store.root / _HOLDER).unlink(missing_ok=True)
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def progress(self, spec: TrialSpec, step: int, steps: int, loss: float) -> None:
         """Pass on what the engine hears."""
@@ -207,6 +206,13 @@ class Driver:
     def validated(self, spec: TrialSpec, step: int, value: float) -> bool:
         """Ask the trial's study whether to go on."""
         return not self._by_path[spec.cell.path].should_prune(spec, step, value)
+
+    def _take_in(self, record: TrialRecord) -> None:
+        if self._by_path[record.cell_path].finish(record):
+            self.store.write(record)
+            self._watcher.finished(record)
+        else:
+            self._watcher.retried(record)
 
     def _submit(self, pool: Pool) -> None:
         while pool.free():
@@ -220,17 +226,11 @@ class Driver:
             pool.submit(spec, self.store.artifacts(spec))
 
 
-def _take(results: Path, name: str) -> FileLock:
+def _take(results: Path) -> FileLock:
     """Lock a results folder for this driver; the lock of a dead process is free by itself."""
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        probe = results / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise BadInput(f"{results}: cannot be written ({error.strerror}); choose another by --results") from None
-    lock = FileLock(results / ".driver.lock", timeout=0)
-    holder = results / ".driver.json"
+    make_writable(results, "--results")
+    lock = FileLock(results / _LOCK, timeout=0)
+    holder = results / _HOLDER
     try:
         lock.acquire()
     except Timeout:
@@ -245,20 +245,14 @@ def _take(results: Path, name: str) -> FileLock:
     return lock
 
 
-def _claim(results: Path, experiment: Experiment, cells: Sequence[Cell]) -> None:
-    """Write ``experiment.json``: what this folder holds, and which cells are current."""
-    path = results / "experiment.json"
-    if path.exists():
-        try:
-            owner = json.loads(path.read_text(encoding="utf-8"))["experiment"]["name"]
-        except (ValueError, KeyError, TypeError):
-            raise BadInput(f"{path}: not readable; is {results} a results folder?") from None
-        if owner != experiment.name:
-            raise BadInput(
-                f"{results}: holds the results of experiment '{owner}', not of '{experiment.name}'; "
-                "choose another folder by --results"
-            )
-    elif any(entry.name not in {".driver.lock", ".driver.json"} for entry in results.iterdir()):
+def _claim(results: Path, manifest: Manifest) -> None:
+    """Write the manifest, unless the folder is somebody else's."""
+    owner = Manifest.read(results)
+    if owner is None and any(entry.name not in _OURS for entry in results.iterdir()):
         raise BadInput(f"{results}: is not empty and no results folder; choose another by --results")
-    data = {"experiment": experiment.model_dump(mode="json"), "cells": [cell.path for cell in cells]}
-    write_atomic(path, (json.dumps(data, indent=1) + "\n").encode())
+    if owner is not None and owner.name != manifest.name:
+        raise BadInput(
+            f"{results}: holds the results of experiment '{owner.name}', not of '{manifest.name}'; "
+            "choose another folder by --results"
+        )
+    manifest.write(results)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bench.config import explain
 from bench.errors import BadInput
 from bench.spec import Experiment
 
@@ -20,6 +20,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue  # '<<' takes over another mapping; keys beside it win, and that is no duplicate
             key = self.construct_object(key_node, deep=True)
             try:
                 twice = key in seen
@@ -53,13 +55,15 @@ def load_experiment(path: str | Path, assignments: Sequence[str] = ()) -> Experi
         BadInput: one line a finding: file, key path, what was found and what would be right.
     """
     path = Path(path)
-    data = _read(path)
+    return parse_experiment(_read(path), str(path), assignments)
+
+
+def parse_experiment(data: Mapping[str, Any], where: str, assignments: Sequence[str] = ()) -> Experiment:
+    """Validate what an experiment file holds, with ``assignments`` on top; ``where`` names it in messages."""
+    changed = deepcopy(dict(data))
     for assignment in assignments:
-        _assign(data, assignment)
-    try:
-        return Experiment.model_validate(data)
-    except ValueError as error:
-        raise BadInput(explain(error, Experiment, str(path))) from None  # type: ignore[arg-type]
+        _assign(changed, assignment)
+    return Experiment.parse(changed, where)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -71,12 +75,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: is a folder, an experiment file is needed") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read: {error}") from None
-    try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}{_place(error)}: {_problem(error)}") from None
-    except (RecursionError, ValueError) as error:
-        raise BadInput(f"{path}: not readable YAML: {str(error) or 'nested too deeply'}") from None
+    data = _load(text, str(path))
     if data is None:
         raise BadInput(f"{path}: the file is empty; see experiments/quickstart.yaml for an example")
     if not isinstance(data, dict):
@@ -84,13 +83,18 @@ def _read(path: Path) -> dict[str, Any]:
     return data
 
 
-def _place(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    return f", line {mark.line + 1}" if mark else ""
-
-
-def _problem(error: yaml.YAMLError) -> str:
-    return str(getattr(error, "problem", None) or error).splitlines()[0]
+def _load(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        line = f", line {mark.line + 1}" if mark and "\n" in text.strip() else ""
+        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+        raise BadInput(f"{where}{line}: {problem}") from None
+    except RecursionError:
+        raise BadInput(f"{where}: nested too deeply") from None
+    except ValueError as error:  # a date such as 2026-13-01
+        raise BadInput(f"{where}: not readable YAML: {error}") from None
 
 
 def _assign(data: Any, assignment: str) -> None:
@@ -99,10 +103,7 @@ def _assign(data: Any, assignment: str) -> None:
     where = f"--set {assignment}"
     if not separator or not key:
         raise BadInput(f"{where}: expected key=value, such as study.trials=4")
-    try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
-    except yaml.YAMLError as error:
-        raise BadInput(f"{where}: {_problem(error)}") from None
+    value = _load(text, where)
     *parents, last = key.split(".")
     for part in parents:
         data = _step(data, part, where)

@@ -1,4 +1,4 @@
-"""Before any compute starts: licences are accepted, models and data are there and readable."""
+"""Before any compute starts: licences are accepted, models, data and metrics are there and readable."""
 
 from __future__ import annotations
 
@@ -8,69 +8,81 @@ from bench.config import canonical_json
 from bench.datasets import datasets
 from bench.datasets.base import Dataset
 from bench.errors import BadInput
+from bench.metrics import metrics
 from bench.models import models
 from bench.models.base import Model
 from bench.packages import Download
 from bench.spec import Cell, Entry
+from bench.studies.errand import run_errand
 
 
-def prepare(cells: Sequence[Cell], accepted: Iterable[str], say: Callable[[str], None]) -> None:
-    """Fetch and check every model and data set of ``cells``.
+def unaccepted(cells: Sequence[Cell], accepted: Iterable[str]) -> list[tuple[Entry, Model]]:
+    """Return the opt-in models whose name is not among those that the user accepts."""
+    known = set(accepted)
+    return [(e, source) for e, source in _models(cells) if source.license_notice and not known & {e.name, e.label}]
+
+
+def check_licenses(cells: Sequence[Cell], accepted: Iterable[str]) -> None:
+    """Raise `BadInput` with the notice of the first opt-in model that was not accepted."""
+    for entry, source in unaccepted(cells, accepted):
+        raise BadInput(
+            f"model '{entry.name}' is opt-in. {source.license_notice}\n"
+            f"If you accept its terms, run again with: --accept-license {entry.name}\n"
+            f"(or put 'accept_licenses: [{entry.name}]' into the experiment)"
+        )
+
+
+def prepare(cells: Sequence[Cell], say: Callable[[str], None]) -> None:
+    """Fetch, convert and check every model, data set and metric of ``cells``.
 
     Args:
         cells: what is going to run.
-        accepted: names of the models whose licence the user accepts.
-        say: told what is being fetched.
+        say: told of what takes a while.
 
     Raises:
-        BadInput: a licence that was not accepted, a file that is wrong.
+        BadInput: a file that is wrong.
         Unavailable: something that cannot be fetched.
     """
-    sources = [(entry, models.build(entry.name, entry.options, f"model {entry.label}")) for entry in _models(cells)]
-    for entry, source in sources:
-        _check_license(entry, source, set(accepted))
-    for entry, source in sources:
-        for download in source.downloads():
-            if not download.cached:
-                say(f"fetching {download.name} for model {entry.label}")
+    for entry, source in _models(cells):
+        _announce(source.downloads(), f"model {entry.label}", say)
         source.prepare()
-    for entry in _datasets(cells):
-        dataset = datasets.build(entry.name, entry.options, f"data set {entry.label}")
-        for download in dataset.downloads():
-            if not download.cached:
-                say(f"fetching {download.name} for data set {entry.label}")
+        if not source.ready():
+            say(f"converting model {entry.label}, once")
+            run_errand("model", entry)
+    for entry, dataset in _datasets(cells):
+        _announce(dataset.downloads(), f"data set {entry.label}", say)
         dataset.splits()
+        for metric in dataset.metrics:
+            if not metrics.build(metric.name, metric.options, f"metric {metric.label}").ready():
+                say(f"loading metric {metric.label}")
+                run_errand("metric", metric)
+
+
+def _announce(needed: Iterable[Download], user: str, say: Callable[[str], None]) -> None:
+    for download in needed:
+        if not download.cached:
+            size = "" if download.size is None else f", {download.size / 2**20:.1f} MiB"
+            say(f"fetching {download.name} for {user}{size}")
 
 
 def downloads(cells: Sequence[Cell]) -> list[tuple[str, Download]]:
     """Return what the cells fetch, each with who needs it; touches no network."""
     found: dict[str, tuple[str, Download]] = {}
-    for entry in _models(cells):
-        for download in models.build(entry.name, entry.options, f"model {entry.label}").downloads():
-            found.setdefault(download.name, (entry.label, download))
-    for entry in _datasets(cells):
-        dataset: Dataset = datasets.build(entry.name, entry.options, f"data set {entry.label}")
-        for download in dataset.downloads():
+    sources: list[tuple[Entry, Model | Dataset]] = [*_models(cells), *_datasets(cells)]
+    for entry, source in sources:
+        for download in source.downloads():
             found.setdefault(download.name, (entry.label, download))
     return list(found.values())
 
 
-def _check_license(entry: Entry, source: Model, accepted: set[str]) -> None:
-    if source.license_notice is None or accepted & {entry.name, entry.label}:
-        return
-    raise BadInput(
-        f"model '{entry.name}' is opt-in. {source.license_notice}\n"
-        f"If you accept its terms, run again with: --accept-license {entry.name}\n"
-        f"(or put 'accept_licenses: [{entry.name}]' into the experiment)"
-    )
+def _models(cells: Sequence[Cell]) -> list[tuple[Entry, Model]]:
+    entries = _unique(cell.model for cell in cells if cell.model is not None)
+    return [(entry, models.build(entry.name, entry.options, f"model {entry.label}")) for entry in entries]
 
 
-def _models(cells: Sequence[Cell]) -> list[Entry]:
-    return _unique(cell.model for cell in cells if cell.model is not None)
-
-
-def _datasets(cells: Sequence[Cell]) -> list[Entry]:
-    return _unique(cell.dataset for cell in cells)
+def _datasets(cells: Sequence[Cell]) -> list[tuple[Entry, Dataset]]:
+    entries = _unique(cell.dataset for cell in cells)
+    return [(entry, datasets.build(entry.name, entry.options, f"data set {entry.label}")) for entry in entries]
 
 
 def _unique(entries: Iterable[Entry]) -> list[Entry]:

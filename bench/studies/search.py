@@ -41,6 +41,7 @@ class Search:
             direction="maximize" if cell.greater_is_better else "minimize", pruner=_pruner(cell.study)
         )
         self._open: dict[int, optuna.trial.Trial] = {}
+        self._reported: set[tuple[int, int]] = set()
         for record in sorted(records, key=lambda r: r.spec.number):
             self._study.add_trial(self._frozen(record))
 
@@ -57,8 +58,11 @@ class Search:
     def should_prune(self, number: int, step: int, value: float) -> bool:
         """Hear of a validation score of a running trial; True if the trial is not worth going on."""
         trial = self._open[number]
-        trial.report(value, step)
-        return trial.should_prune()
+        # A trial that runs again after its worker died reports its first steps again.
+        if (number, step) not in self._reported:
+            self._reported.add((number, step))
+            trial.report(value, step)
+        return bool(trial.should_prune())
 
     def tell(self, record: TrialRecord) -> None:
         """Hear how a trial ended."""
@@ -115,5 +119,3 @@ def _pruner(study: Study) -> optuna.pruners.BasePruner:
     return optuna.pruners.MedianPruner(
         n_startup_trials=study.pruner_startup_trials, n_warmup_steps=study.pruner_warmup_steps
     )
-
-

@@ -136,16 +136,16 @@ class Scorer:
         return wrong / len(examples)
 
     def _generate(self, inputs: list[list[int]]) -> list[str]:
-        """Answer greedily with as many tokens as the longest label has."""
+        """Answer greedily with one token more than the longest label has: it shows where the word ends."""
         encoder = self._encoder()
         answers: list[list[int]] = [[] for _ in inputs]
-        for _ in range(max(map(len, encoder.label_ids))):
+        for _ in range(max(map(len, encoder.label_ids)) + 1):
             # The token asked for is a placeholder: only the logits in its place are read.
             batch = encoder.batch([(ids, [*answer, 0]) for ids, answer in zip(inputs, answers, strict=True)])
             last = torch.tensor([len(answer) + 1 for answer in answers]).cumsum(0) - 1
             for answer, token in zip(answers, self.tuned.logits(batch)[last].argmax(-1).tolist(), strict=True):
                 answer.append(token)
-        return [encoder.tokenizer.decode(answer, skip_special_tokens=True) for answer in answers]
+        return [str(encoder.tokenizer.decode(answer, skip_special_tokens=True)) for answer in answers]
 
     def _encoder(self) -> Encoder:
         assert self.encoder is not None, "only a method with a language model scores by logits"

@@ -127,15 +127,16 @@ def train(
         schedule.step()
         tuned.after_step(step)
         outcome.tokens += tokens
-        outcome.train_curve.append(
-            TrainStep(step=step, loss=loss, learning_rate=rate, grad_norm=norm, tokens=tokens)
-        )
+        outcome.train_curve.append(TrainStep(step=step, loss=loss, learning_rate=rate, grad_norm=norm, tokens=tokens))
         hooks.progress(step, steps, loss)
 
         if step % every and step != steps:
             continue
         with meters.phase("validate"):
             evaluated = hooks.validate(step)
+        if evaluated.loss is None:
+            # The last step may have done it. Its predictions are no predictions, and may look like good ones.
+            raise Diverged(f"validation loss is not finite after step {step} of {steps}")
         outcome.validation_curve.append(evaluated)
         if hooks.better(evaluated, outcome.best):
             outcome.best, patience = evaluated, 0

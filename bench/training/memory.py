@@ -27,7 +27,7 @@ class LiveTensors(TorchDispatchMode):
     """
 
     def __init__(self, roots: Iterable[torch.Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._live: dict[int, int] = {}
         self._current = 0
         self.peak = 0

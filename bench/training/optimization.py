@@ -27,16 +27,16 @@ def build_optimizer(settings: Training, parameters: Iterable[Parameter]) -> Opti
             scale_parameter=False,
             relative_step=False,
         )
-    return AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    # Fused: one pass over the weights and no temporary copies of them, on a CPU too.
+    return AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
 
 def build_schedule(settings: Training, optimizer: Optimizer, steps: int) -> LRScheduler:
     """Return the schedule: linear warm-up, then linear or cosine decay to 0, or constant."""
     warmup = math.ceil(steps * settings.warmup_ratio)
-    name = settings.lr_scheduler_type
-    if name == "constant":
-        name = "constant_with_warmup"
-    return get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=steps)
+    name = "constant_with_warmup" if settings.lr_scheduler_type == "constant" else settings.lr_scheduler_type
+    schedule: LRScheduler = get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=steps)
+    return schedule
 
 
 def planned_steps(settings: Training, examples: int) -> int:

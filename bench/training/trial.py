@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from transformers import set_seed
 
 from bench.datasets import datasets
 from bench.errors import Infeasible
@@ -21,6 +22,7 @@ from bench.methods.base import TunedModel
 from bench.metrics import metrics
 from bench.metrics.base import Metric
 from bench.models.base import LanguageModel
+from bench.models.conversion import quiet
 from bench.records import Evaluated, Parameters, Status, TrialRecord
 from bench.spec import TrialSpec
 from bench.training.evaluation import Pass, Scorer
@@ -54,7 +56,7 @@ def run_trial(spec: TrialSpec, session: Session, listener: Listener, artifacts: 
     status: Status = "ok"
     reason: str | None = None
     device, dtype = session.device(spec.cell)
-    with Meters(device) as meters:
+    with Meters(device) as meters, quiet():
         run = _Run(spec, session, listener, meters, artifacts)
         try:
             run.execute()
@@ -116,7 +118,7 @@ class _Run:
             self._notes.update(base.notes if base else {})
             self.metrics = _build_metrics(self.spec)
             method = methods.build(cell.method.name, self.spec.method_options, f"method {cell.method.label}")
-            torch.manual_seed(self.spec.seed)
+            set_seed(self.spec.seed)  # of Python, NumPy and torch, on every device
             tuned = self._tuned = method.attach(base, splits, self.spec.seed)  # type: ignore[arg-type]
             room = encoder.room(tuned.virtual_tokens, self.settings.max_length) if encoder else None
             self._count_parameters(tuned, base)
@@ -190,7 +192,10 @@ class _Run:
         parameters: Parameters | None = self._values.pop("parameters", None)
         if parameters is not None:
             parameters = parameters.model_copy(
-                update={"with_gradient": outcome.with_gradient, "adapter_bytes": self._values.pop("adapter_bytes", None)}
+                update={
+                    "with_gradient": outcome.with_gradient,
+                    "adapter_bytes": self._values.pop("adapter_bytes", None),
+                }
             )
         return {
             "objective": self._objective(outcome.best) if outcome.best else None,

@@ -60,7 +60,7 @@ def test_a_cached_model_needs_no_network_and_its_revision_is_the_commit(cache, r
 
 def test_without_cache_and_network_one_line_names_the_model_and_what_to_do(cache):
     model = Hub(id="owner/name")
-    assert [(download.bytes, download.cached) for download in model.downloads()] == [(None, False)]
+    assert [(download.size, download.cached) for download in model.downloads()] == [(None, False)]
     with pytest.raises(Unavailable, match=r"owner/name is not in the hub's cache.*'local'") as error:
         model.prepare()
     assert "\n" not in str(error.value)

@@ -156,7 +156,7 @@ def test_every_packaged_model_says_what_it_is(name):
     model = models.build(name, {}, name)
     assert model.name == name
     assert model.title and model.license != "unknown" and model.homepage and model.citation and model.parameters
-    assert sum(download.bytes for download in model.downloads()) > 1_000_000
+    assert sum(download.size for download in model.downloads()) > 1_000_000
 
 
 @pytest.mark.parametrize(("name", "opt_in"), list(zip(PACKAGED, [False, False, True, True], strict=True)))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.manifest import Manifest, Planned
 from bench.records import Evaluated, Parameters, PhaseMemory, Provenance, RecordStore, TrialRecord
 from bench.spec import Cell, Entry, Evaluation, Finals, Runtime, Study, Training, TrialSpec
 
@@ -94,7 +94,10 @@ def write_results(
     for record in records:
         store.write(record)
     paths = sorted({record.cell_path for record in records}) if current is None else list(current)
-    data = {"experiment": {"name": "demo", "description": "A demo.", **(experiment or {})}, "cells": paths}
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "experiment.json").write_text(json.dumps(data))
+    manifest = Manifest(
+        experiment={"name": "demo", "description": "A demo.", **(experiment or {})},
+        file="experiments/demo.yaml",
+        cells={path: Planned(trials=1, finals=2) for path in paths},
+    )
+    manifest.write(root)
     return root

@@ -1,0 +1,123 @@
+"""The small commands, and what the command line costs before it does anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from demo import Pretend, demo_plan, drive, ended
+
+from bench.cli import app, main
+from bench.cli.listing import REGISTRIES
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys, tmp_path):
+    """Run the command in an empty folder, and return what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == code
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from bench.cli import main; sys.argv = ['bench', '--help']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'peft', 'optuna', 'pandas', 'numpy', 'pydantic', 'yaml', 'matplotlib', "
+        "'datasets', 'evaluate', 'bench.studies', 'bench.methods'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Which way of adapting" in done.stdout
+
+
+def test_every_command_and_every_option_has_a_help_text():
+    import typer.main
+
+    for name, command in typer.main.get_command(app).commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize("kind", REGISTRIES)
+def test_every_entry_is_listed_and_can_be_shown_whole(bench, kind):
+    listed = json.loads(bench("list", kind, "--json"))
+    names = [row["name"] for row in listed["entries"]]
+    assert names == REGISTRIES[kind].names()
+    assert all(row["summary"] for row in listed["entries"])
+    assert all(name in bench("list", kind) for name in names)
+    for name in names:
+        shown = json.loads(bench("show", kind, name, "--json"))
+        assert all(field["meaning"] for field in shown["fields"]), f"a field of {name} has no docstring"
+        assert name in bench("show", kind.removesuffix("s"), name)
+
+
+def test_a_method_is_shown_with_defaults_search_space_and_citation(bench):
+    shown = bench("show", "method", "prompt_tuning")
+    for part in ("num_virtual_tokens", "20", "learning_rate", "arXiv:2104.08691", "P, the number of virtual tokens."):
+        assert part in shown
+
+
+def test_a_model_and_a_data_set_are_shown_with_their_licence(bench):
+    assert "license: Apache-2.0" in bench("show", "model", "smollm2-135m")
+    assert "Gemma Terms of Use" in bench("show", "model", "gemma3-270m")
+    assert "citation: " in bench("show", "dataset", "trec6")
+
+
+def test_status_shows_what_is_planned_and_how_it_ended_cell_by_cell(bench):
+    planned = demo_plan("r", methods=["prompt_tuning", "lora"], study={"trials": 2})
+    engine = Pretend(
+        play=lambda spec: ended(spec, status="oom") if spec.number == 1 and spec.kind == "trial" else ended(spec),
+        stop_after=4,
+        specs=[],
+    )
+    with pytest.raises(KeyboardInterrupt):
+        drive(planned, engine)
+    rows = {line.split("│")[3].strip(): line for line in bench("status", "r").splitlines() if "trec6" in line}
+    assert "2 of 2" in rows["prompt_tuning"] and "2 ok" not in rows["prompt_tuning"].split("2 of 2")[0]
+    assert "1 oom" in rows["prompt_tuning"]
+    assert "0 of 2" in rows["lora"] and "not begun" in rows["lora"]
+
+
+def test_validate_counts_the_cells(bench):
+    Path("x.yaml").write_text("name: a\nmodels: [glasslm-0.9m]\ndatasets: [trec6]\nmethods: [majority, lora]\n")
+    assert bench("validate", "x.yaml") == "x.yaml: valid; experiment 'a', 2 cells\n"
+    assert "10 cells" not in bench("validate", "x.yaml", "--set", "methods=[lora]")
+
+
+def test_a_dry_run_shows_trials_ranges_and_downloads_and_writes_nothing(bench, monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    Path("x.yaml").write_text("name: a\nmodels: [glasslm-0.9m]\ndatasets: [trec6]\nmethods: [majority, lora]\n")
+    out = bench("run", "x.yaml", "--dry-run", "--set", "study.trials=4")
+    for part in (
+        "rank: 2 to 32 (log)",
+        "5 trials and 4 finals; results go to results/a",
+        "glassllm 0.1.0 for glasslm-0.9m: 3.0 MiB, to be downloaded",
+        "to download: 33.6 MiB",
+    ):
+        assert part in out
+    assert [path.name for path in tmp_path.iterdir()] == ["x.yaml"]
+
+
+def test_a_report_is_drawn_again_from_records_alone(bench):
+    drive(demo_plan("results/demo", study={"trials": 1}))
+    assert "report: reports/demo/report.md" in bench("report", "results/demo")
+    assert Path("reports/demo/table.csv").exists()
+
+
+@pytest.mark.parametrize("file", sorted(Path(__file__).parents[2].glob("experiments/*.yaml")), ids=lambda p: p.stem)
+def test_the_experiments_of_the_project_are_valid(bench, file):
+    assert ": valid; " in bench("validate", str(file))
+    assert "results go to " in bench("run", str(file), "--dry-run")

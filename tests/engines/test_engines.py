@@ -1,0 +1,217 @@
+"""Engines: a spec goes in, a record comes out, and a worker that dies takes its own trial with it and no other."""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import torch
+from demo import demo_cell, demo_spec
+from plugin import write_acting, write_table, write_tiny_model
+
+from bench.engines import engines
+from bench.engines.base import Listener
+from bench.engines.processes import Worker
+from bench.errors import BadInput
+from bench.records import TrialRecord
+from bench.spec import Entry, Runtime
+
+
+class Heard(Listener):
+    """Notes what it hears; ``limit`` validations are allowed."""
+
+    def __init__(self, limit: int = 99) -> None:
+        self.steps: list[int] = []
+        self.values: list[tuple[int, float]] = []
+        self.limit = limit
+
+    def progress(self, spec, step, steps, loss):
+        self.steps.append(step)
+
+    def validated(self, spec, step, value):
+        self.values.append((step, value))
+        return len(self.values) < self.limit
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with data, a tiny model, and an outside package that workers find."""
+    home = tmp_path_factory.mktemp("home")
+    write_table(home / "toy.csv")
+    write_tiny_model(home / "model")
+    write_acting(home / "site")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(home / "site"))
+        yield home
+
+
+def cell_of(home: Path, method: str = "majority", **changes):
+    return demo_cell(
+        models=[{"local": {"path": str(home / "model"), "label": "tiny"}}],
+        datasets=[{"local": {"path": str(home / "toy.csv"), "template": "{text}\n"}}],
+        methods=[method],
+        training={"max_steps": 6, "eval_steps": 2, "batch_size": 4},
+        **changes,
+    )
+
+
+def act(home: Path, do: str = "nothing", sign: str = "sign", number: int = 0, **runtime):
+    """A spec for the method of the outside package, which only workers need to know."""
+    cell = cell_of(home).model_copy(
+        update={
+            "method": Entry(name="act", label="act", options={"do": do, "sign": str(home / sign)}),
+            "runtime": Runtime(**runtime),
+        }
+    )
+    return demo_spec(cell, number)
+
+
+@pytest.fixture(scope="module")
+def pool(home):
+    """Two workers for all tests of this file: each takes seconds to start."""
+    pool = engines.build("processes", {"workers": 2, "log_folder": home / "logs"}, "x").start(Heard())
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="module")
+def inline():
+    """The engine without workers."""
+    pool = engines.build("inline", {}, "x").start(Heard())
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(params=["inline", "processes"])
+def either(request, pool, inline):
+    return {"inline": inline, "processes": pool}[request.param]
+
+
+def wait(pool, number: int = 1, seconds: float = 90) -> list[TrialRecord]:
+    deadline = time.monotonic() + seconds
+    records: list[TrialRecord] = []
+    while len(records) < number and time.monotonic() < deadline:
+        records += pool.poll(0.5)
+    return records
+
+
+def pids(pool) -> list[int]:
+    return [worker._process.pid for worker in pool._workers if worker is not None]
+
+
+def test_a_worker_that_is_killed_loses_its_trial_alone_and_is_replaced(pool, home):
+    dies, lives = act(home, "die", number=1), act(home, number=2)
+    for spec in (dies, lives):
+        pool.submit(spec, home / "artifacts")
+    assert pool.free() == 0
+    scratch = [Path(worker._scratch.name) for worker in pool._workers]
+
+    ended = {record.spec.number: record for record in wait(pool, 2)}
+
+    assert ended[2].status == "ok"
+    assert ended[1].status == "killed"
+    assert ended[1].reason.startswith("the worker process ended with signal SIGKILL (did the machine run out of memory?)")
+    assert pool.free() == 2
+    assert [folder.exists() for folder in scratch].count(True) == 1, "what the dead one had on disk is gone"
+    pool.submit(dies, home / "artifacts")
+    assert [record.status for record in wait(pool)] == ["ok"], "the second time it lives"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_the_users_to_mend(either, home):
+    either.submit(demo_spec(cell_of(home, runtime={"device": "cuda"})), home / "artifacts")
+    with pytest.raises(BadInput, match="runtime.device: no cuda device on this machine; there is: cpu"):
+        wait(either)
+
+
+def test_inline_and_processes_give_the_same_record(pool, inline, home):
+    spec = demo_spec(cell_of(home, "prompt_tuning"), 0, "final", num_virtual_tokens=4, learning_rate=0.1)
+    found = []
+    for name, engine in (("inline", inline), ("processes", pool)):
+        engine._listener = heard = Heard()
+        engine.submit(spec, home / name)
+        (record,) = wait(engine)
+        assert record.status == "ok", record.reason
+        assert record.notes["pad_token"] == "the tokenizer has none; '</s>' is used"
+        kept = {path.name: path.read_bytes() for path in (home / name).glob("*.safetensors")}
+        assert kept
+        what = record.model_dump(
+            include={"spec", "objective", "best_step", "train_curve", "validation_curve", "test", "predictions", "notes"}
+        )
+        found.append((what, heard.values, kept))
+    assert found[0] == found[1]
+
+
+def test_a_trial_that_the_study_gives_up_ends_as_pruned_with_what_it_had(either, home):
+    either._listener = heard = Heard(limit=2)
+    either.submit(demo_spec(cell_of(home, "prompt_tuning"), num_virtual_tokens=4), home / "artifacts")
+    (record,) = wait(either)
+    assert record.status == "pruned"
+    assert [(e.step, e.metrics["accuracy"]) for e in record.validation_curve] == heard.values
+    assert len(heard.values) == 2
+
+
+def test_a_trial_that_takes_too_long_is_stopped_with_all_that_it_started(pool, home):
+    pool.submit(act(home, "wait", "never", trial_timeout=1.0), home / "artifacts")
+    (worker,) = [w for w in pool._workers if w is not None and w.spec is not None]
+    (record,) = wait(pool)
+    assert (record.status, record.reason) == ("timeout", "stopped after 1 s (runtime.trial_timeout)")
+    assert not psutil.pid_exists(worker._process.pid)
+    assert pool.free() == 2
+
+
+def test_a_cancelled_trial_gives_no_record_and_frees_its_place(pool, home):
+    spec = act(home, "wait", "never")
+    pool.submit(spec, home / "artifacts")
+    pool.cancel(spec)
+    assert pool.free() == 2
+    assert pool.poll(0.2) == []
+
+
+def test_closing_leaves_no_process_and_no_file_behind(home):
+    pool = engines.build("processes", {"workers": 2}, "x").start(Heard())
+    for number in range(2):
+        pool.submit(act(home, "wait", "never", number=number), home / "artifacts")
+    running, scratch = pids(pool), [Path(worker._scratch.name) for worker in pool._workers]
+    assert len(running) == 2
+    pool.close()
+    assert not any(psutil.pid_exists(pid) for pid in running)
+    assert not any(folder.exists() for folder in scratch)
+
+
+def test_half_a_line_of_a_dying_worker_is_its_end():
+    worker = object.__new__(Worker)
+    worker._process = SimpleNamespace(stdout=io.StringIO('{"progress": [1, 2, 0.5]}\n{"rec'))
+    events: queue.SimpleQueue = queue.SimpleQueue()
+    worker._listen(events)
+    assert [events.get_nowait()[1] for _ in range(2)] == [{"progress": [1, 2, 0.5]}, None]
+
+
+def test_a_worker_that_cannot_start_says_its_last_words(home, monkeypatch, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('libcuda is broken')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    pool = engines.build("processes", {"log_folder": tmp_path / "logs"}, "x").start(Heard())
+    try:
+        pool.submit(act(home), home / "artifacts")
+        (record,) = wait(pool)
+    finally:
+        pool.close()
+    assert record.status == "killed"
+    assert record.reason.endswith("exit code 1; its last words: ImportError: libcuda is broken")
+
+
+def test_the_inline_engine_runs_one_at_a_time():
+    with pytest.raises(BadInput, match="x.workers: the inline engine runs one trial at a time, found 2"):
+        engines.build("inline", {"workers": 2}, "x")
+
+
+def test_workers_share_the_cores(home):
+    pool = engines.build("processes", {"workers": 64}, "x").start(Heard())
+    assert pool._threads == 1
+    assert os.environ["OMP_NUM_THREADS"] == "1"

@@ -1,0 +1,187 @@
+"""Our prompt tuning computes what PEFT computes, on every family, however it gets there."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from peft import PeftModel, PromptTuningConfig, get_peft_model
+from tiny import CAUSAL, FAMILIES, tiny_encoder, tiny_model, tiny_network
+from torch.nn.functional import cross_entropy
+
+from bench.methods import packed
+from bench.methods.soft_prompt import SoftPrompt
+
+# Label words of several tokens, of different lengths.
+LABELS = ("yes", "maybe", "no, not at all")
+RAGGED = ("a", "the lazy dog, and the good fox", "bad good", "some words that are neither of these", "0123456789")
+
+
+@pytest.fixture(params=["packed", "in two passes"])
+def way(request, monkeypatch):
+    """Both ways of computing the prompt once: in one row with the examples, and before them."""
+    if request.param == "in two passes":
+        monkeypatch.setattr(packed, "MAX_PACKED_TOKENS", 0)
+    return request.param
+
+
+def pairs_of(base, texts=RAGGED):
+    encoder = tiny_encoder(base, LABELS)
+    after = [1] if base.kind == "seq2seq" else []
+    ids = [[*base.tokenizer(text, add_special_tokens=False)["input_ids"], *after] for text in texts]
+    return encoder, [(row, encoder.label_ids[i % len(LABELS)]) for i, row in enumerate(ids)]
+
+
+def prompt_of(length, width=32, seed=3):
+    return torch.randn(length, width, generator=torch.Generator().manual_seed(seed)) * 0.5
+
+
+def peft_model(family, prompt):
+    config = PromptTuningConfig(
+        task_type="SEQ_2_SEQ_LM" if family == "t5" else "CAUSAL_LM",
+        num_virtual_tokens=len(prompt),
+        num_transformer_submodules=1,
+    )
+    model = get_peft_model(tiny_network(family), config).eval()
+    weight(model).data.copy_(prompt)
+    return model
+
+
+def weight(model):
+    return model.prompt_encoder["default"].embedding.weight
+
+
+def padded(rows, value):
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
+
+
+def peft_inputs(base, pairs):
+    """What one gives to PEFT: whole sequences, and labels that are -100 where nothing is asked for."""
+    if base.kind == "seq2seq":
+        rows, labels = [ids for ids, _ in pairs], [target for _, target in pairs]
+    else:
+        rows = [[*ids, *target] for ids, target in pairs]
+        labels = [[*[-100] * len(ids), *target] for ids, target in pairs]
+    mask = padded([[1] * len(row) for row in rows], 0)
+    return {"input_ids": padded(rows, 2), "attention_mask": mask, "labels": padded(labels, -100)}
+
+
+def our_loss(tuned, encoder, pairs):
+    batch = encoder.batch(pairs)
+    return cross_entropy(tuned.logits(batch), batch.targets)
+
+
+def assert_equal_to_peft(family, prompt, texts):
+    base = tiny_model(family)
+    encoder, pairs = pairs_of(base, texts)
+    tuned = SoftPrompt(base, prompt)
+    theirs = peft_model(family, prompt)
+
+    ours = our_loss(tuned, encoder, pairs)
+    ours.backward()
+    loss = theirs(**peft_inputs(base, pairs)).loss
+    loss.backward()
+
+    torch.testing.assert_close(ours, loss, rtol=1e-5, atol=0)
+    gradient = weight(theirs).grad
+    assert gradient.norm() > 1e-3
+    gap = (tuned.prompt.grad - gradient).norm() / gradient.norm()
+    assert gap < 1e-4
+
+
+@pytest.mark.parametrize("length", [1, 50])
+@pytest.mark.parametrize("family", CAUSAL)
+def test_loss_and_gradient_of_a_ragged_batch_are_those_of_peft(family, length, way):
+    assert_equal_to_peft(family, prompt_of(length), RAGGED)
+
+
+@pytest.mark.parametrize("family", CAUSAL)
+def test_loss_and_gradient_of_one_example_are_those_of_peft(family, way):
+    assert_equal_to_peft(family, prompt_of(5), RAGGED[3:4])
+
+
+@pytest.mark.parametrize("length", [1, 50])
+@pytest.mark.parametrize("texts", [RAGGED, RAGGED[:1]], ids=["ragged", "one example"])
+def test_an_encoder_decoder_has_the_loss_and_gradient_of_peft(texts, length):
+    assert_equal_to_peft("t5", prompt_of(length), texts)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_prompt_decides_the_logits(family):
+    base = tiny_model(family)
+    encoder, pairs = pairs_of(base)
+    batch = encoder.batch(pairs)
+    one, other = (SoftPrompt(base, prompt_of(4, seed=seed)).logits(batch) for seed in (1, 2))
+    assert (one - other).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_evaluating_changes_no_logit(family, way):
+    base = tiny_model(family)
+    encoder, pairs = pairs_of(base)
+    batch = encoder.batch(pairs)
+    tuned = SoftPrompt(base, prompt_of(7))
+    with torch.no_grad():
+        outside = tuned.logits(batch)
+        with tuned.evaluating():
+            first, again = tuned.logits(batch), tuned.logits(batch)
+    torch.testing.assert_close(first, outside, rtol=1e-5, atol=1e-5)
+    assert torch.equal(first, again)
+
+
+def test_evaluating_sees_the_prompt_of_now_and_forgets_it_afterwards():
+    base = tiny_model()
+    encoder, pairs = pairs_of(base)
+    batch = encoder.batch(pairs)
+    tuned = SoftPrompt(base, prompt_of(7, seed=1))
+    seen = []
+    with torch.no_grad():
+        for seed in (1, 2):
+            tuned.prompt.copy_(prompt_of(7, seed=seed))
+            with tuned.evaluating():
+                seen.append(tuned.logits(batch))
+            seen.append(tuned.logits(batch))
+    torch.testing.assert_close(seen[2], seen[3], rtol=1e-5, atol=1e-5)
+    assert (seen[0] - seen[2]).abs().max() > 1e-2
+
+
+def test_after_twenty_steps_the_prompt_is_that_of_peft(way):
+    base = tiny_model("llama")
+    encoder, pairs = pairs_of(base)
+    start = prompt_of(10)
+    tuned, theirs = SoftPrompt(base, start), peft_model("llama", start)
+    ours = torch.optim.AdamW([tuned.prompt], lr=1e-2)
+    other = torch.optim.AdamW([weight(theirs)], lr=1e-2)
+    for step in range(20):
+        part = [pairs[step % 5], pairs[(step + 2) % 5], pairs[(step + 3) % 5]]
+        ours.zero_grad()
+        our_loss(tuned, encoder, part).backward()
+        ours.step()
+        other.zero_grad()
+        theirs(**peft_inputs(base, part)).loss.backward()
+        other.step()
+    assert (tuned.prompt - start).abs().max() > 0.05
+    torch.testing.assert_close(tuned.prompt, weight(theirs), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_peft_loads_a_saved_prompt_and_gives_the_same_logits(family, tmp_path):
+    base = tiny_model(family)
+    encoder, pairs = pairs_of(base)
+    tuned = SoftPrompt(base, prompt_of(6))
+    tuned.save(tmp_path / "adapter")
+    theirs = PeftModel.from_pretrained(tiny_network(family), tmp_path / "adapter").eval()
+
+    with torch.no_grad():
+        ours = tuned.logits(encoder.batch(pairs))
+        inputs = peft_inputs(base, pairs)
+        logits, labels = theirs(**inputs).logits, inputs["labels"]
+    if base.kind == "causal":
+        logits, labels = logits[:, 6:-1], labels[:, 1:]
+    torch.testing.assert_close(ours, logits[labels != -100], rtol=1e-4, atol=1e-4)
+
+
+def test_the_record_says_which_way_the_forward_took():
+    notes = {family: SoftPrompt(tiny_model(family), prompt_of(2)).notes()["prefix"] for family in ("llama", "t5")}
+    assert notes["llama"].startswith("shared")
+    assert notes["t5"] == "repeated for every example"
