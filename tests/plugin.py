@@ -69,6 +69,7 @@ def write_plugin(folder: Path, points: dict[str, dict[str, str]], name: str = "o
         (folder / f"{module}.py").write_text(source)
     return folder
 
+
 ACT = '''
 import os
 import signal

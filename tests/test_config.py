@@ -45,7 +45,10 @@ def message(data: object, where: str = "x.yaml") -> str:
         ({"name": "a", "zzzzzz": 1}, "x.yaml: zzzzzz: unknown key; known are by_name, inner, layers, name, rate"),
         ({"name": "a", "inner": {"rnak": 1}}, "x.yaml: inner.rnak: unknown key; did you mean 'rank'?"),
         ({"name": "a", "layers": [{}, {"rnak": 1}]}, "x.yaml: layers[1].rnak: unknown key; did you mean 'rank'?"),
-        ({"name": "a", "by_name": {"b": {"rank": 0}}}, "x.yaml: by_name.b.rank: input should be greater than 0, found 0"),
+        (
+            {"name": "a", "by_name": {"b": {"rank": -1}}},
+            "x.yaml: by_name.b.rank: input should be greater than 0, found -1",
+        ),
         ({"name": "a", "rate": float("inf")}, "x.yaml: rate: input should be a finite number, found inf"),
         ({"name": ["a"]}, "x.yaml: name: input should be a valid string"),
     ],

@@ -85,8 +85,8 @@ def test_who_comes_second_waits_until_the_first_is_through(tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_said_in_one_line_and_other_errors_pass(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(Unavailable, match=r"cache folder \S+ is not writable \(.+\); set BENCH_CACHE"):
-        with locked(tmp_path / "file" / "models" / "x"):
-            pass
+    said = r"cache folder \S+ is not writable \(.+\); set BENCH_CACHE"
+    with pytest.raises(Unavailable, match=said), locked(tmp_path / "file" / "models" / "x"):
+        pass
     with pytest.raises(PermissionError, match="mine"), locked(tmp_path / "x"):
         raise PermissionError("mine")

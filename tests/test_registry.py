@@ -53,7 +53,7 @@ def test_a_typo_is_answered_with_the_nearest_name_and_the_place():
 
 
 def test_an_entry_of_another_kind_is_refused():
-    with pytest.raises(BadInput, match="TypeError: pathlib:Path is not a subclass of .*Shape"):
+    with pytest.raises(BadInput, match=r"TypeError: pathlib:Path is not a subclass of .*Shape"):
         shapes(path="pathlib:Path").get("path")
 
 

@@ -6,11 +6,9 @@ import time
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from bench.records import TrialRecord
@@ -18,6 +16,7 @@ from bench.spec import Cell, TrialSpec
 from bench.studies.watcher import Watcher
 
 COLOURS = {"ok": "green", "pruned": "yellow"}
+GAP = "  "
 
 
 class View(Watcher):
@@ -56,7 +55,8 @@ class View(Watcher):
         self._running.pop(record.spec_hash, None)
         self._clock.add(record)
         self._remember(record)
-        self._console.print(self._line(record), soft_wrap=True, highlight=False)
+        # On a screen lines break between words; in a log a line is a line.
+        self._console.print(self._line(record), soft_wrap=not self._console.is_terminal, highlight=False)
 
     def retried(self, record: TrialRecord) -> None:
         """Say that a run begins once more."""
@@ -71,20 +71,33 @@ class View(Watcher):
         """Wipe what is below the lines."""
         self._live.stop()
 
-    def render(self) -> Group:
-        """Return what stands below the lines: the running trials, and the whole."""
-        rows = Table.grid(padding=(0, 2))
-        for running in list(self._running.values()):
-            best = self._best.get(running.spec.cell.path)
-            rows.add_row(
-                escape(running.spec.title),
-                ProgressBar(total=running.steps or 1, completed=running.step, width=20),
-                f"step {running.step}/{running.steps}, loss {running.loss:.3f}" if running.steps else "loading",
-                "" if best is None else f"best so far {best:.3f}",
-            )
-        done = self._clock.done
-        line = Text(f"{done} of {self._clock.planned} runs done, {self._clock.left(self._running.values())}", "bold")
-        return Group(rows, line)
+    def render(self) -> Text:
+        """Return what stands below the lines: a line for each running trial, and one for the whole.
+
+        None is longer than the screen is wide: a line that wraps could not be wiped again.
+        """
+        running = list(self._running.values())
+        states = [self._state(one) for one in running]
+        room = self._console.width - 1 - max((len(state) for state in states), default=0)
+        cells = [_keep_end(one.spec.cell.title, room - len(GAP)) for one in running]
+        width = max(map(len, cells), default=0)
+        lines = [f"{cell:<{width}}{GAP}{state}" for cell, state in zip(cells, states, strict=True)]
+        whole = f"{self._clock.done} of {self._clock.planned} runs done, {self._clock.left(running)}"
+        return Text("\n".join([*lines, whole]), no_wrap=True, overflow="ellipsis")
+
+    def _state(self, running: Running) -> str:
+        """Say how far a trial is, in columns that do not move."""
+        parts = [f"{running.spec.kind} {running.spec.number:<2}"]
+        if not running.steps:
+            parts.append("loading")
+        else:
+            if self._console.width >= 100:
+                parts.append(_bar(running.step / running.steps))
+            parts += [f"step {running.step:>{len(str(running.steps))}}/{running.steps}", f"loss {running.loss:.3f}"]
+        best = self._best.get(running.spec.cell.path)
+        if best is not None:
+            parts.append(f"best {best:.3f}")
+        return GAP.join(parts)
 
     def _remember(self, record: TrialRecord) -> None:
         if record.objective is None or record.spec.kind != "trial" or record.status != "ok":
@@ -103,8 +116,8 @@ class View(Watcher):
             parts.append(f"{cell.objective} {record.objective:.3f}")
             if cell.path in self._best:
                 parts.append(f"(best {self._best[cell.path]:.3f})")
-        parts += [f"{key}={_short(value)}" for key, value in spec.params.items()]
         parts.append(f"{record.seconds.get('total', 0):.0f} s")
+        parts += [f"{key}={_short(value)}" for key, value in spec.params.items()]
         if record.status not in COLOURS:
             parts.append(escape(record.reason or ""))
         if not self._console.is_terminal:
@@ -175,6 +188,16 @@ class Clock:
         known = [s for p, seconds in self._seconds.items() if self._cells[p].model for s in seconds]
         # Nothing ran on this model yet and its size need not be known: an order of magnitude, until it has.
         return 10 * fmean(known) if known else None
+
+
+def _bar(share: float, width: int = 20) -> str:
+    full = round(share * width)
+    return "━" * full + "─" * (width - full)
+
+
+def _keep_end(text: str, width: int) -> str:
+    """Shorten a cell's name from its beginning: the method, at the end, tells most."""
+    return text if len(text) <= width else "…" + text[len(text) - max(0, width - 1) :]
 
 
 def _short(value: object) -> str:

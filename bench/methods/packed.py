@@ -51,9 +51,7 @@ def packed_logits(network: PreTrainedModel, prompt: Tensor, batch: Batch) -> Ten
     embedded = network.get_input_embeddings()(batch.input_ids[real])
     row = torch.cat([prompt.to(embedded.dtype), embedded])
     device = row.device
-    positions = torch.cat(
-        [torch.arange(length, device=device), length - 1 + batch.attention_mask.cumsum(1)[real]]
-    )
+    positions = torch.cat([torch.arange(length, device=device), length - 1 + batch.attention_mask.cumsum(1)[real]])
     # Example 0 is the prompt, which all see.
     example = torch.cat([positions.new_zeros(length), real.nonzero()[:, 0] + 1])
     causal = torch.ones(len(row), len(row), dtype=torch.bool, device=device).tril()

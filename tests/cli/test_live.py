@@ -21,9 +21,7 @@ class Screen:
         self.view = View(self.console, self.cells, workers)
 
     def spec(self, number: int = 0, kind: str = "trial", cell: int = 0, **params) -> TrialSpec:
-        return TrialSpec(
-            experiment="demo", cell=self.cells[cell], kind=kind, number=number, seed=number, params=params
-        )
+        return TrialSpec(experiment="demo", cell=self.cells[cell], kind=kind, number=number, seed=number, params=params)
 
     def drawn(self) -> list[str]:
         with self.console.capture() as capture:
@@ -93,7 +91,7 @@ def test_a_line_for_each_end_says_cell_score_best_and_configuration():
     screen.view.end()
     one, two, three = screen.printed().splitlines()
     assert one.startswith("[1/8]  glasslm-0.9m / trec6 / prompt_tuning, trial 0  ok  accuracy 1.020  (best 1.020)")
-    assert "accuracy 0.020  (best 1.020)  learning_rate=0.01  num_virtual_tokens=20  1 s" in two
+    assert "accuracy 0.020  (best 1.020)  1 s  learning_rate=0.01  num_virtual_tokens=20" in two
     assert "oom" in three and "[no] room" in three
 
 

@@ -71,7 +71,7 @@ def test_every_opt_in_model_has_to_be_accepted_by_its_name_or_its_label():
     planned = cells("gemma3-270m", {"qwen2.5-coder-0.5b": {"label": "qwen"}})
     with pytest.raises(BadInput, match="model 'gemma3-270m' is opt-in"):
         prepare.check_licenses(planned, ["glasslm-0.9m"])
-    with pytest.raises(BadInput, match="--accept-license qwen2.5-coder-0.5b"):
+    with pytest.raises(BadInput, match=r"--accept-license qwen2\.5-coder-0\.5b"):
         prepare.check_licenses(planned, ["gemma3-270m"])
     prepare.check_licenses(planned, ["gemma3-270m", "qwen"])
 

@@ -63,8 +63,11 @@ def test_the_seed_of_the_experiment_decides_the_points():
 
 @pytest.mark.parametrize(
     ("status", "told"),
-    [("oom", "PRUNED"), ("diverged", "PRUNED"), ("infeasible", "PRUNED"), ("pruned", "PRUNED")]
-    + [("error", "FAIL"), ("timeout", "FAIL"), ("killed", "FAIL"), ("ok", "COMPLETE")],
+    [
+        *((status, "PRUNED") for status in ("oom", "diverged", "infeasible", "pruned")),
+        *((status, "FAIL") for status in ("error", "timeout", "killed")),
+        ("ok", "COMPLETE"),
+    ],
 )
 def test_optuna_learns_from_walls_and_ignores_what_is_no_fault_of_the_point(status, told):
     live = Search(demo_cell(), [])
