@@ -159,7 +159,7 @@ class Worker:
             errors = self._log.open("a", encoding="utf-8")
         try:
             return subprocess.Popen(
-                [sys.executable, "-m", "bench.engines.worker"],
+                [sys.executable, "-m", "bench.engines.worker", self._scratch.name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

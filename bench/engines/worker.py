@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import sys
 import threading
 import time
@@ -24,7 +25,8 @@ PROGRESS_SECONDS = 0.2
 class Channel:
     """The worker's end of the pipes."""
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: str) -> None:
+        self._scratch = scratch
         # Whatever a library prints goes to the log; the real stdout carries messages alone.
         self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
@@ -56,13 +58,14 @@ class Channel:
     def _read(self) -> None:
         for line in sys.stdin:
             self._inbox.put(json.loads(line))
-        # The driver is gone, however it went: do not outlive it.
+        # The driver is gone, however it went: do not outlive it, nor leave anything to clean up.
+        shutil.rmtree(self._scratch, ignore_errors=True)
         os._exit(1)
 
 
-def main() -> None:
-    """Serve until the driver closes the pipe."""
-    channel = Channel()
+def main(scratch: str) -> None:
+    """Serve until the driver closes the pipe; ``scratch`` is the folder for temporary files."""
+    channel = Channel(scratch)
 
     from bench.errors import BenchError
     from bench.spec import TrialSpec
@@ -84,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -29,6 +29,8 @@ def home(tmp_path, monkeypatch):
     write_plugin(tmp_path / "site", broken, "broken-methods")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -79,6 +81,7 @@ def test_whatever_stops_a_run_the_same_command_goes_on_and_leaves_no_process(hom
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
     wait_for(lambda: not any(worker.is_running() for worker in workers))
+    assert not list(Path("tmp").iterdir())
     before = records(home)
 
     # Ctrl-C.
