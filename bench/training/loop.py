@@ -153,12 +153,12 @@ def train(
 
 
 def measured_steps(tokens: Sequence[int]) -> set[int]:
-    """Return the steps (from 1) on which live tensors are counted: the first two and the largest.
+    """Return the steps (from 1) on which live tensors are counted: the second and the largest.
 
     Counting slows a step down. The second is the first with optimizer state, and memory peaks on the
     batch with most tokens.
     """
-    return {1, 2, max(range(len(tokens)), key=tokens.__getitem__) + 1}
+    return {min(2, len(tokens)), max(range(len(tokens)), key=tokens.__getitem__) + 1}
 
 
 def _accumulate(
