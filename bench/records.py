@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
-from bench.config import Config
+from bench.config import Config, content_hash
 from bench.errors import BadInput, Unavailable
 from bench.spec import TrialSpec
 
@@ -144,6 +144,8 @@ class TrialRecord(Config):
     measurements: dict[str, float] = {}
     """Further columns that a method measures itself."""
     provenance: Provenance = Field(default_factory=Provenance)
+    checksum: str | None = None
+    """In a file: sha256 of the canonical JSON of all else, by which a damaged record is known."""
 
     @classmethod
     def of(cls, spec: TrialSpec, **values: Any) -> TrialRecord:
@@ -172,10 +174,12 @@ def _rank(record: TrialRecord) -> tuple[float, int]:
 
 
 def finals_of(best: TrialRecord | None, records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Return the finals that ran the best trial's configuration, by number."""
+    """Return the finals that ran the best trial's configuration, by number; where nothing is searched, all finals."""
+    finals = [r for r in records if r.spec.kind == "final"]
     if best is None:
-        return []
-    finals = [r for r in records if r.spec.kind == "final" and r.spec.params == best.spec.params]
+        finals = [r for r in finals if not r.spec.cell.search]
+    else:
+        finals = [r for r in finals if r.spec.params == best.spec.params]
     return sorted(finals, key=lambda r: r.spec.number)
 
 
@@ -220,6 +224,8 @@ class RecordStore:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
+        self.set_aside: list[Path] = []
+        """Damaged files that were met, under the name that they bear now."""
         self.folder = self.root / "records"
 
     def path(self, spec: TrialSpec) -> Path:
@@ -238,15 +244,19 @@ class RecordStore:
         """
         path = self.path(record.spec)
         try:
-            # Floats are checked at validation (allow_inf_nan=False): a NaN never gets this far.
-            write_atomic(path, (record.model_dump_json(indent=1) + "\n").encode())
+            write_atomic(path, dump_record(record))
         except OSError as error:
             raise Unavailable(f"{path}: the record cannot be written: {error.strerror or error}") from error
         return path
 
     def read_cell(self, cell_path: str) -> list[TrialRecord]:
         """Return the records of one cell, by kind and number."""
-        return [record for _, record in self._read(self.folder / cell_path)]
+        return list(self.iter_cell(cell_path))
+
+    def iter_cell(self, cell_path: str) -> Iterator[TrialRecord]:
+        """Yield the records of one cell, by kind and number."""
+        for _, record in self._read(self.folder / cell_path):
+            yield record
 
     def __iter__(self) -> Iterator[TrialRecord]:
         for _, record in self._read(self.folder):
@@ -259,9 +269,17 @@ class RecordStore:
             record = read_record(path)
             if record is None:
                 # Set aside, never deleted: the trial runs again and the evidence stays.
-                path.replace(path.with_suffix(".corrupt"))
+                self.set_aside.append(path.replace(path.with_suffix(".corrupt")))
                 continue
             yield path, record
+
+
+def dump_record(record: TrialRecord) -> bytes:
+    """Return the file of a record, with its checksum."""
+    # Floats are checked at validation (allow_inf_nan=False): a NaN never gets this far.
+    data = json.loads(record.model_dump_json(exclude={"checksum"}))
+    data["checksum"] = content_hash(data)
+    return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
 
 
 def read_record(path: Path) -> TrialRecord | None:
@@ -278,8 +296,11 @@ def read_record(path: Path) -> TrialRecord | None:
     if version != SCHEMA_VERSION:
         raise BadInput(f"{path}: schema version {version!r}; this promptscale reads version {SCHEMA_VERSION}")
     try:
+        # Flipped bytes may leave a valid record of something that never happened.
+        if (checksum := data.pop("checksum", None)) is not None and checksum != content_hash(data):
+            return None
         return TrialRecord.model_validate(data)
-    except ValidationError:
+    except (ValidationError, ValueError, RecursionError):
         return None
 
 

@@ -3,7 +3,8 @@
 Four registries exist: `bench.methods.methods`, `bench.datasets.datasets`, `bench.models.models` and
 `bench.metrics.metrics`. An entry is a frozen configuration class (`bench.config.Config`): its
 fields are what an experiment file may say, its docstrings are the help text. Outside packages add
-entries by entry point (groups ``bench.methods``, ``bench.datasets``, ``bench.models``, ``bench.metrics``).
+entries by entry point (groups ``bench.methods``, ``bench.datasets``, ``bench.models``, ``bench.metrics``), single
+files by `bench.plugins`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
+from weakref import WeakSet
 
 from bench.config import Config
 from bench.errors import BadInput, did_you_mean
@@ -21,6 +25,22 @@ T = TypeVar("T", bound=Config)
 
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}\Z")
 """What may be used as a name, and so as part of a path."""
+
+
+_BUILTIN = "promptscale"
+"""Owner of what ships with the package."""
+
+_registrant: ContextVar[str | None] = ContextVar("registrant", default=None)
+
+
+@contextmanager
+def registering(owner: str) -> Iterator[None]:
+    """Let what is registered in here belong to ``owner``, such as a plug-in file."""
+    token = _registrant.set(owner)
+    try:
+        yield
+    finally:
+        _registrant.reset(token)
 
 
 def check_name(name: str, where: str) -> str:
@@ -41,20 +61,29 @@ class Registry(Generic[T]):
         builtin: name to ``"module:attribute"`` of what ships with the package.
     """
 
+    _all: ClassVar[WeakSet[Registry[Any]]] = WeakSet()
+
     def __init__(self, kind: str, base: str, builtin: Mapping[str, str]) -> None:
         self.kind = kind
         self.group = f"bench.{kind.replace(' ', '')}s"
         self._base = base
         self._targets: dict[str, str | type[T]] = dict(builtin)
-        self._owners = dict.fromkeys(builtin, "promptscale")
+        self._owners = dict.fromkeys(builtin, _BUILTIN)
         self._broken: dict[str, str] = {}
+        self._checked: set[str] = set()
         self._discovered = False
+        Registry._all.add(self)
+
+    @classmethod
+    def known(cls) -> list[Registry[Any]]:
+        """Return the registries of this process that were imported so far."""
+        return sorted(cls._all, key=lambda registry: registry.kind)
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
         """Class decorator that adds an entry from code, such as a notebook or a plug-in file."""
 
         def add(entry: type[T]) -> type[T]:
-            self.add(name, entry, owner=entry.__module__)
+            self.add(name, entry, owner=_registrant.get() or entry.__module__)
             return entry
 
         return add
@@ -62,12 +91,28 @@ class Registry(Generic[T]):
     def add(self, name: str, target: str | type[T], owner: str) -> None:
         """Add an entry; a name that another owner has is refused."""
         check_name(name, f"{self.kind} of {owner}")
+        same = isinstance(target, type) and self._targets.get(name) == f"{target.__module__}:{target.__qualname__}"
+        if same and self._owners[name] != _BUILTIN:
+            return  # an entry point's own module, being imported, registers what the entry point names
         if name in self._targets and self._owners[name] != owner:
             raise BadInput(
                 f"{self.kind} '{name}' of {owner} is already taken by {self._owners[name]}; give it another name"
             )
         self._targets[name] = target
         self._owners[name] = owner
+        self._checked.discard(name)
+        self._broken.pop(name, None)
+
+    def forget(self, owner: str) -> None:
+        """Remove the entries of an owner."""
+        for name in self.names_of(owner):
+            self._targets.pop(name, None)
+            self._broken.pop(name, None)
+            del self._owners[name]
+
+    def names_of(self, owner: str) -> list[str]:
+        """Return the names that an owner has."""
+        return sorted(name for name, whose in self._owners.items() if whose == owner)
 
     def get(self, name: str, where: str = "") -> type[T]:
         """Return the class behind a name.
@@ -82,15 +127,17 @@ class Registry(Generic[T]):
                 raise BadInput(f"{prefix}{self.kind} '{name}' does not load: {self._broken[name]}")
             raise BadInput(f"{prefix}unknown {self.kind} '{name}'{did_you_mean(name, self._targets)}")
         target = self._targets[name]
-        if isinstance(target, str):
+        if name not in self._checked:
             try:
-                target = self._load(target)
+                target = self._load(target) if isinstance(target, str) else self._check(target)
             except (Exception, SystemExit) as error:  # a plug-in may raise anything at import: report it by name
                 reason = f"{type(error).__name__}: {error}"
                 self._broken[name] = f"{reason} (from {self._owners[name]})"
                 del self._targets[name]
                 raise BadInput(f"{prefix}{self.kind} '{name}' does not load: {self._broken[name]}") from error
             self._targets[name] = target
+            self._checked.add(name)
+        assert not isinstance(target, str)
         return target
 
     def build(self, name: str, options: Mapping[str, Any], where: str) -> T:
@@ -137,13 +184,21 @@ class Registry(Generic[T]):
                 self._broken[f"{point.name} ({owner})"] = str(error)
 
     def _load(self, target: str) -> type[T]:
-        entry = _import(target)
-        base = _import(self._base)
+        return self._check(load_target(target), target)
+
+    def _check(self, entry: Any, target: str = "") -> type[T]:
+        """Return a class that keeps the contract of this registry as far as can be seen without using it."""
+        base = load_target(self._base)
+        named = target or getattr(entry, "__qualname__", repr(entry))
         if not (isinstance(entry, type) and issubclass(entry, base)):
-            raise TypeError(f"{target} is not a subclass of {base.__module__}.{base.__qualname__}")
+            raise TypeError(f"{named} is not a subclass of {base.__module__}.{base.__qualname__}")
+        missing = sorted(getattr(entry, "__abstractmethods__", ()))
+        if missing:
+            raise TypeError(f"{named} does not define {' and '.join(missing)}, as a {self.kind} has to")
         return entry
 
 
-def _import(target: str) -> Any:
+def load_target(target: str) -> Any:
+    """Return what stands behind ``"module:attribute"``."""
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)

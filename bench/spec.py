@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from bench.config import Config, content_hash
+from bench.plugins import PluginFile
 from bench.registry import NAME
 
 NO_MODEL = "none"
@@ -103,19 +104,53 @@ class Training(Config):
     """Tokens of input and label together; null is what the model's context leaves."""
 
 
+Objective = Literal["score", "trainable_parameters", "adapter_bytes", "memory", "seconds"]
+"""What a study can optimise: the validation metric, or what a trial costs (see `bench.objectives`)."""
+
+
+class Budget(Config):
+    """What the trials of one cell may cost together; no further one begins once it is used up."""
+
+    seconds: float | None = Field(None, gt=0)
+    """Wall-clock seconds of all trials of the cell."""
+    tokens: int | None = Field(None, gt=0)
+    """Input tokens trained on in all trials of the cell."""
+
+
 class Study(Config):
     """The search of one cell: how many trials, which sampler and pruner of Optuna."""
 
-    trials: int = Field(10, gt=0)
-    """Trials a cell. The first one runs the method's default values."""
-    sampler: Literal["tpe", "random"] = "tpe"
-    """Optuna's TPESampler or RandomSampler."""
-    pruner: Literal["median", "none"] = "median"
-    """Stop trials whose validation score lies under the median of the earlier ones at the same step."""
+    trials: int = Field(10, ge=0)
+    """Trials a cell. The first one runs the method's default values; 0 searches nothing, finals run the defaults."""
+    budget: Budget = Budget()
+    """Seconds or training tokens a cell; the trials end with whatever is used up first."""
+    objectives: tuple[Objective, ...] = ("score",)
+    """What is optimised; finals always run the trial with the best score."""
+    sampler: str = "tpe"
+    """``tpe``, ``random``, ``grid``, ``cmaes``, or the class name of any sampler of Optuna, such as ``GPSampler``."""
+    sampler_options: dict[str, Any] = {}
+    """Arguments of the sampler; of ``grid``: ``points``, values a range (4 by default)."""
+    pruner: str = "median"
+    """``median``, ``percentile``, ``successive_halving``, ``hyperband``, ``none``, or the class name of any pruner of
+    Optuna. Pruners see the validation score by step; with several objectives nothing is pruned."""
+    pruner_options: dict[str, Any] = {}
+    """Arguments of the pruner, such as ``{percentile: 25}`` or ``{reduction_factor: 3}``."""
     pruner_startup_trials: int = Field(3, ge=0)
-    """Trials that run to their end before any is pruned."""
+    """Trials that run to their end before any is pruned (median and percentile)."""
     pruner_warmup_steps: int = Field(0, ge=0)
-    """Optimizer steps of a trial before it may be pruned."""
+    """Optimizer steps of a trial before it may be pruned (median and percentile)."""
+    max_failures: int | None = Field(5, gt=0)
+    """Trials that may end as ``error``, ``timeout`` or ``killed`` before the cell begins no further one; null: any."""
+    storage: str | None = None
+    """URL of a database for Optuna's tools, such as ``postgresql+psycopg://user@host/optuna``; null keeps
+    ``study.db`` beside the records. It is never stored with its password."""
+
+    @field_validator("objectives")
+    @classmethod
+    def _check_objectives(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        if not objectives or len(set(objectives)) < len(objectives):
+            raise ValueError(f"expected one or more different objectives, found {', '.join(objectives) or 'none'}")
+        return objectives
 
 
 class Finals(Config):
@@ -146,6 +181,8 @@ class Runtime(Config):
     """Seconds after which a trial is stopped with status ``timeout``."""
     retries: int = Field(1, ge=0)
     """How often a trial runs again after its worker died; a failure of the method itself is never retried."""
+    hang_timeout: float | None = Field(300, gt=0)
+    """Seconds without a sign of life after which a worker counts as hung and is replaced; null waits for ever."""
 
 
 class Entry(Config):
@@ -217,7 +254,9 @@ class Override(Config):
     """Fields of the method."""
     training: dict[str, Any] = {}
     search: dict[str, Any] = {}
-    trials: int | None = Field(None, gt=0)
+    trials: int | None = Field(None, ge=0)
+    skip: bool = False
+    """Leave these cells out."""
 
 
 class Experiment(Config):
@@ -240,8 +279,12 @@ class Experiment(Config):
     """The root of all seeds."""
     workers: int = Field(1, gt=0)
     engine: str = "processes"
+    engine_options: dict[str, Any] = {}
+    """Settings of the engine, such as ``{address: auto, gpus: 0.5}`` of ``ray`` (see ``bench show engine ray``)."""
     accept_licenses: list[str] = []
     """Names of the models whose licence the user has read and accepts."""
+    plugins: list[str] = []
+    """Python files that register further methods, data sets, models or metrics (docs/plugins.md)."""
     trust_remote_code: bool = False
     """Let models of a hub run their own Python code; shown in every record."""
 
@@ -278,6 +321,12 @@ class Cell(Config):
     seed: int
     version: int
     """Version of the method's code; a new one makes earlier trials stale."""
+    model_pin: str | None = None
+    """What pins the model's content beyond its options: sha256 of wheels or of local files; None if options say all."""
+    data_pin: str | None = None
+    """The same of the data set, with the version of its code."""
+    plugins: tuple[PluginFile, ...] = ()
+    """The plug-in files that model, data set, method and metrics come from, where they do."""
     trust_remote_code: bool = False
     objective: str
     """The validation metric that the study optimises."""
@@ -299,12 +348,20 @@ class Cell(Config):
     def hash(self) -> str:
         """Content hash of all that decides a trial's result; budgets (trials, finals) and labels do not."""
         data = self.model_dump(
-            mode="json", exclude={"finals": True, "runtime": {"threads", "trial_timeout", "retries"}}
+            mode="json",
+            exclude={
+                "finals": True,
+                "runtime": {"threads", "trial_timeout", "retries", "hang_timeout"},
+                "study": {"trials", "budget", "max_failures", "storage"},
+            },
         )
-        data["study"].pop("trials")
+        if not self.search:
+            data.pop("study")  # nothing is searched, so it does not matter how
         for entry in (data["model"], data["dataset"], data["method"]):
             if entry:
                 entry.pop("label")
+        if plugins := data.pop("plugins"):  # where a file lies decides nothing
+            data["plugins"] = sorted(plugin["sha256"] for plugin in plugins)
         return content_hash(data)
 
     @property
@@ -313,8 +370,16 @@ class Cell(Config):
         return "/".join([*self.labels, self.hash[:12]])
 
     @property
+    def folds(self) -> int | None:
+        """K where the data set is cross-validated (see `bench.datasets.base.Dataset.folds`)."""
+        folds = self.dataset.options.get("folds")
+        return folds if isinstance(folds, int) else None
+
+    @property
     def planned_finals(self) -> int:
-        """Finals that this cell runs."""
+        """Finals that this cell runs: one a seed, or one a fold, each with a seed of its own."""
+        if self.folds and self.finals.seeds:
+            return self.folds
         return self.finals.seeds if self.stochastic else min(1, self.finals.seeds)
 
 
@@ -330,6 +395,16 @@ class TrialSpec(Config):
     """Seeds initialisation, data order and dropout; derived from root seed, cell and number."""
     params: dict[str, Scalar]
     """The values that the study chose."""
+
+    @property
+    def fold(self) -> int:
+        """The fold that the run tests on: final n of a cross-validated cell tests on fold n.
+
+        Trials are of fold 0: what they read, validation and train, is never what final 0 tests on. (It is what other
+        finals test on: a configuration chosen by them has seen these rows, as in any cross-validation that is not
+        nested. With ``study.trials: 1`` nothing is chosen.)
+        """
+        return self.number % self.cell.folds if self.kind == "final" and self.cell.folds else 0
 
     @property
     def training(self) -> Training:

@@ -1,179 +1,39 @@
-"""Tiny random models of many families behind one small tokenizer: all that is real about a model but its size."""
+"""The tiny models that `bench.testing` ships for authors of plug-ins; our own tests stand on the same ones."""
 
-from __future__ import annotations
-
-import copy
-from functools import cache
-
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    BloomConfig,
-    Gemma3TextConfig,
-    GPT2Config,
-    GPTNeoXConfig,
-    LlamaConfig,
-    OPTConfig,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    T5Config,
+from bench.testing.tiny import (
+    CAUSAL,
+    FAMILIES,
+    SPECIALS,
+    SPREAD,
+    TEMPLATE,
+    VOCABULARY,
+    assert_same_state,
+    example,
+    handle,
+    state_of,
+    tiny_encoder,
+    tiny_examples,
+    tiny_model,
+    tiny_network,
+    tiny_splits,
+    tiny_tokenizer,
 )
 
-from bench.datasets.base import Example, Splits
-from bench.models.base import LanguageModel
-from bench.models.loading import context_length, count_parameters
-from bench.training.encoding import Encoder
-
-CAUSAL = ("llama", "gpt2", "gpt_neox", "bloom", "opt", "gemma3", "qwen2")
-FAMILIES = (*CAUSAL, "t5")
-
-SPECIALS = ("<s>", "</s>", "<pad>", "<unk>")
-# "Ġ" is a space and "Ċ" a new line, as byte-level tokenizers write them.
-LETTERS = [*"abcdefghijklmnopqrstuvwxyz0123456789.,:?!", "Ġ", "Ċ"]
-WORDS = ("Ġyes", "Ġno", "Ġgood", "Ġbad", "Ċtype", "the")
-"""Words that are one token each; all others fall into letters."""
-VOCABULARY = 112
-TEMPLATE = "{text}\ntype:"
-
-# A wide initialisation: with the usual one, random networks answer alike to everything, and a test would not notice
-# what it is to notice.
-SPREAD = {"initializer_range": 0.2}
-IDS = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
-
-
-def _config(family: str) -> PreTrainedConfig:
-    heads = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32, "intermediate_size": 48}
-    length = {"max_position_embeddings": 256}
-    silent = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
-    match family:
-        case "llama":  # two heads share keys and values
-            return LlamaConfig(**IDS, **heads, **length, **SPREAD, num_key_value_heads=2)
-        case "gpt2":  # learned positions, Conv1D
-            return GPT2Config(**IDS, **SPREAD, **silent, n_embd=32, n_layer=2, n_head=4, n_positions=256)
-        case "gpt_neox":  # parallel residual, part of each head rotated
-            return GPTNeoXConfig(**IDS, **heads, **length, **SPREAD)
-        case "bloom":  # ALiBi: positions come from the attention mask
-            return BloomConfig(**IDS, **SPREAD, hidden_size=32, n_layer=2, n_head=4)
-        case "opt":  # learned positions, counted over the attention mask
-            sizes = {"hidden_size": 32, "word_embed_proj_dim": 32, "ffn_dim": 48, "num_hidden_layers": 2}
-            return OPTConfig(**IDS, **length, **sizes, num_attention_heads=4, init_std=0.2, dropout=0.0)
-        case "gemma3":  # scaled embeddings; a sliding window shorter than prompt and input
-            kinds = ["sliding_attention", "full_attention"]
-            own = {"num_key_value_heads": 1, "head_dim": 8, "sliding_window": 16, "layer_types": kinds}
-            return Gemma3TextConfig(**IDS, **heads, **length, **SPREAD, **own)
-        case "qwen2":  # biases in the attention
-            return Qwen2Config(**IDS, **heads, **length, **SPREAD, num_key_value_heads=2)
-        case "t5":
-            sizes = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
-            own = {"feed_forward_proj": "gated-gelu", "dropout_rate": 0.0, "decoder_start_token_id": 2}
-            return T5Config(**IDS, **sizes, **own)
-    raise AssertionError(family)
-
-
-@cache
-def _network(family: str) -> PreTrainedModel:
-    auto = AutoModelForSeq2SeqLM if family == "t5" else AutoModelForCausalLM
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(7)
-        network = auto.from_config(_config(family), dtype=torch.float32)
-        # Norms and biases begin at ones and zeros, which hides mistakes.
-        for parameter in network.parameters():
-            if parameter.dim() == 1:
-                parameter.data.add_(0.1 * torch.randn_like(parameter))
-    return network.eval().requires_grad_(False)
-
-
-def tiny_network(family: str = "llama") -> PreTrainedModel:
-    """Return a network of its own, the same at every call."""
-    return copy.deepcopy(_network(family))
-
-
-def tiny_tokenizer(bos: bool = False, eos: bool = False) -> PreTrainedTokenizerFast:
-    """Return a byte-level BPE of about 80 tokens; ``bos`` and ``eos`` say which special tokens stand around a text."""
-    merges, pieces = [], [*LETTERS]
-    for word in WORDS:
-        for end in range(2, len(word) + 1):
-            merges.append((word[: end - 1], word[end - 1]))
-            pieces.append(word[:end])
-    vocabulary = {piece: index for index, piece in enumerate([*SPECIALS, *dict.fromkeys(pieces)])}
-    backend = Tokenizer(models.BPE(vocabulary, list(dict.fromkeys(merges)), unk_token="<unk>"))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    template = f"{'<s> ' if bos else ''}$A{' </s>' if eos else ''}"
-    backend.post_processor = processors.TemplateProcessing(single=template, special_tokens=[("<s>", 0), ("</s>", 1)])
-    names = dict(zip(("bos_token", "eos_token", "pad_token", "unk_token"), SPECIALS, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=backend, **names, padding_side="right")
-
-
-def tiny_model(family: str = "llama", bos: bool = False) -> LanguageModel:
-    """Return a frozen base model with its tokenizer, the same at every call."""
-    return handle(tiny_network(family), tiny_tokenizer(bos=bos, eos=family == "t5"))
-
-
-def handle(network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
-    """Put the project's handle around a network."""
-    return LanguageModel(
-        network=network,
-        tokenizer=tokenizer,
-        kind="seq2seq" if network.config.is_encoder_decoder else "causal",
-        parameters=count_parameters(network),
-        context_length=context_length(network.config),
-        revision="tiny",
-    )
-
-
-def tiny_encoder(base: LanguageModel, labels: tuple[str, ...] = ("yes", "no"), template: str = TEMPLATE) -> Encoder:
-    return Encoder(base, template, labels)
-
-
-def example(index: int, words: str, label: int) -> Example:
-    return Example(f"{index:016x}", TEMPLATE.format(text=words), label)
-
-
-def tiny_examples(number: int, classes: int = 2, seed: int = 0) -> tuple[Example, ...]:
-    """Return examples whose first letter says the label, of 1 to 20 letters after it."""
-    generator = torch.Generator().manual_seed(seed)
-    rows = []
-    for index in range(number):
-        length = int(torch.randint(1, 20, (), generator=generator))
-        tail = "".join("klmnop"[i] for i in torch.randint(0, 6, (length,), generator=generator).tolist())
-        rows.append(example(index + 1000 * seed, "abcd"[index % classes] + tail, index % classes))
-    return tuple(rows)
-
-
-def tiny_splits(labels: tuple[str, ...] = ("yes", "no"), train: int = 24) -> Splits:
-    parts = [tiny_examples(n, len(labels), seed) for n, seed in ((train, 1), (11, 2), (7, 3))]
-    return Splits(*parts, labels=labels, revision="tiny", duplicates=0)
-
-
-def state_of(network: PreTrainedModel) -> dict[str, object]:
-    """Return all of a network that a method might leave changed; compare by `same_state`."""
-    return {
-        "modules": [(name, type(module), id(module)) for name, module in network.named_modules()],
-        "parameters": {name: (id(p), p.detach().clone()) for name, p in network.named_parameters()},
-        "buffers": {name: b.detach().clone() for name, b in network.named_buffers()},
-        "frozen": all(not p.requires_grad and p.grad is None for p in network.parameters()),
-        "training": [name for name, module in network.named_modules() if module.training],
-        "hooks": [name for name, m in network.named_modules() if m._forward_hooks or m._forward_pre_hooks],
-        "attributes": {name: sorted(vars(module)) for name, module in network.named_modules()},
-        "config": network.config.to_dict(),
-    }
-
-
-def assert_same_state(network: PreTrainedModel, before: dict[str, object]) -> None:
-    """Compare bit for bit what `state_of` returned with what is there now."""
-    after = state_of(network)
-    for kind in ("modules", "frozen", "training", "hooks", "attributes", "config"):
-        assert after[kind] == before[kind], kind
-    for kind in ("parameters", "buffers"):
-        assert after[kind].keys() == before[kind].keys()  # type: ignore[attr-defined]
-    for name, (identity, value) in before["parameters"].items():  # type: ignore[attr-defined]
-        found, now = after["parameters"][name]  # type: ignore[index]
-        assert found == identity, f"{name} is another tensor"
-        assert torch.equal(now, value), f"{name} has changed"
-    for name, value in before["buffers"].items():  # type: ignore[attr-defined]
-        assert torch.equal(after["buffers"][name], value), f"{name} has changed"  # type: ignore[index]
+__all__ = [
+    "CAUSAL",
+    "FAMILIES",
+    "SPECIALS",
+    "SPREAD",
+    "TEMPLATE",
+    "VOCABULARY",
+    "assert_same_state",
+    "example",
+    "handle",
+    "state_of",
+    "tiny_encoder",
+    "tiny_examples",
+    "tiny_model",
+    "tiny_network",
+    "tiny_splits",
+    "tiny_tokenizer",
+]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from bench.config import Config
-from bench.datasets.template import columns
+from bench.config import Config, content_hash
+from bench.datasets.template import columns, render
 from bench.packages import Download, Wheel
 from bench.spec import Entry
 
@@ -50,9 +51,15 @@ class Splits:
     labels: tuple[str, ...]
     """The label words, in the order of the label indices."""
     revision: str
-    """sha256 over all examples and label words: what was really used."""
+    """sha256 over all examples and label words: what was really used. The same for every fold."""
     duplicates: int
     """Rows left out because their text had been seen."""
+    template: str = "{text}"
+    """The template that rendered the examples."""
+
+    def filled(self, text: str) -> str:
+        """Return the template with ``text`` in place of every column, as a method may ask for."""
+        return render(self.template, dict.fromkeys(columns(self.template), text))
 
 
 def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -95,6 +102,16 @@ class Dataset(Config):
     the rows, at most 1000."""
     split_seed: int = Field(0, ge=0)
     """Seeds the drawing of splits; not the seed of a trial, so every trial sees the same splits."""
+    folds: int | None = Field(None, ge=2)
+    """K: cross-validation instead of a test split, for data of few rows. The rows are cut into K stratified folds, and
+    each cell has K finals, the n-th of which tests on fold n; validation and train are drawn from the other
+    rows. Trials see the rows outside fold 0 only."""
+
+    @model_validator(mode="after")
+    def _check_folds(self) -> Self:
+        if self.folds and self.test_size:
+            raise ValueError(f"folds take the place of the test split; leave out test_size ({self.test_size}) or folds")
+        return self
 
     @field_validator("template")
     @classmethod
@@ -112,6 +129,18 @@ class Dataset(Config):
         """Return what this data set fetches, without touching the network."""
         return [self.wheel.download()] if self.wheel is not None else []
 
+    def pin(self) -> str | None:
+        """Return what pins the content beyond the options, without network: the code's version, a wheel's sha256.
+
+        It is part of a cell's hash: other content is another cell.
+        """
+        return content_hash([self.version, self.wheel and self.wheel.sha256, *self.pinned_files()])
+
+    def pinned_files(self) -> list[str]:
+        """Return the sha256 of each local file that the data come from."""
+        return []
+
+    @abstractmethod
     def rows(self) -> Iterable[Row]:
         """Read the source; may download it."""
         raise NotImplementedError
@@ -120,8 +149,11 @@ class Dataset(Config):
         """Return the rows and the label words; overridden where the words are found in the source."""
         return self.rows(), self.label_words
 
-    def splits(self) -> Splits:
+    def splits(self, fold: int = 0) -> Splits:
         """Return the splits: duplicates removed first, then drawn stratified by label with `split_seed`.
+
+        Args:
+            fold: the fold to test on, from 0; without `folds` there is one only.
 
         Raises:
             BadInput: a column that is not there, too few rows for the sizes, or a source that is wrong.
@@ -129,4 +161,4 @@ class Dataset(Config):
         """
         from bench.datasets.splitting import split
 
-        return split(self)
+        return split(self, fold)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BadInput, did_you_mean
+from bench.packages import file_sha256
 
 Placed = tuple[str, dict[str, str]]
 """A row: its place, such as ``"reviews.csv, row 17"``, and its columns."""
@@ -55,6 +57,22 @@ def as_text(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     # JSON can escape half a surrogate pair, which is no character and cannot be encoded.
     return text.encode(errors="replace").decode()
+
+
+def local_sha256(path: str) -> str:
+    """Return the sha256 of a file, or nothing for one that cannot be read: reading it says what is wrong."""
+    try:
+        file = Path(path).expanduser()
+        stat = file.stat()
+        return _sha256(file, stat.st_size, stat.st_mtime_ns)
+    except (OSError, ValueError, RuntimeError):
+        return ""
+
+
+@lru_cache(maxsize=64)
+def _sha256(file: Path, size: int, modified: int) -> str:
+    """Hash a file once, however many cells use it; size and time of change are the key."""
+    return file_sha256(file)
 
 
 class _Broken(Exception):

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.datasets.base import Split
-from bench.datasets.files import as_text
+from bench.datasets.files import as_text, local_sha256
 from bench.datasets.table import Record, Table, check_columns
 from bench.datasets.template import columns
 from bench.errors import BadInput, Unavailable
@@ -60,6 +60,13 @@ class Hub(Table):
 
         folder = config.HF_DATASETS_CACHE / self.id.replace("/", "___") / (self.config or "")
         return [Download(self.origin, None, folder.is_dir())]
+
+    def pinned_files(self) -> list[str]:
+        """Return the sha256 of those `data_files` that are on this machine."""
+        files = [
+            f for entry in (self.data_files or {}).values() for f in ([entry] if isinstance(entry, str) else entry)
+        ]
+        return [local_sha256(file) for file in files if "://" not in file]
 
     def records(self) -> tuple[list[Record], Sequence[str] | None]:
         """Load the splits, from the hub or from its cache."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from bench.datasets.base import Split
-from bench.datasets.files import read_table
+from bench.datasets.files import local_sha256, read_table
 from bench.datasets.table import Record, Table
 
 
@@ -37,6 +37,10 @@ class Local(Table):
     def origin(self) -> str:
         """The file."""
         return self.path
+
+    def pinned_files(self) -> list[str]:
+        """Return the sha256 of each file."""
+        return [local_sha256(path) for path in (self.path, self.validation_path, self.test_path) if path is not None]
 
     def records(self) -> tuple[list[Record], None]:
         """Read the files."""

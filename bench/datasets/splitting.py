@@ -4,7 +4,8 @@ The result depends on the set of rows, the template and `split_seed`, and on not
 of the rows, the hash seed of Python or the random generator of a library. Examples are
 put in one stratified order of which every stretch holds the labels in their proportions; test is the
 beginning, validation comes next, train is what follows. So test and validation stay as they are
-whatever `train_size` is, and a smaller train split is part of a larger one.
+whatever `train_size` is, and a smaller train split is part of a larger one. With folds, test is the stretch
+that is asked for, one of K of equal length, and the order goes on behind it, round to its beginning.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")
 """A text that the source has in two of its splits stays in the first of these."""
 
 
-def split(dataset: Dataset) -> Splits:
+def split(dataset: Dataset, fold: int = 0) -> Splits:
     """Return the three splits of a data set; see `Dataset.splits`."""
     rows, labels = dataset.read()
     found = [(row.split or "train", _example(dataset, row, labels)) for row in rows]
@@ -33,6 +34,10 @@ def split(dataset: Dataset) -> Splits:
         for name in _PRECEDENCE
     }
     pool = own["train"]
+    if dataset.folds:
+        if own["test"]:
+            raise BadInput(f"{dataset.origin}: has a test split of its own; leave out folds, or the test split")
+        return _fold(dataset, fold, pool, own["validation"], labels, len(found) - len(kept))
     test_size = _size(dataset, "test", dataset.test_size, own, most=1000, share=5)
     validation_size = _size(dataset, "validation", dataset.validation_size, own, most=500, share=10)
 
@@ -54,7 +59,51 @@ def split(dataset: Dataset) -> Splits:
         "test": tuple((own["test"] or pool)[:test_size]),
     }
     content = {name: [[e.text, e.label] for e in part] for name, part in parts.items()}
-    return Splits(**parts, labels=labels, revision=content_hash([content, labels]), duplicates=len(found) - len(kept))
+    return Splits(
+        **parts,
+        labels=labels,
+        revision=content_hash([content, labels]),
+        duplicates=len(found) - len(kept),
+        template=dataset.template,
+    )
+
+
+def _fold(
+    dataset: Dataset,
+    fold: int,
+    pool: list[Example],
+    validation: list[Example],
+    labels: tuple[str, ...],
+    duplicates: int,
+) -> Splits:
+    """Return the splits that test on one fold of ``pool``, a stratified order."""
+    number = dataset.folds or 1
+    begin, end = (len(pool) * edge // number for edge in (fold, fold + 1))
+    rest = pool[end:] + pool[:begin]
+    # A fifth, where nothing is asked for: folds are for few rows, and a tenth of few is no measure.
+    size = dataset.validation_size or len(validation) or max(1, len(rest) // 5)
+    drawn = 0 if validation else size
+    if end == begin or drawn + (dataset.train_size or 1) > len(rest) or (validation and size > len(validation)):
+        raise BadInput(
+            f"{dataset.origin}: {number} folds, validation_size {size} and train_size {dataset.train_size or 1} are "
+            f"more than the {len(pool) + len(validation)} rows allow ({duplicates} duplicates left out)"
+        )
+    # Over all folds, not this one alone: the runs of a cell use the same data.
+    content = {
+        "folds": number,
+        "rows": [[e.text, e.label] for e in pool],
+        "validation": [[e.text, e.label] for e in validation],
+        "sizes": [size, dataset.train_size],
+    }
+    return Splits(
+        train=tuple(rest[drawn:][: dataset.train_size]),
+        validation=tuple((validation or rest)[:size]),
+        test=tuple(pool[begin:end]),
+        labels=labels,
+        revision=content_hash([content, labels]),
+        duplicates=duplicates,
+        template=dataset.template,
+    )
 
 
 def _example(dataset: Dataset, row: Row, labels: tuple[str, ...]) -> Example:

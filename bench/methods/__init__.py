@@ -1,6 +1,7 @@
 """Methods: the ways to adapt a frozen language model. One file a method; ``bench list methods`` lists them."""
 
-from bench.methods.base import Batch, Method, TunedModel
+from bench.forward.batch import Batch
+from bench.methods.base import Method, TunedModel
 from bench.registry import Registry
 
 methods: Registry[Method] = Registry(
@@ -8,10 +9,19 @@ methods: Registry[Method] = Registry(
     base="bench.methods.base:Method",
     builtin={
         "prompt_tuning": "bench.methods.prompt_tuning:PromptTuning",
+        "p_tuning": "bench.methods.p_tuning:PTuning",
+        "prefix_tuning": "bench.methods.prefix_tuning:PrefixTuning",
         "lora": "bench.methods.lora:Lora",
+        "ia3": "bench.methods.ia3:IA3",
+        "adalora": "bench.methods.adalora:AdaLora",
+        "vera": "bench.methods.vera:Vera",
+        "bitfit": "bench.methods.bitfit:BitFit",
+        "layernorm": "bench.methods.layernorm:LayerNormTuning",
+        "peft": "bench.methods.peft_generic:Peft",
         "full_fine_tuning": "bench.methods.full_fine_tuning:FullFineTuning",
         "hard_prompt": "bench.methods.hard_prompt:HardPrompt",
         "majority": "bench.methods.majority:Majority",
+        "tfidf_logistic": "bench.methods.tfidf_logistic:TfidfLogistic",
     },
 )
 

@@ -8,13 +8,15 @@ differently is a hook here.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.config import Config
+from bench.forward.batch import Batch
 from bench.spec import SearchSpace
 
 if TYPE_CHECKING:
@@ -24,26 +26,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from bench.datasets.base import Example, Splits
+    from bench.forward.pathway import Pathway
     from bench.models.base import LanguageModel
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Sequences padded on the right, and the positions whose next token is asked for."""
-
-    input_ids: Tensor
-    """[B, L] token ids, without virtual tokens."""
-    attention_mask: Tensor
-    """[B, L] 1 for real tokens."""
-    positions: Tensor
-    """Bool [B, L], or [B, T] of the decoder: True where the logits of the next token are wanted."""
-    targets: Tensor
-    """[N] the next tokens at those positions, in row-major order."""
-    decoder_input_ids: Tensor | None = None
-    """[B, T] for encoder-decoders."""
-
-    def __len__(self) -> int:
-        return self.input_ids.shape[0]
 
 
 class TunedModel:
@@ -60,6 +44,13 @@ class TunedModel:
         self.base = base
         self.network: PreTrainedModel = base.network
 
+    @cached_property
+    def pathway(self) -> Pathway:
+        """The fastest exact way through the network with the method in it."""
+        from bench.forward.pathway import Pathway
+
+        return Pathway.of(self.network)
+
     def trainable(self) -> dict[str, Parameter]:
         """Return the parameters to train, by name; empty for a method that does not train."""
         return {name: p for name, p in self.network.named_parameters() if p.requires_grad}
@@ -70,9 +61,7 @@ class TunedModel:
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the next-token logits [N, V] at the batch's positions, in row-major order."""
-        from bench.methods.forward import plain_logits
-
-        return plain_logits(self.network, batch)
+        return self.pathway.logits(batch)
 
     def score_labels(
         self, examples: Sequence[Example], by_logits: Callable[[Sequence[Example]], np.ndarray]
@@ -94,11 +83,18 @@ class TunedModel:
         """Surround the evaluation of a split, during which no weight changes: the place to compute once."""
         yield
 
+    def before_training(self, steps: int) -> None:
+        """Run once before the first step of a training of ``steps`` optimizer steps."""
+
     def before_step(self, step: int) -> None:
         """Run before the forward pass of optimizer step ``step`` (from 1)."""
 
+    def penalty(self) -> Tensor | None:
+        """Return a scalar to add to the loss of the coming step, such as a regularisation, or None."""
+        return None
+
     def after_step(self, step: int) -> None:
-        """Run after the optimizer has stepped."""
+        """Run after the optimizer has stepped, while the gradients are still there."""
 
     def save(self, folder: Path) -> None:
         """Write what was trained into ``folder``, in PEFT's format where PEFT has one."""
@@ -114,8 +110,8 @@ class TunedModel:
         network.eval()
 
     def notes(self) -> Mapping[str, int | float | str | bool | None]:
-        """Return what a reader of the record should know, such as which path the forward took."""
-        return {}
+        """Return what a reader of the record should know, such as which way the forward pass took."""
+        return {"forward": self.pathway.name}
 
     def measurements(self) -> Mapping[str, float]:
         """Return further columns for the tables."""
@@ -140,6 +136,7 @@ class Method(Config):
         """Return what a study may vary, fields of the method or of `Training`, and over which range."""
         return {}
 
+    @abstractmethod
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Attach the method to a base model.
 

@@ -1,8 +1,10 @@
-"""Full fine-tuning."""
+"""Fine-tuning of the model's own weights."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
 
 from bench.methods.base import Method, TunedModel
 from bench.spec import Float, SearchSpace
@@ -13,18 +15,39 @@ if TYPE_CHECKING:
 
 
 class FullFineTuning(Method):
-    """Full fine-tuning: all weights are trained; the upper end that the others are measured against."""
+    """Full fine-tuning: all weights are trained, or the last layers, or the head alone."""
 
     title: ClassVar[str] = "Full fine-tuning"
-    citation: ClassVar[str] = "Called model tuning in Lester et al. 2021, arXiv:2104.08691"
+    citation: ClassVar[str] = (
+        "Called model tuning in Lester et al. 2021, arXiv:2104.08691; the last layers alone: Lee, Tang, Lin: What "
+        "Would Elsa Do? 2019. arXiv:1911.03090"
+    )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5}
 
+    last_layers: int | None = Field(None, gt=0)
+    """Train this many layers at the end and the norm behind them, nothing else; null trains all weights. Of an
+    encoder-decoder they are the decoder's."""
+    head_only: bool = False
+    """Train the output head alone. Where it shares its weights with the embeddings it becomes a copy of its own, so
+    that the embeddings stay as they are."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.head_only and self.last_layers is not None:
+            raise ValueError("last_layers and head_only name different parts of the model; choose one")
+        return self
+
     def search_space(self) -> SearchSpace:
-        """Learning rate."""
-        return {"learning_rate": Float(low=5e-6, high=5e-4, log=True)}
+        """Learning rate; a part of the model stands a higher one."""
+        high = 5e-4 if self.last_layers is None and not self.head_only else 5e-3
+        return {"learning_rate": Float(low=5e-6, high=high, log=True)}
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
-        """Make all weights trainable."""
-        from bench.methods.tuned_weights import TunedWeights
+        """Make the weights trainable."""
+        from bench.methods.model_parts import last_layers
+        from bench.methods.tuned.head import TunedHead
+        from bench.methods.tuned.weights import TunedWeights
 
-        return TunedWeights(base)
+        if self.head_only:
+            return TunedHead(base)
+        return TunedWeights(base, None if self.last_layers is None else last_layers(base.network, self.last_layers))

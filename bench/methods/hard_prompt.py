@@ -1,8 +1,10 @@
-"""The hard prompt: the model as it is."""
+"""The hard prompt: the model as it is, with or without examples before the input."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
 
 from bench.methods.base import Method, TunedModel
 
@@ -12,12 +14,33 @@ if TYPE_CHECKING:
 
 
 class HardPrompt(Method):
-    """Zero-shot: the data set's template and the frozen model, nothing trained (prompt design)."""
+    """Zero-shot or few-shot: the data set's template and the frozen model, nothing trained (prompt design)."""
 
-    title: ClassVar[str] = "Hard prompt, zero-shot"
-    citation: ClassVar[str] = "Brown et al.: Language Models are Few-Shot Learners. NeurIPS 2020. arXiv:2005.14165"
-    stochastic: ClassVar[bool] = False
+    title: ClassVar[str] = "Hard prompt"
+    citation: ClassVar[str] = (
+        "Brown et al.: Language Models are Few-Shot Learners. NeurIPS 2020. arXiv:2005.14165; calibration: Zhao et "
+        "al.: Calibrate Before Use. ICML 2021. arXiv:2102.09690"
+    )
+
+    shots: int = Field(0, ge=0)
+    """Examples with their answers before every input, drawn from train by the seed, of each label as many as of any
+    other (give or take one)."""
+    calibrate: bool = False
+    """Divide the label probabilities by those that the model gives to inputs without content: "N/A", "[MASK]" and an
+    empty one (contextual calibration)."""
+    separator: str = "\n\n"
+    """What stands between examples."""
+
+    @property
+    def stochastic(self) -> bool:  # type: ignore[override]
+        """Without examples there is nothing to draw."""
+        return self.shots > 0
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
-        """Attach nothing."""
-        return TunedModel(base)
+        """Put the examples before the input."""
+        from bench.methods.tuned.demonstrations import Calibrated, Demonstrations, drawn
+
+        shown = drawn(dataset, self.shots, seed)
+        if self.calibrate:
+            return Calibrated(base, dataset, shown, self.separator)
+        return Demonstrations(base, dataset, shown, self.separator) if shown else TunedModel(base)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from bench.methods.base import Method, TunedModel
+from bench.methods.peft_method import PeftMethod
+from bench.methods.target_modules import ALL_LINEAR, Targets
 from bench.spec import Float, Int, SearchSpace
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Splits
-    from bench.models.base import LanguageModel
+    from peft import PeftConfig
 
 
-class Lora(Method):
+class Lora(PeftMethod):
     """LoRA: trainable low-rank updates of the linear layers of a frozen model (Hu et al., 2021), by peft."""
 
     title: ClassVar[str] = "LoRA"
@@ -29,8 +29,11 @@ class Lora(Method):
     """Updates are scaled by alpha / r; null is 2 r."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout on the input of the updates."""
-    target_modules: str | tuple[str, ...] | None = "all-linear"
-    """Names of the layers to update; 'all-linear' is every linear layer but the head, null is peft's choice."""
+    rslora: bool = False
+    """Scale by alpha / sqrt(r) instead (rsLoRA, arXiv:2312.03732)."""
+    dora: bool = False
+    """Train the magnitude of the weights beside their direction (DoRA, arXiv:2402.09353)."""
+    target_modules: Targets = ALL_LINEAR
 
     def search_space(self) -> SearchSpace:
         """Learning rate and rank."""
@@ -39,18 +42,15 @@ class Lora(Method):
             "rank": Int(low=2, high=32, log=True),
         }
 
-    def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
-        """Put peft's LoRA layers into the model."""
+    def peft_config(self, common: dict[str, Any]) -> PeftConfig:
+        """Return peft's LoraConfig."""
         from peft import LoraConfig
 
-        from bench.methods.peft_adapter import PeftAdapter
-
-        targets = list(self.target_modules) if isinstance(self.target_modules, tuple) else self.target_modules
-        config = LoraConfig(
+        return LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha if self.alpha is not None else 2 * self.rank,
             lora_dropout=self.dropout,
-            target_modules=targets,
-            task_type="SEQ_2_SEQ_LM" if base.kind == "seq2seq" else "CAUSAL_LM",
+            use_rslora=self.rslora,
+            use_dora=self.dora,
+            **common,
         )
-        return PeftAdapter(base, config, seed)

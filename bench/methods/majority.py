@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from bench.methods.base import Method, TunedModel
+from bench.methods.baseline import Baseline
 
 if TYPE_CHECKING:
-    from torch.nn import Parameter
-
     from bench.datasets.base import Example, Splits
     from bench.models.base import LanguageModel
 
@@ -29,22 +28,13 @@ class Majority(Method):
         return LabelFrequencies(dataset)
 
 
-class LabelFrequencies(TunedModel):
+class LabelFrequencies(Baseline):
     """Scores every label by its frequency in train."""
 
     def __init__(self, dataset: Splits) -> None:
+        super().__init__()
         counts = Counter(example.label for example in dataset.train)
         self.scores = np.log([counts[label] + 1e-9 for label in range(len(dataset.labels))])
-
-    def trainable(self) -> dict[str, Parameter]:
-        """Return nothing to train."""
-        return {}
-
-    def train(self, mode: bool) -> None:
-        """Do nothing: there is no dropout."""
-
-    def detach(self) -> None:
-        """Do nothing: there is no base model."""
 
     def score_labels(
         self, examples: Sequence[Example], by_logits: Callable[[Sequence[Example]], np.ndarray]

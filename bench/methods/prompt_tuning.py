@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from bench.errors import Infeasible
 from bench.methods.base import Method, TunedModel
 from bench.spec import Float, Int, SearchSpace
 
 if TYPE_CHECKING:
     from bench.datasets.base import Splits
     from bench.models.base import LanguageModel
+
+
+def some_text(text: str | None) -> str | None:
+    """Refuse an initial text without a word."""
+    if text is not None and not text.strip():
+        raise ValueError("the initial text is empty; give a text, or null to name the label words")
+    return text
 
 
 class PromptTuning(Method):
@@ -25,12 +33,23 @@ class PromptTuning(Method):
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 3e-2}
 
     init: Literal["random", "text", "vocab", "labels"] = "random"
-    """random: uniform in [-0.5, 0.5]; text: the embeddings of `init_text`; vocab: embeddings of tokens drawn from
-    the 5,000 most frequent; labels: embeddings of the label words, then vocab (section 3.2 of the paper)."""
-    init_text: str | None = Field(None, min_length=1)
+    """random: drawn as `init_scale` says; text: the embeddings of `init_text`; vocab: embeddings of tokens drawn from
+    the vocabulary; labels: the mean embedding of each label word's tokens, then vocab (section 3.2 of the paper)."""
+    init_text: str | None = None
     """Text for `init: text`, trimmed or repeated to P tokens; null names the label words."""
+    init_special_tokens: bool = False
+    """Tokenise `init_text` with the special tokens that the tokenizer puts around a text, as peft does."""
+    init_scale: Literal["uniform", "normal", "vocab_norm"] = "uniform"
+    """For `init: random`. uniform: in [-0.5, 0.5], as in the paper; normal: variance 1, as peft's RANDOM; vocab_norm:
+    random directions, as long as the vocabulary's embeddings are on average."""
+    init_vocab: Literal["frequent", "all"] = "frequent"
+    """For `init: vocab` and `labels`: draw from the 5,000 most frequent tokens, as in the paper, or from all."""
     num_virtual_tokens: int = Field(20, gt=0)
     """P, the number of virtual tokens."""
+    num_decoder_virtual_tokens: int = Field(0, ge=0)
+    """Further virtual tokens before the decoder's input; for encoder-decoders only."""
+
+    _some_text = field_validator("init_text")(some_text)
 
     def search_space(self) -> SearchSpace:
         """Learning rate and P; the paper goes from 1 to 150 tokens."""
@@ -41,6 +60,13 @@ class PromptTuning(Method):
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Draw the initial prompt and put it before the model's input."""
-        from bench.methods.soft_prompt import SoftPrompt, initial_prompt
+        from bench.methods.tuned.decoder_prompt import DecoderPrompt
+        from bench.methods.tuned.initial_prompt import initial_prompt
+        from bench.methods.tuned.soft_prompt import SoftPrompt
 
-        return SoftPrompt(base, initial_prompt(self, base, dataset.labels, seed))
+        if not self.num_decoder_virtual_tokens:
+            return SoftPrompt(base, initial_prompt(self, base, dataset, seed))
+        if base.kind != "seq2seq":
+            raise Infeasible("num_decoder_virtual_tokens: this model has no encoder; use num_virtual_tokens alone")
+        drawn = initial_prompt(self, base, dataset, seed, self.num_virtual_tokens + self.num_decoder_virtual_tokens)
+        return DecoderPrompt(base, drawn, self.num_decoder_virtual_tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -65,13 +66,29 @@ class Model(Config):
         """Whether `folder` has nothing left to make, such as a conversion that needs torch."""
         return True
 
+    def check(self) -> None:
+        """Check what needs torch: whether the weights fill the network. Run once, in a process of its own.
+
+        Raises:
+            BadInput: they do not.
+        """
+
+    @abstractmethod
     def folder(self) -> Path:
         """Return the folder that `transformers.AutoModel.from_pretrained` reads; makes it if need be."""
         raise NotImplementedError
 
+    @abstractmethod
     def revision_id(self) -> str:
         """Return what pins the weights: a commit, or a sha256."""
         raise NotImplementedError
+
+    def pin(self) -> str | None:
+        """Return what pins the content beyond the options, without network; None where options or a hub say all.
+
+        It is part of a cell's hash: other content is another cell.
+        """
+        return None
 
     def load(self, device: torch.device, dtype: torch.dtype, trust_remote_code: bool = False) -> LanguageModel:
         """Load the model frozen, in eval mode, with a tokenizer that has a pad token."""

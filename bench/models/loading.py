@@ -9,6 +9,7 @@ from bench.errors import BadInput
 from bench.models.base import LanguageModel, Model
 from bench.models.checkpoint import check_folder
 from bench.models.conversion import quiet
+from bench.models.mapping import map_weights
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +58,8 @@ def load_language_model(
     network.requires_grad_(False)
     network.eval()
     network.to(device)
+    if device.type == "cpu":
+        map_weights(network, folder)
     tokenizer.padding_side = "right"
     notes = give_pad_token(tokenizer, network.get_input_embeddings().num_embeddings)
     if network.generation_config is not None and network.generation_config.pad_token_id is None:
@@ -71,6 +74,28 @@ def load_language_model(
         folder=folder,
         notes=notes,
     )
+
+
+def check_weights(folder: Path) -> None:
+    """Read the weights of a folder and compare them with its network, which is built without memory for them.
+
+    Raises:
+        BadInput: they cannot be read, or do not fill the network.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(folder, local_files_only=True)
+            auto: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            _, info = auto.from_pretrained(
+                folder, config=config, device_map="meta", output_loading_info=True, local_files_only=True
+            )
+    except Exception as error:  # see load_language_model
+        if "trust_remote_code" in str(error):
+            return  # loading says what is to be done about it
+        raise BadInput(f"model: {folder} does not load: {_first_line(error)}") from error
+    _refuse_gaps(info, folder)
 
 
 def count_parameters(network: PreTrainedModel) -> int:

@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from bench.errors import BadInput, Infeasible
-from bench.methods.base import Batch
+from bench.forward.batch import Batch
+from bench.methods.tokens import Specials, label_tokens
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
     from bench.datasets.base import Example
     from bench.models.base import LanguageModel
 
 Pair = tuple[list[int], list[int]]
 """Token ids of an input and of what is to follow it."""
-
-
-@dataclass(frozen=True)
-class Specials:
-    """The special tokens that a tokenizer puts around an input."""
-
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-
-    @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase) -> Specials:
-        """Find them out by encoding a letter with and without."""
-        bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-        full = tokenizer("a")["input_ids"]
-        for start in range(len(full) - len(bare) + 1):
-            if full[start : start + len(bare)] == bare:
-                return cls(tuple(full[:start]), tuple(full[start + len(bare) :]))
-        return cls((), ())
 
 
 class Encoder:
@@ -148,20 +128,8 @@ class Encoder:
         return ids, mask
 
     def _label(self, template: str, word: str) -> list[int]:
-        """Return the tokens of a label word as they stand behind the template.
-
-        The word is encoded together with the template's end, because tokenizers treat the beginning
-        of a text differently from its middle.
-        """
-        if self.seq2seq:
-            return list(self.tokenizer(word)["input_ids"])
-        tail = template.rpartition("}")[2] or "x"
-        text = word if tail[-1].isspace() else f" {word}"
-        alone = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
-        both = self.tokenizer(tail + text, add_special_tokens=False)["input_ids"]
-        if both[: len(alone)] == alone and len(both) > len(alone):
-            return list(both[len(alone) :])
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        """Return the tokens of a label word: behind the template, or alone in a decoder of its own."""
+        return list(self.tokenizer(word)["input_ids"]) if self.seq2seq else label_tokens(self.tokenizer, template, word)
 
     def _check_labels(self) -> None:
         for index, ids in enumerate(self.label_ids):

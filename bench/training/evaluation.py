@@ -15,7 +15,7 @@ from bench.methods.base import TunedModel
 from bench.metrics.base import Metric
 from bench.records import Evaluated, Predictions
 from bench.training.batching import evaluation_batches
-from bench.training.encoding import Encoder, Pair
+from bench.training.encoding import Encoder
 
 if TYPE_CHECKING:
     from bench.datasets.base import Example
@@ -73,6 +73,7 @@ class Scorer:
 
     def run(self, examples: Sequence[Example]) -> Pass:
         """Score a split in eval mode."""
+        self._split = {example.id for example in examples}
         self._loss = 0.0
         self._label_tokens = self._tokens = self._truncated = 0
         self.tuned.train(False)
@@ -83,12 +84,17 @@ class Scorer:
 
     def _by_logits(self, examples: Sequence[Example]) -> np.ndarray:
         encoder = self._encoder()
-        inputs, self._truncated = encoder.inputs(examples, self.room)
+        inputs, truncated = encoder.inputs(examples, self.room)
+        before = self._loss, self._label_tokens
         scores = np.zeros((len(examples), len(encoder.labels)))
         if encoder.single_token_labels and not encoder.seq2seq:
             self._one_token(examples, inputs, encoder, scores)
         else:
             self._several_tokens(examples, inputs, encoder, scores)
+        if all(example.id in self._split for example in examples):
+            self._truncated += truncated
+        else:  # inputs of the method's own, such as those without content: no examples of the split
+            self._loss, self._label_tokens = before
         return scores
 
     def _one_token(
@@ -100,25 +106,29 @@ class Scorer:
             batch = encoder.batch([(inputs[i], encoder.label_ids[examples[i].label]) for i in rows])
             logits = self.tuned.logits(batch)
             self._loss += cross_entropy(logits, batch.targets, reduction="sum").item()
-            self._count(batch.attention_mask, len(rows))
+            self._label_tokens += len(rows)
+            self._tokens += int(batch.attention_mask.sum())
             scores[rows] = logits[:, words].double().cpu().numpy()
 
     def _several_tokens(
         self, examples: Sequence[Example], inputs: list[list[int]], encoder: Encoder, scores: np.ndarray
     ) -> None:
-        """Score by the mean log-likelihood of each label's tokens: one sequence an example and label."""
-        pairs: list[Pair] = [(ids, label) for ids in inputs for label in encoder.label_ids]
-        columns = len(encoder.label_ids)
-        for rows in evaluation_batches([len(ids) + len(label) for ids, label in pairs], self.batch_size):
-            batch = encoder.batch([pairs[i] for i in rows])
+        """Score by the mean log-likelihood of each label's tokens: one sequence an example and label.
+
+        An example's sequences stand behind each other, so that a packed forward runs their input once.
+        """
+        labels = encoder.label_ids
+        sizes = [len(ids) for ids in labels]
+        for rows in evaluation_batches([len(ids) for ids in inputs], max(1, self.batch_size // len(labels))):
+            batch = encoder.batch([(inputs[i], ids) for i in rows for ids in labels])
             chosen = log_softmax(self.tuned.logits(batch), -1).gather(1, batch.targets[:, None])[:, 0].double().cpu()
-            self._count(batch.attention_mask, 0)
-            for index, part in zip(rows, chosen.split([len(pairs[i][1]) for i in rows]), strict=True):
-                example, label = divmod(index, columns)
-                scores[example, label] = part.mean().item()
-                if label == examples[example].label:
-                    self._loss -= part.sum().item()
-                    self._label_tokens += len(part)
+            self._tokens += sum(len(inputs[i]) + sum(sizes) - len(sizes) for i in rows)
+            for index, row in zip(rows, chosen.split(sum(sizes)), strict=True):
+                parts = row.split(sizes)
+                scores[index] = [part.mean().item() for part in parts]
+                right = parts[examples[index].label]
+                self._loss -= right.sum().item()
+                self._label_tokens += len(right)
 
     def non_label_share(self, examples: Sequence[Example]) -> float | None:
         """Return the share of greedily generated answers that begin with no label word."""
@@ -150,10 +160,6 @@ class Scorer:
     def _encoder(self) -> Encoder:
         assert self.encoder is not None, "only a method with a language model scores by logits"
         return self.encoder
-
-    def _count(self, mask: torch.Tensor, label_tokens: int) -> None:
-        self._tokens += int(mask.sum())
-        self._label_tokens += label_tokens
 
 
 def _begins_with(answer: str, word: str) -> bool:

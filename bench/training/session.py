@@ -47,11 +47,13 @@ class Session:
             self._model_key = key
         return self._model
 
-    def splits(self, entry: Entry) -> Splits:
-        """Return the splits of a data set."""
-        key = _key(entry)
+    def splits(self, entry: Entry, fold: int = 0) -> Splits:
+        """Return the splits of a data set that test on a fold; without folds there is one only."""
+        key = f"{_key(entry)} {fold}"
         if key not in self._splits:
-            self._splits[key] = datasets.build(entry.name, entry.options, f"data set {entry.label}").splits()
+            # Without the fold where there is none: a data set of a plug-in need not know of folds.
+            known = {"fold": fold} if fold else {}
+            self._splits[key] = datasets.build(entry.name, entry.options, f"data set {entry.label}").splits(**known)
         return self._splits[key]
 
     def encoder(self, base: LanguageModel, entry: Entry) -> Encoder:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import shutil
+import sys
 import tempfile
 import time
 import traceback
@@ -16,20 +19,23 @@ import torch
 from transformers import set_seed
 
 from bench.datasets import datasets
-from bench.errors import Infeasible
+from bench.errors import BenchError, Infeasible
 from bench.methods import methods
 from bench.methods.base import TunedModel
 from bench.metrics import metrics
 from bench.metrics.base import Metric
 from bench.models.base import LanguageModel
 from bench.models.conversion import quiet
+from bench.plugins import load_plugins
 from bench.records import Evaluated, Parameters, Status, TrialRecord
-from bench.spec import TrialSpec
+from bench.spec import Training, TrialSpec
 from bench.training.evaluation import Pass, Scorer
-from bench.training.loop import Diverged, Hooks, Outcome, Pruned, train
+from bench.training.loop import Hooks, Outcome, Pruned, train
 from bench.training.memory import Meters
 from bench.training.provenance import provenance
 from bench.training.session import Session
+from bench.training.step import Diverged
+from bench.training.switching import measure_switch
 
 
 class Listener(Protocol):
@@ -51,30 +57,36 @@ def run_trial(spec: TrialSpec, session: Session, listener: Listener, artifacts: 
         listener: hears of progress and may prune the trial.
         artifacts: where a final's trained weights are kept; None keeps none.
     """
+    # A worker knows the built-ins and the installed packages alone.
+    load_plugins(spec.cell.plugins)
     began = time.perf_counter()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    status: Status = "ok"
-    reason: str | None = None
-    device, dtype = session.device(spec.cell)
-    with Meters(device) as meters, quiet():
-        run = _Run(spec, session, listener, meters, artifacts)
-        try:
-            run.execute()
-        except Infeasible as error:
-            status, reason = "infeasible", str(error)
-        except Pruned as error:
-            status, reason = "pruned", str(error)
-        except Diverged as error:
-            status, reason = "diverged", str(error)
-        except Exception as error:
-            # Whatever a method or a model raises ends this trial and no other; the record says what it was.
-            status = "oom" if _is_out_of_memory(error) else "error"
-            reason = _describe(error)
-            if status == "error":
-                traceback.print_exc()
-        finally:
-            if not run.clean_up():
-                session.forget()
+    try:
+        device, dtype = session.device(spec.cell)
+    except BenchError:  # a device that is not there: nothing can run as it was asked for
+        raise
+    except Exception as error:  # a device that is there and broken
+        return TrialRecord.of(spec, status="error", reason=_describe(error), started_at=started_at)
+    settings, halvings = spec.training, 0
+    while True:
+        with Meters(device) as meters, quiet():
+            run = _Run(spec, settings, session, listener, meters, artifacts)
+            status, reason = _attempt(run)
+        smaller = halved(settings) if status == "oom" and run.attached else None
+        if smaller is None:
+            break
+        # The trial begins anew, with the same seed, and takes the same optimizer steps in more and smaller passes.
+        settings, halvings = smaller, halvings + 1
+        print(f"{spec.title}: out of memory, trying again with smaller passes ({reason})", file=sys.stderr)
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    if halvings:
+        run.note(
+            halved_for_memory=halvings,
+            micro_batch_size=micro_batch(settings),
+            eval_batch_size=settings.eval_batch_size,
+        )
     seconds = {**meters.seconds, "total": time.perf_counter() - began}
     return TrialRecord.of(
         spec,
@@ -88,15 +100,62 @@ def run_trial(spec: TrialSpec, session: Session, listener: Listener, artifacts: 
     )
 
 
+def _attempt(run: _Run) -> tuple[Status, str | None]:
+    """Run a trial and clean up after it; return how it ended."""
+    try:
+        run.execute()
+    except Infeasible as error:
+        return "infeasible", str(error)
+    except Pruned as error:
+        return "pruned", str(error)
+    except Diverged as error:
+        return "diverged", str(error)
+    except Exception as error:
+        # Whatever a method or a model raises ends this trial and no other; the record says what it was.
+        if _is_out_of_memory(error):
+            return "oom", _describe(error)
+        traceback.print_exc()
+        return "error", _describe(error)
+    finally:
+        if not run.clean_up():
+            run.session.forget()
+    return "ok", None
+
+
+def micro_batch(settings: Training) -> int:
+    """Return the examples of one forward and backward pass."""
+    return math.ceil(settings.batch_size / settings.gradient_accumulation_steps)
+
+
+def halved(settings: Training) -> Training | None:
+    """Return settings with passes of half the size and the same batch, or None if they cannot be smaller."""
+    if micro_batch(settings) == 1 and settings.eval_batch_size == 1:
+        return None
+    return settings.model_copy(
+        update={
+            "gradient_accumulation_steps": min(settings.batch_size, 2 * settings.gradient_accumulation_steps),
+            "eval_batch_size": max(1, settings.eval_batch_size // 2),
+        }
+    )
+
+
 class _Run:
     """The steps of one trial and what they leave behind."""
 
     def __init__(
-        self, spec: TrialSpec, session: Session, listener: Listener, meters: Meters, artifacts: Path | None
+        self,
+        spec: TrialSpec,
+        settings: Training,
+        session: Session,
+        listener: Listener,
+        meters: Meters,
+        artifacts: Path | None,
     ) -> None:
         self.spec, self.session, self.listener, self.meters = spec, session, listener, meters
         self.artifacts = artifacts if spec.kind == "final" and spec.cell.finals.save_adapters else None
-        self.settings = spec.training
+        self.settings = settings
+        self.attached = False
+        """Whether the method stood on its model: what ran out of memory later may fit in smaller passes."""
         self.outcome = Outcome()
         self.model_revision: str | None = None
         self.data_revision: str | None = None
@@ -105,13 +164,14 @@ class _Run:
         self._values: dict[str, Any] = {}
         self._tokens: dict[str, int] = {}
         self._notes: dict[str, Any] = {}
+        self._saved: Path | None = None
 
     def execute(self) -> None:
         """Load, attach, train, validate; finals then read the test split."""
         cell = self.spec.cell
         with self.meters.phase("load"):
             base = self.session.base(cell)
-            splits = self.session.splits(cell.dataset)
+            splits = self.session.splits(cell.dataset, self.spec.fold)
             self.data_revision = splits.revision
             self.model_revision = base.revision if base else None
             encoder = self.session.encoder(base, cell.dataset) if base else None
@@ -120,6 +180,9 @@ class _Run:
             method = methods.build(cell.method.name, self.spec.method_options, f"method {cell.method.label}")
             set_seed(self.spec.seed)  # of Python, NumPy and torch, on every device
             tuned = self._tuned = method.attach(base, splits, self.spec.seed)  # type: ignore[arg-type]
+            if not isinstance(tuned, TunedModel):
+                raise TypeError(f"{type(method).__name__}.attach returned {tuned!r}; it has to return a TunedModel")
+            self.attached = True
             room = encoder.room(tuned.virtual_tokens, self.settings.max_length) if encoder else None
             self._count_parameters(tuned, base)
         scorer = Scorer(tuned, encoder, room, self.settings.eval_batch_size)
@@ -164,7 +227,7 @@ class _Run:
                     sample = splits.test[: cell.evaluation.generations]
                     self._values["non_label_share"] = scorer.non_label_share(sample)
         self._notes.update(tuned.notes())
-        self._values["measurements"] = dict(tuned.measurements())
+        self._values["measurements"] = {**self._switching(tuned), **tuned.measurements()}
 
     def clean_up(self) -> bool:
         """Detach the method; False if that failed and the base model cannot be trusted any more."""
@@ -178,6 +241,10 @@ class _Run:
             self._tuned = None
             self._stack.close()
         return True
+
+    def note(self, **notes: int | float | str | bool) -> None:
+        """Add to the record's notes."""
+        self._notes.update(notes)
 
     def results(self, seconds: dict[str, float]) -> dict[str, Any]:
         """Return the record's fields that the run has filled."""
@@ -245,6 +312,18 @@ class _Run:
             self.artifacts.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(self.artifacts, ignore_errors=True)
             shutil.move(checkpoint, self.artifacts)
+        self._saved = self.artifacts or checkpoint
+
+    def _switching(self, tuned: TunedModel) -> dict[str, float]:
+        """Time the switch to this final's task; a method that cannot be switched keeps its result and says why."""
+        if self.spec.kind != "final" or self._saved is None:
+            return {}
+        try:
+            with self.meters.phase("switch"):
+                return measure_switch(tuned, self._saved, self.session.device(self.spec.cell)[0])
+        except Exception as error:
+            self._notes["task_switch"] = _describe(error)
+            return {}
 
 
 def _build_metrics(spec: TrialSpec) -> dict[str, Metric]:

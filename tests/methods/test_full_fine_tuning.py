@@ -1,9 +1,10 @@
-"""Full fine-tuning trains all weights, and the base model comes back."""
+"""Full fine-tuning and BitFit train weights of the model itself, and the base model comes back."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 from tiny import (
     FAMILIES,
     assert_same_state,
@@ -17,6 +18,8 @@ from tiny import (
 )
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
+from bench.errors import Infeasible
+from bench.methods.bitfit import BitFit
 from bench.methods.full_fine_tuning import FullFineTuning
 from bench.models.local import Local
 
@@ -102,3 +105,106 @@ def test_load_restores_what_save_wrote_tied_or_not(family, tmp_path):
     stir(tuned)
     tuned.load(tmp_path / "model")
     assert all(torch.equal(p, saved[name]) for name, p in tuned.trainable().items())
+
+
+PARTS = [{"last_layers": 1}, {"head_only": True}]
+CHILDREN = {  # what stands beside the last of the two layers, in each family
+    "llama": ("model.layers.1.", "model.norm."),
+    "gpt2": ("transformer.h.1.", "transformer.ln_f."),
+    "gpt_neox": ("gpt_neox.layers.1.", "gpt_neox.final_layer_norm."),
+    "bloom": ("transformer.h.1.", "transformer.ln_f."),
+    "opt": ("model.decoder.layers.1.", "model.decoder.final_layer_norm."),
+    "gemma3": ("model.layers.1.", "model.norm."),
+    "qwen2": ("model.layers.1.", "model.norm."),
+    "t5": ("decoder.block.1.", "decoder.final_layer_norm."),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_last_layers_are_those_and_the_norm_behind_them(family):
+    base = tiny_model(family)
+    tuned = FullFineTuning(last_layers=1).attach(base, tiny_splits(), 0)
+    expected = {name for name, _ in base.network.named_parameters() if name.startswith(CHILDREN[family])}
+    assert set(tuned.trainable()) == expected
+    assert len({name[: len(CHILDREN[family][1])] for name in expected}) >= 2
+    assert tuned.added_parameters() == 0
+
+
+@pytest.mark.parametrize("options", PARTS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_part_has_the_gradients_that_it_has_when_all_is_trained(family, options):
+    base = tiny_model(family)
+    batch = batch_of(base)
+    tuned = FullFineTuning(**options).attach(base, tiny_splits(), 0)
+    loss = torch.nn.functional.cross_entropy(tuned.logits(batch), batch.targets)
+    loss.backward()
+
+    network = tiny_network(family).requires_grad_(True)
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    if base.kind == "seq2seq":
+        inputs["decoder_input_ids"] = batch.decoder_input_ids
+    head = network.get_output_embeddings()
+    head.weight = torch.nn.Parameter(head.weight.detach().clone())  # not tied
+    logits = network(**inputs).logits[batch.positions]
+    other = torch.nn.functional.cross_entropy(logits, batch.targets)
+    other.backward()
+
+    torch.testing.assert_close(loss, other, rtol=1e-5, atol=0)
+    peers = dict(head.named_parameters() if options.get("head_only") else network.named_parameters())
+    assert tuned.trainable()
+    for name, parameter in tuned.trainable().items():
+        torch.testing.assert_close(parameter.grad, peers[name].grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", PARTS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_part_is_saved_alone_and_the_base_model_comes_back(family, options, tmp_path):
+    base = tiny_model(family)
+    base.network.to(torch.bfloat16)
+    before = state_of(base.network)
+    tuned = stir(FullFineTuning(**options).attach(base, tiny_splits(), 0))
+    saved = {name: p.detach().clone() for name, p in tuned.trainable().items()}
+    tuned.save(tmp_path)
+    size = sum(file.stat().st_size for file in tmp_path.glob("*.safetensors"))
+    assert size < 4 * sum(p.numel() for p in saved.values()) + 20_000
+    stir(tuned)
+    tuned.load(tmp_path)
+    assert all(torch.equal(p, saved[name]) for name, p in tuned.trainable().items())
+    tuned.detach()
+    assert_same_state(base.network, before)
+
+
+def test_a_tied_head_is_a_copy_and_counts_as_added():
+    tied, untied = (
+        FullFineTuning(head_only=True).attach(tiny_model(name), tiny_splits(), 0) for name in ("gpt2", "llama")
+    )
+    assert tied.added_parameters() == tied.base.network.get_input_embeddings().weight.numel()
+    assert untied.added_parameters() == 0
+
+
+def test_more_layers_than_there_are_are_infeasible():
+    with pytest.raises(Infeasible, match="has 2 layers, fewer than 3"):
+        FullFineTuning(last_layers=3).attach(tiny_model(), tiny_splits(), 0)
+
+
+@pytest.mark.parametrize("options", [{"last_layers": 0}, {"last_layers": 1, "head_only": True}])
+def test_what_cannot_be_is_refused(options):
+    with pytest.raises(ValidationError):
+        FullFineTuning(**options)
+
+
+def test_bitfit_trains_the_biases_and_nothing_else():
+    base = tiny_model("gpt2")
+    before = state_of(base.network)
+    tuned = BitFit().attach(base, tiny_splits(), 0)
+    assert set(tuned.trainable()) == {name for name, _ in base.network.named_parameters() if name.endswith(".bias")}
+    batch = batch_of(base)
+    torch.nn.functional.cross_entropy(tuned.logits(batch), batch.targets).backward()
+    assert all(p.grad.any() for name, p in tuned.trainable().items() if "c_attn" not in name)
+    tuned.detach()
+    assert_same_state(base.network, before)
+
+
+def test_bitfit_is_infeasible_where_there_is_no_bias():
+    with pytest.raises(Infeasible, match="LlamaForCausalLM has no biases"):
+        BitFit().attach(tiny_model("llama"), tiny_splits(), 0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from tempfile import TemporaryDirectory
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -10,14 +13,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bench.methods.prompt_tuning import PromptTuning
-from bench.methods.soft_prompt import initial_prompt
+from bench.methods.tuned.initial_prompt import initial_prompt
 from bench.models.base import LanguageModel
+from bench.training.encoding import Encoder
 
 LABELS = ("yes", "maybe")
 
 
 def begin(base=None, seed=0, labels=LABELS, **options):
-    return initial_prompt(PromptTuning(**options), base or tiny_model(), labels, seed)
+    return initial_prompt(PromptTuning(**options), base or tiny_model(), tiny_splits(labels), seed)
 
 
 def embeddings(base, ids):
@@ -117,12 +121,61 @@ def test_vocab_draws_from_the_five_thousand_most_frequent():
     assert 4800 < ids.max() <= 5000
 
 
-def test_labels_begin_with_the_mean_embedding_of_each_label_word():
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+@pytest.mark.parametrize(("template", "before"), [("{text}\ntype:", " "), ("{text}\ntype: ", ""), ("{text}", " ")])
+def test_labels_begin_with_the_mean_embedding_of_each_label_word_as_it_stands_behind_the_template(
+    family, template, before
+):
+    base = tiny_model(family)
+    dataset = replace(tiny_splits(LABELS), template=template)
+    prompt = initial_prompt(PromptTuning(init="labels", num_virtual_tokens=5), base, dataset, 0)
+    for row, word, ids in zip(prompt, LABELS, Encoder(base, template, LABELS).label_ids, strict=False):
+        assert ids == tokens(base, before + word)
+        torch.testing.assert_close(row, embeddings(base, ids).mean(0))
+    if family == "llama":
+        assert len(ids_of(base, prompt[2:])) == 3  # the rest is drawn from the vocabulary
+
+
+def test_labels_of_an_encoder_decoder_stand_alone_without_special_tokens():
+    base = tiny_model("t5")
+    prompt = begin(base, init="labels", num_virtual_tokens=2)
+    for row, word in zip(prompt, LABELS, strict=True):
+        torch.testing.assert_close(row, embeddings(base, tokens(base, word)).mean(0))
+
+
+def test_normal_has_variance_one_and_vocab_norm_the_length_of_the_vocabularys_rows():
+    base = tiny_model("gemma3")
+    assert begin(base, init="random", init_scale="normal", num_virtual_tokens=200).std() == pytest.approx(1, rel=0.02)
+    prompt = begin(base, init="random", init_scale="vocab_norm", num_virtual_tokens=200)
+    expected = embeddings(base, range(112)).norm(dim=1).mean()
+    torch.testing.assert_close(prompt.norm(dim=1), expected.expand(200))
+    assert (prompt @ prompt.T).fill_diagonal_(0).mean().abs() < 0.05 * expected**2  # in all directions
+
+
+def test_all_of_the_vocabulary_goes_beyond_the_frequent_tokens(monkeypatch):
+    monkeypatch.setattr("bench.methods.tuned.initial_prompt.FREQUENT_TOKENS", 10)
     base = tiny_model()
-    prompt = begin(base, init="labels", num_virtual_tokens=5)
-    for row, word in zip(prompt, LABELS, strict=False):
-        torch.testing.assert_close(row, embeddings(base, tokens(base, f" {word}")).mean(0))
-    assert len(ids_of(base, prompt[2:])) == 3  # the rest is drawn from the vocabulary
+    assert set(ids_of(base, begin(base, init="vocab", num_virtual_tokens=60))) == set(range(4, 14))
+    every = begin(base, init="vocab", init_vocab="all", num_virtual_tokens=61)
+    assert sorted(ids_of(base, every)) == list(range(4, 65))
+
+
+def test_text_with_special_tokens_is_pefts_own_initialisation():
+    from peft import PromptTuningConfig, PromptTuningInit, get_peft_model
+
+    base = tiny_model(bos=True)
+    ours = begin(base, init="text", init_text="the good dog", init_special_tokens=True, num_virtual_tokens=9)
+    with TemporaryDirectory() as folder:
+        base.tokenizer.save_pretrained(folder)
+        config = PromptTuningConfig(
+            task_type="CAUSAL_LM",
+            num_virtual_tokens=9,
+            prompt_tuning_init=PromptTuningInit.TEXT,
+            prompt_tuning_init_text="the good dog",
+            tokenizer_name_or_path=folder,
+        )
+        theirs = get_peft_model(base.network, config)
+    assert torch.equal(ours, theirs.prompt_encoder["default"].embedding.weight)
 
 
 def test_with_fewer_virtual_tokens_than_labels_the_first_labels_are_taken():
@@ -142,7 +195,9 @@ def test_attach_begins_with_the_drawn_prompt_and_counts_it():
     assert tuned.added_parameters() == 9 * 32
 
 
-@pytest.mark.parametrize("options", [{"num_virtual_tokens": 0}, {"init": "txt"}, {"init_text": ""}, {"tokens": 5}])
+@pytest.mark.parametrize(
+    "options", [{"num_virtual_tokens": 0}, {"init": "txt"}, {"init_text": ""}, {"init_text": " "}, {"tokens": 5}]
+)
 def test_what_cannot_be_is_refused(options):
     with pytest.raises(ValidationError):
         PromptTuning(**options)

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
+from peers import RAGGED, our_loss, pairs_of, peft_answers, peft_inputs
 from peft import PeftModel, PromptTuningConfig, get_peft_model
-from tiny import CAUSAL, FAMILIES, tiny_encoder, tiny_model, tiny_network
-from torch.nn.functional import cross_entropy
+from tiny import CAUSAL, FAMILIES, tiny_model, tiny_network
 
-from bench.methods import packed
-from bench.methods.soft_prompt import SoftPrompt
-
-# Label words of several tokens, of different lengths.
-LABELS = ("yes", "maybe", "no, not at all")
-RAGGED = ("a", "the lazy dog, and the good fox", "bad good", "some words that are neither of these", "0123456789")
+from bench.forward import pathway
+from bench.methods.tuned.soft_prompt import SoftPrompt
 
 
 @pytest.fixture(params=["packed", "in two passes"])
 def way(request, monkeypatch):
     """Both ways of computing the prompt once: in one row with the examples, and before them."""
     if request.param == "in two passes":
-        monkeypatch.setattr(packed, "MAX_PACKED_TOKENS", 0)
+        monkeypatch.setattr(pathway, "can_pack", lambda network: False)
     return request.param
-
-
-def pairs_of(base, texts=RAGGED):
-    encoder = tiny_encoder(base, LABELS)
-    after = [1] if base.kind == "seq2seq" else []
-    ids = [[*base.tokenizer(text, add_special_tokens=False)["input_ids"], *after] for text in texts]
-    return encoder, [(row, encoder.label_ids[i % len(LABELS)]) for i, row in enumerate(ids)]
 
 
 def prompt_of(length, width=32, seed=3):
@@ -48,27 +37,6 @@ def peft_model(family, prompt):
 
 def weight(model):
     return model.prompt_encoder["default"].embedding.weight
-
-
-def padded(rows, value):
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
-
-
-def peft_inputs(base, pairs):
-    """What one gives to PEFT: whole sequences, and labels that are -100 where nothing is asked for."""
-    if base.kind == "seq2seq":
-        rows, labels = [ids for ids, _ in pairs], [target for _, target in pairs]
-    else:
-        rows = [[*ids, *target] for ids, target in pairs]
-        labels = [[*[-100] * len(ids), *target] for ids, target in pairs]
-    mask = padded([[1] * len(row) for row in rows], 0)
-    return {"input_ids": padded(rows, 2), "attention_mask": mask, "labels": padded(labels, -100)}
-
-
-def our_loss(tuned, encoder, pairs):
-    batch = encoder.batch(pairs)
-    return cross_entropy(tuned.logits(batch), batch.targets)
 
 
 def assert_equal_to_peft(family, prompt, texts):
@@ -174,14 +142,11 @@ def test_peft_loads_a_saved_prompt_and_gives_the_same_logits(family, tmp_path):
 
     with torch.no_grad():
         ours = tuned.logits(encoder.batch(pairs))
-        inputs = peft_inputs(base, pairs)
-        logits, labels = theirs(**inputs).logits, inputs["labels"]
-    if base.kind == "causal":
-        logits, labels = logits[:, 6:-1], labels[:, 1:]
-    torch.testing.assert_close(ours, logits[labels != -100], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours, peft_answers(base, theirs, pairs), rtol=1e-4, atol=1e-4)
 
 
 def test_the_record_says_which_way_the_forward_took():
-    notes = {family: SoftPrompt(tiny_model(family), prompt_of(2)).notes()["prefix"] for family in ("llama", "t5")}
-    assert notes["llama"].startswith("shared")
-    assert notes["t5"] == "repeated for every example"
+    notes = {
+        family: SoftPrompt(tiny_model(family), prompt_of(2)).notes()["forward"] for family in ("llama", "bloom", "t5")
+    }
+    assert notes == {"llama": "packed", "bloom": "shared prefix", "t5": "padded"}

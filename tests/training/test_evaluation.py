@@ -10,8 +10,9 @@ import torch
 from tiny import tiny_encoder, tiny_examples, tiny_model, tiny_splits
 
 from bench.methods.base import TunedModel
+from bench.methods.hard_prompt import HardPrompt
 from bench.methods.prompt_tuning import PromptTuning
-from bench.methods.soft_prompt import SoftPrompt
+from bench.methods.tuned.soft_prompt import SoftPrompt
 from bench.metrics import metrics
 from bench.training.evaluation import Pass, Scorer
 
@@ -212,3 +213,12 @@ def test_free_answers_are_the_greedy_ones_of_transformers():
 def test_without_examples_there_is_no_share():
     base = tiny_model()
     assert Scorer(TunedModel(base), tiny_encoder(base), None, 4).non_label_share([]) is None
+
+
+def test_what_calibration_asks_for_is_no_part_of_the_loss():
+    base, splits = tiny_model(), tiny_splits()
+    losses = []
+    for calibrate in (False, True):
+        tuned = HardPrompt(calibrate=calibrate).attach(base, splits, 0)
+        losses.append(Scorer(tuned, tiny_encoder(base), None, 8).run(splits.validation).loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)

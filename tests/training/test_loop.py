@@ -14,9 +14,10 @@ from bench.methods.prompt_tuning import PromptTuning
 from bench.records import Evaluated
 from bench.spec import Training
 from bench.training.evaluation import Scorer
-from bench.training.loop import Diverged, Hooks, Outcome, Pruned, train
+from bench.training.loop import Hooks, Outcome, Pruned, train
 from bench.training.memory import Meters
 from bench.training.optimization import planned_steps
+from bench.training.step import Diverged
 
 EXAMPLES = tiny_examples(32)
 

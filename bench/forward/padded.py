@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from bench.methods.base import Batch
+from bench.forward.batch import Batch
 
 
 @contextmanager
-def head_at(network: PreTrainedModel, positions: Tensor) -> Iterator[None]:
+def head_at(network: PreTrainedModel, positions: Tensor | tuple[int, Tensor]) -> Iterator[None]:
     """Let the output head see only the hidden states at ``positions``, so that no other logits are computed.
 
     A hook in front of the head, rather than a call of the backbone alone: whatever a family does
@@ -22,7 +22,7 @@ def head_at(network: PreTrainedModel, positions: Tensor) -> Iterator[None]:
 
     Args:
         network: a model with output embeddings.
-        positions: bool [B, L]; the logits come out as [1, N, V], N the number of True.
+        positions: bool [B, L], or a row of the batch and N positions in it; the logits come out as [1, N, V].
     """
     head = network.get_output_embeddings()
 

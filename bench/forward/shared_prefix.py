@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from bench.methods.base import Batch
-from bench.methods.forward import logits_at
+from bench.forward.batch import Batch
+from bench.forward.padded import logits_at
 
 KeysAndValues = list[tuple[Tensor, Tensor]]
 """One pair a layer, each [1, heads, P, head size]."""

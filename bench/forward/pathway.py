@@ -1,0 +1,56 @@
+"""Which way a batch goes through a network: the fastest that is exact for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from bench.forward.batch import Batch
+from bench.forward.packed import can_pack, packed_logits
+from bench.forward.padded import plain_logits, prompted_logits
+from bench.forward.shared_prefix import KeysAndValues, can_share, prefix_of, shared_prefix_logits
+
+
+@dataclass(frozen=True)
+class Pathway:
+    """The way of one network.
+
+    packed: the whole batch in one row, shared beginnings once (`bench.forward.packed`).
+    shared prefix: examples padded, what stands before them once (`bench.forward.shared_prefix`).
+    padded: as PEFT does it, a prompt before every example.
+    """
+
+    network: PreTrainedModel
+    name: Literal["packed", "shared prefix", "padded"]
+
+    @classmethod
+    def of(cls, network: PreTrainedModel) -> Pathway:
+        """Choose the way for a network, with whatever a method has put into it."""
+        if can_pack(network):
+            return cls(network, "packed")
+        return cls(network, "shared prefix" if can_share(network) else "padded")
+
+    def prefix_of(self, prompt: Tensor) -> KeysAndValues | None:
+        """Run input embeddings [P, E] once, for the batches to come; None where that is not exact."""
+        return None if self.name == "padded" else prefix_of(self.network, prompt)
+
+    def logits(self, batch: Batch, prompt: Tensor | None = None, prefix: KeysAndValues | None = None) -> Tensor:
+        """Return the float32 logits [N, V] at the batch's positions, in row-major order.
+
+        Args:
+            batch: the examples.
+            prompt: input embeddings [P, E] before every example.
+            prefix: keys and values before every example, instead of a prompt.
+        """
+        if self.name == "packed":
+            return packed_logits(self.network, prompt, batch, prefix)
+        if prefix is None and prompt is not None:
+            if self.name == "padded":
+                return prompted_logits(self.network, prompt, batch)
+            prefix = prefix_of(self.network, prompt)
+        if prefix is None:
+            return plain_logits(self.network, batch)
+        return shared_prefix_logits(self.network, prefix, batch)

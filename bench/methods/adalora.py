@@ -1,0 +1,86 @@
+"""AdaLoRA."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from bench.methods.base import TunedModel
+from bench.methods.peft_method import PeftMethod
+from bench.spec import Float, Int, SearchSpace
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+    from bench.datasets.base import Splits
+    from bench.models.base import LanguageModel
+
+
+class AdaLora(PeftMethod):
+    """AdaLoRA: LoRA whose ranks move in training to the layers that need them (Zhang et al., 2023), by peft."""
+
+    title: ClassVar[str] = "AdaLoRA"
+    citation: ClassVar[str] = (
+        "Zhang et al.: AdaLoRA: Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning. ICLR 2023. "
+        "arXiv:2303.10512"
+    )
+    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
+
+    rank: int = Field(8, gt=0)
+    """Average rank of the updates at the end."""
+    initial_rank: int | None = Field(None, gt=0)
+    """Rank of every update at the beginning; null is one and a half times `rank`, as in the paper."""
+    alpha: int | None = Field(None, gt=0)
+    """Updates are scaled by alpha / r; null is 2 r."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout on the input of the updates."""
+    warmup_share: float = Field(0.1, ge=0, lt=1)
+    """Share of the steps before the first rank is taken away (the paper's t_i)."""
+    final_share: float = Field(0.5, ge=0, lt=1)
+    """Share of the steps after the last (the paper's t_f)."""
+    allocation_interval: int = Field(10, gt=0)
+    """Steps between two allocations (the paper's Delta T)."""
+    orthogonal_weight: float = Field(0.1, ge=0)
+    """Weight of the penalty that keeps the factors orthogonal (the paper's gamma)."""
+
+    @property
+    def first_rank(self) -> int:
+        """The rank of every update at the beginning."""
+        return self.initial_rank if self.initial_rank is not None else max(self.rank + 1, self.rank * 3 // 2)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.first_rank <= self.rank:
+            raise ValueError(f"initial_rank must be above rank, found {self.first_rank} and {self.rank}")
+        if self.warmup_share + self.final_share >= 1:
+            raise ValueError("warmup_share and final_share leave no steps in which ranks could move")
+        return self
+
+    def search_space(self) -> SearchSpace:
+        """Learning rate and rank."""
+        return {
+            "learning_rate": Float(low=1e-4, high=1e-2, log=True),
+            "rank": Int(low=2, high=32, log=True),
+        }
+
+    def peft_config(self, common: dict[str, Any]) -> PeftConfig:
+        """Return peft's AdaLoraConfig; its steps are set when training begins."""
+        from peft import AdaLoraConfig
+
+        return AdaLoraConfig(
+            target_r=self.rank,
+            init_r=self.first_rank,
+            lora_alpha=self.alpha if self.alpha is not None else 2 * self.rank,
+            lora_dropout=self.dropout,
+            deltaT=self.allocation_interval,
+            orth_reg_weight=self.orthogonal_weight,
+            total_step=1,
+            **common,
+        )
+
+    def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
+        """Put peft's layers into the model."""
+        from bench.methods.tuned.rank_allocation import AdaLoraAdapter
+
+        return AdaLoraAdapter(base, self, seed)

@@ -1,0 +1,31 @@
+"""What a method without a language model need not do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.methods.base import TunedModel
+
+if TYPE_CHECKING:
+    from torch.nn import Parameter
+
+
+class Baseline(TunedModel):
+    """A method without a base model: there is nothing to train, to switch or to put back."""
+
+    def __init__(self) -> None:
+        """Take no base model."""
+
+    def trainable(self) -> dict[str, Parameter]:
+        """Return nothing to train."""
+        return {}
+
+    def train(self, mode: bool) -> None:
+        """Do nothing: there is no dropout."""
+
+    def detach(self) -> None:
+        """Do nothing: there is no base model."""
+
+    def notes(self) -> dict[str, str]:
+        """Return nothing: there is no forward pass."""
+        return {}

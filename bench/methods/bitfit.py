@@ -1,0 +1,42 @@
+"""BitFit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.errors import Infeasible
+from bench.methods.base import Method, TunedModel
+from bench.spec import Float, SearchSpace
+
+if TYPE_CHECKING:
+    from bench.datasets.base import Splits
+    from bench.models.base import LanguageModel
+
+
+class BitFit(Method):
+    """BitFit: the bias vectors of a model are trained, those of its norms among them (Ben Zaken et al., 2022)."""
+
+    title: ClassVar[str] = "BitFit"
+    citation: ClassVar[str] = (
+        "Ben Zaken, Ravfogel, Goldberg: BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked "
+        "Language-models. ACL 2022. arXiv:2106.10199"
+    )
+    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
+
+    def search_space(self) -> SearchSpace:
+        """Learning rate; the paper trains with rates from 1e-4 to 1e-2."""
+        return {"learning_rate": Float(low=1e-4, high=1e-2, log=True)}
+
+    def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
+        """Make the biases trainable.
+
+        Raises:
+            Infeasible: the model has none, as Llama, Gemma and T5.
+        """
+        from bench.methods.model_parts import biases
+        from bench.methods.tuned.weights import TunedWeights
+
+        names = biases(base.network)
+        if not names:
+            raise Infeasible(f"bitfit: {type(base.network).__name__} has no biases to train")
+        return TunedWeights(base, names)

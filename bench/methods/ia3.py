@@ -1,0 +1,46 @@
+"""(IA)^3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import model_validator
+
+from bench.methods.peft_method import PeftMethod
+from bench.spec import Float, SearchSpace
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+
+class IA3(PeftMethod):
+    """(IA)^3: trained vectors that rescale keys, values and feed-forward activations (Liu et al., 2022), by peft."""
+
+    title: ClassVar[str] = "(IA)^3"
+    citation: ClassVar[str] = (
+        "Liu et al.: Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning. "
+        "NeurIPS 2022. arXiv:2205.05638"
+    )
+    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 3e-3}
+
+    feedforward_modules: tuple[str, ...] | None = None
+    """Those of `target_modules` whose input is rescaled instead of their output; null is peft's choice."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        named = isinstance(self.target_modules, tuple)
+        if self.feedforward_modules and not (named and set(self.feedforward_modules) <= set(self.target_modules or ())):
+            raise ValueError("feedforward_modules must be among target_modules")
+        return self
+
+    def search_space(self) -> SearchSpace:
+        """Learning rate; the paper trains with 3e-3."""
+        return {"learning_rate": Float(low=3e-4, high=1e-1, log=True)}
+
+    def peft_config(self, common: dict[str, Any]) -> PeftConfig:
+        """Return peft's IA3Config."""
+        from peft import IA3Config
+
+        # With layers of one's own peft takes no feed-forward layers unless they are named.
+        feedforward = list(self.feedforward_modules or ()) if self.target_modules else None
+        return IA3Config(feedforward_modules=feedforward, **common)

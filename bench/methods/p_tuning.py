@@ -1,0 +1,47 @@
+"""P-tuning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from bench.methods.base import Method, TunedModel
+from bench.spec import Choice, Float, Int, SearchSpace
+
+if TYPE_CHECKING:
+    from bench.datasets.base import Splits
+    from bench.models.base import LanguageModel
+
+
+class PTuning(Method):
+    """P-tuning: input embeddings that a small trained network yields, an MLP or an LSTM (Liu et al., 2021)."""
+
+    title: ClassVar[str] = "P-tuning"
+    citation: ClassVar[str] = "Liu et al.: GPT Understands, Too. 2021. arXiv:2103.10385"
+    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 3e-3}
+
+    num_virtual_tokens: int = Field(20, gt=0)
+    """P, the number of virtual tokens."""
+    encoder: Literal["mlp", "lstm"] = "mlp"
+    """The network: an MLP of three layers, or a bidirectional LSTM followed by one of two."""
+    hidden_size: int = Field(128, gt=0)
+    """Width of the network's hidden layers."""
+    lstm_layers: int = Field(2, gt=0)
+    """Layers of the LSTM."""
+    lstm_dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout between the layers of the LSTM."""
+
+    def search_space(self) -> SearchSpace:
+        """Learning rate, P and the hidden size."""
+        return {
+            "learning_rate": Float(low=1e-4, high=3e-2, log=True),
+            "num_virtual_tokens": Int(low=5, high=100, log=True),
+            "hidden_size": Choice(choices=(64, 128, 256, 512)),
+        }
+
+    def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
+        """Put the network's embeddings before the model's input."""
+        from bench.methods.tuned.encoded_prompt import EncodedPrompt
+
+        return EncodedPrompt(base, self, seed)

@@ -1,0 +1,88 @@
+"""Any other method of the installed peft."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from bench.errors import Infeasible, did_you_mean
+from bench.methods.peft_method import PeftMethod
+from bench.spec import Float, SearchSpace
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+OWN_NAMES = {
+    "PROMPT_TUNING": "prompt_tuning",
+    "P_TUNING": "p_tuning",
+    "PREFIX_TUNING": "prefix_tuning",
+    "ADALORA": "adalora",
+}
+"""Methods of peft that need more than layers changed in place, and have it here under these names."""
+
+
+class Peft(PeftMethod):
+    """Any method of the installed peft that changes layers in place: its configuration class and that class's fields.
+
+    As in ``peft: {config_class: LoHaConfig, r: 8, alpha: 16}``. What the fields mean is said by peft.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    title: ClassVar[str] = "Any method of peft"
+    citation: ClassVar[str] = "Mangrulkar et al.: PEFT. 2022. https://github.com/huggingface/peft"
+
+    config_class: str = Field(min_length=1)
+    """Name of the configuration class in peft, such as LoHaConfig."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        kind = self._class()
+        given = self.model_extra or {}
+        own = {"task_type", "inference_mode", "base_model_name_or_path", "peft_type", "auto_mapping", "revision"}
+        known = {field.name for field in dataclasses.fields(kind) if field.init} - own
+        for name in given:
+            if name not in known:
+                raise ValueError(f"{self.config_class} has no field {name!r}{did_you_mean(name, known)}")
+        try:
+            self.peft_config({"task_type": "CAUSAL_LM", **self._targets()})
+        except Exception as error:  # each of peft's classes checks its fields as it likes
+            raise ValueError(f"{self.config_class}: {' '.join(str(error).split())}") from None
+        return self
+
+    def search_space(self) -> SearchSpace:
+        """Learning rate."""
+        return {"learning_rate": Float(low=1e-4, high=1e-2, log=True)}
+
+    def peft_config(self, common: dict[str, Any]) -> PeftConfig:
+        """Return peft's configuration, with the fields that were given."""
+        kind = self._class()
+        fields = {field.name for field in dataclasses.fields(kind)}
+        if common.get("target_modules") is not None and "target_modules" not in fields:
+            raise Infeasible(f"{self.config_class} has no target_modules")
+        config: PeftConfig = kind(**{k: v for k, v in common.items() if k in fields}, **(self.model_extra or {}))
+        return config
+
+    def _targets(self) -> dict[str, Any]:
+        targets = self.target_modules
+        return {"target_modules": list(targets) if isinstance(targets, tuple) else targets}
+
+    def _class(self) -> type[PeftConfig]:
+        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+        from peft.tuners.tuners_utils import BaseTuner
+
+        classes = {kind.__name__: (name, kind) for name, kind in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+        if self.config_class not in classes:
+            raise ValueError(
+                f"the installed peft has no {self.config_class!r}{did_you_mean(self.config_class, classes)}"
+            )
+        name, kind = classes[self.config_class]
+        if own := OWN_NAMES.get(name.value):
+            raise ValueError(f"{self.config_class} is a method of its own here: {own}")
+        tuner = PEFT_TYPE_TO_TUNER_MAPPING.get(name)
+        if not (isinstance(tuner, type) and issubclass(tuner, BaseTuner) and tuner.forward is BaseTuner.forward):
+            raise ValueError(f"{self.config_class} does more than change layers in place; it needs a method of its own")
+        found: type[PeftConfig] = kind
+        return found

@@ -1,0 +1,55 @@
+"""What the methods that peft runs have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench.methods.base import Method, TunedModel
+from bench.methods.target_modules import Targets, check_targets, linear_layers
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from bench.datasets.base import Splits
+    from bench.models.base import LanguageModel
+
+
+class PeftMethod(Method):
+    """A method of peft that changes layers in place; subclasses translate their fields into peft's configuration."""
+
+    target_modules: Targets = None
+    """Names of the layers to change (the end of their path suffices), a regular expression for whole paths,
+    'all-linear' for every linear layer but the head, or null for peft's choice for this family."""
+
+    def candidates(self, network: PreTrainedModel) -> dict[str, nn.Module]:
+        """Return the layers that `target_modules` may name."""
+        return linear_layers(network)
+
+    def peft_config(self, common: dict[str, Any]) -> PeftConfig:
+        """Return peft's configuration.
+
+        Args:
+            common: ``task_type`` and ``target_modules``, which all of peft's configurations take.
+        """
+        raise NotImplementedError
+
+    def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
+        """Put peft's layers into the model."""
+        from bench.methods.tuned.peft_adapter import PeftAdapter
+
+        return PeftAdapter(base, self.configured(base), seed)
+
+    def configured(self, base: LanguageModel) -> PeftConfig:
+        """Return peft's configuration for a model, once its layers have been found.
+
+        Raises:
+            Infeasible: the model has no such layers.
+        """
+        from bench.methods.tuned.peft_adapter import advice_silenced, task_type
+
+        check_targets(base.network, self.target_modules, self.candidates(base.network))
+        targets = list(self.target_modules) if isinstance(self.target_modules, tuple) else self.target_modules
+        with advice_silenced():
+            return self.peft_config({"task_type": task_type(base), "target_modules": targets})

@@ -1,0 +1,1 @@
+"""What `Method.attach` returns: a base model with something trainable in it."""

@@ -1,0 +1,55 @@
+"""VeRA."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from bench.methods.peft_method import PeftMethod
+from bench.spec import Choice, Float, SearchSpace
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+
+class Vera(PeftMethod):
+    """VeRA: trained vectors that rescale random low-rank matrices which all layers share (Kopiczko et al., 2024)."""
+
+    title: ClassVar[str] = "VeRA"
+    citation: ClassVar[str] = (
+        "Kopiczko, Blankevoort, Asano: VeRA: Vector-based Random Matrix Adaptation. ICLR 2024. arXiv:2310.11454"
+    )
+    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-3}
+
+    rank: int = Field(256, gt=0)
+    """r, the rank of the random matrices; larger than LoRA's, for only vectors are trained."""
+    initial_d: float = 0.1
+    """Where the trained vector d begins (the paper's table 6)."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout on the input of the updates."""
+    projection_seed: int = Field(0, ge=0)
+    """Seeds the random matrices; the same in every run, as in the paper, for they belong to the method."""
+    save_projection: bool = False
+    """Save the random matrices too; without, they come back from their seed, which another version of torch may draw
+    otherwise, and the saved adapter is by far smaller."""
+
+    def search_space(self) -> SearchSpace:
+        """Learning rate, about ten times LoRA's, and rank."""
+        return {
+            "learning_rate": Float(low=5e-4, high=5e-2, log=True),
+            "rank": Choice(choices=(64, 128, 256, 512, 1024)),
+        }
+
+    def peft_config(self, common: dict[str, Any]) -> PeftConfig:
+        """Return peft's VeraConfig."""
+        from peft import VeraConfig
+
+        return VeraConfig(
+            r=self.rank,
+            d_initial=self.initial_d,
+            vera_dropout=self.dropout,
+            projection_prng_key=self.projection_seed,
+            save_projection=self.save_projection,
+            **common,
+        )

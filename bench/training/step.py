@@ -1,0 +1,110 @@
+"""One optimizer step: forward, backward, clip, update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
+
+from bench.methods.base import TunedModel
+from bench.spec import Training
+from bench.training.device import autocast
+from bench.training.encoding import Encoder, Pair
+from bench.training.optimization import build_optimizer, build_schedule
+
+
+class Diverged(Exception):
+    """The loss or the gradient is not a finite number any more."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step was."""
+
+    loss: float
+    """Mean cross-entropy (nats) a supervised token, before the update."""
+    grad_norm: float
+    """L2 norm of the gradient of all trained parameters, before clipping."""
+    learning_rate: float
+    tokens: int
+    """Real input tokens."""
+    with_gradient: int | None
+    """Trained parameters whose gradient was not zero; None where it was not counted."""
+
+
+class Stepper:
+    """Takes the optimizer steps of a run, the same way for every method.
+
+    Args:
+        tuned: the method on its model.
+        encoder: encodes the examples.
+        settings: optimizer, schedule, clipping, accumulation.
+        dtype: precision of the forward pass.
+        steps: how many steps the schedule is for.
+    """
+
+    def __init__(self, tuned: TunedModel, encoder: Encoder, settings: Training, dtype: torch.dtype, steps: int) -> None:
+        self.tuned = tuned
+        self.encoder = encoder
+        self.parameters = list(tuned.trainable().values())
+        self.optimizer = build_optimizer(settings, self.parameters)
+        self._settings = settings
+        self._dtype = dtype
+        self._schedule = build_schedule(settings, self.optimizer, steps)
+        self._steps, self._taken = steps, 0
+        tuned.before_training(steps)
+
+    def take(self, pairs: Sequence[Pair], count_gradients: bool = False) -> Step:
+        """Take one step over a batch.
+
+        Raises:
+            Diverged: the loss or the gradient is not finite; nothing was updated.
+        """
+        self._taken += 1
+        self.tuned.before_step(self._taken)
+        loss, tokens = self._accumulate(pairs)
+        if (penalty := self.tuned.penalty()) is not None:
+            penalty.backward()
+        norm = float(clip_grad_norm_(self.parameters, self._settings.max_grad_norm or math.inf))
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient norm is {norm}"
+            raise Diverged(f"{what} at step {self._taken} of {self._steps}")
+        counted = self._count_gradients() if count_gradients else None
+        rate = float(self._schedule.get_last_lr()[0])
+        self.optimizer.step()
+        self.tuned.after_step(self._taken)
+        self.optimizer.zero_grad(set_to_none=True)
+        self._schedule.step()
+        return Step(loss, norm, rate, tokens, counted)
+
+    def roots(self) -> Iterator[Tensor]:
+        """Yield what is alive between steps: weights, buffers, trained parameters, optimizer state."""
+        yield from self.tuned.network.parameters()
+        yield from self.tuned.network.buffers()
+        yield from self.parameters
+        for state in self.optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
+
+    def _count_gradients(self) -> int:
+        return sum(int(p.grad.count_nonzero()) for p in self.parameters if p.grad is not None)
+
+    def _accumulate(self, pairs: Sequence[Pair]) -> tuple[float, int]:
+        """Run forward and backward over a batch; return its mean loss a supervised token and its real tokens."""
+        supervised = sum(len(target) for _, target in pairs)
+        size = math.ceil(len(pairs) / self._settings.gradient_accumulation_steps)
+        total, tokens = 0.0, 0
+        for start in range(0, len(pairs), size):
+            batch = self.encoder.batch(pairs[start : start + size])
+            with autocast(self.encoder.device, self._dtype):
+                logits = self.tuned.logits(batch)
+            # The sum over all micro-batches is divided once, so that the result does not depend on their size.
+            loss = cross_entropy(logits.float(), batch.targets, reduction="sum") / supervised
+            loss.backward()
+            total += loss.item()
+            tokens += int(batch.attention_mask.sum())
+        return total, tokens

@@ -1,0 +1,70 @@
+"""``python -m benchmarks.speed``: measure, store, and write the report; what is stored is not measured again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+# Before torch: spinning threads would take the other side's cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch
+import transformers
+
+from bench.records import write_atomic
+from bench.training.device import device_name
+from benchmarks.speed.cases import cases, study_case
+from benchmarks.speed.measure import Disagreement
+from benchmarks.speed.report import write
+from benchmarks.speed.workload import DATA
+
+
+def main() -> None:
+    """Measure what is asked for and not stored yet."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
+    parser.add_argument("--only", nargs="*", metavar="PREFIX", help="cases whose name begins so; all by default")
+    parser.add_argument("--again", action="store_true", help="measure again what is stored")
+    parser.add_argument("--steps", type=int, default=8, help="counted steps a case")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads, for both sides")
+    parser.add_argument("--study-trials", type=int, default=16)
+    parser.add_argument("--study-steps", type=int, default=6)
+    parser.add_argument("--out", type=Path, default=Path("reports/speed"))
+    asked = parser.parse_args()
+
+    torch.set_num_threads(asked.threads)
+    transformers.logging.set_verbosity_error()
+    every = [*cases(asked.steps), study_case(asked.study_trials, asked.study_steps)]
+    file = asked.out / "results.json"
+    stored = json.loads(file.read_text()) if file.exists() else {}
+    results = stored.get("results", {})
+    machine = {
+        "processor": device_name(torch.device("cpu")),
+        "platform": platform.platform(),
+        "threads": asked.threads,
+        "versions": {name: version(name) for name in ("torch", "transformers", "peft", "optuna")},
+        "data": f"{DATA[0]} questions as its template writes them",
+        "command": f"python -m benchmarks.speed --steps {asked.steps} --threads {asked.threads}",
+    }
+    for case in every:
+        if asked.only is not None and not case.name.startswith(tuple(asked.only)):
+            continue
+        if case.name in results and not asked.again:
+            continue
+        print(f"{case.title} ...", flush=True)
+        try:
+            results[case.name] = case.run()
+        except Disagreement as error:
+            print(f"  NOT COMPARED: {error}", flush=True)
+            continue
+        print(f"  {case.column}: {results[case.name][case.column]:.2f}", flush=True)
+        asked.out.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, (json.dumps({"machine": machine, "results": results}, indent=1) + "\n").encode())
+    write(every, results, machine, asked.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What is measured, with the ratio that is to be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from benchmarks.speed.measure import evaluation, live_bytes, training, utilisation
+from benchmarks.speed.workload import Work
+
+SMOL, GEMMA = "smollm2-135m", "gemma3-270m"
+LENGTHS = (1, 5, 20, 50, 100, 150)
+BATCHES = (4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the table."""
+
+    name: str
+    title: str
+    run: Callable[[], dict[str, Any]]
+    goal: float | None = None
+    """What is to be reached: times faster, or a share."""
+    column: str = "median"
+    """The entry of the result that is held against the goal."""
+    at_most: bool = False
+
+
+def prompt(model: str, length: int, batch_size: int = 16) -> Work:
+    """Return prompt tuning with ``length`` virtual tokens."""
+    return Work(model, "prompt_tuning", {"num_virtual_tokens": length}, batch_size)
+
+
+def cases(steps: int) -> list[Case]:
+    """Return everything that is measured, with ``steps`` counted steps a case."""
+
+    def step(name: str, work: Work, goal: float | None, peer: str = "trainer", count: int = steps) -> Case:
+        what = "PEFT + Trainer" if peer == "trainer" else "PEFT + the plain loop, padded to 64"
+        return Case(name, f"training step, {work.title}, against {what}", partial(training, work, peer, count), goal)
+
+    few = max(2, steps // 2)
+    found = [
+        step("step-smollm2-p20", prompt(SMOL, 20), 3.0),
+        step("step-smollm2-p100", prompt(SMOL, 100), 6.3),
+        step("step-smollm2-p20-loop", prompt(SMOL, 20), None, "loop"),
+        step("step-smollm2-p100-loop", prompt(SMOL, 100), None, "loop"),
+        step("step-smollm2-lora", Work(SMOL, "lora", learning_rate=1e-4), 1.8),
+        step("step-smollm2-full", Work(SMOL, "full_fine_tuning", learning_rate=1e-6), 1.8),
+        step("step-gemma3-p20", prompt(GEMMA, 20), 6.0, count=few),
+        step("step-gemma3-p100", prompt(GEMMA, 100), 12.0, count=few),
+        step("step-gemma3-lora", Work(GEMMA, "lora", learning_rate=1e-4), 3.5, count=few),
+        step("step-gemma3-full", Work(GEMMA, "full_fine_tuning", learning_rate=1e-6), 3.5, count=few),
+        Case(
+            "evaluation-smollm2-p100",
+            f"evaluation of 96 questions, {prompt(SMOL, 100).title}, against Trainer.predict",
+            partial(evaluation, prompt(SMOL, 100), few),
+            6.0,
+        ),
+        Case(
+            "memory-smollm2-p100",
+            f"peak live tensor bytes of a step, {prompt(SMOL, 100).title}, share of PEFT's",
+            partial(live_bytes, prompt(SMOL, 100)),
+            0.35,
+            "share",
+            at_most=True,
+        ),
+        Case(
+            "flops-smollm2-p20",
+            f"useful FLOPs a second over the machine's peak, {prompt(SMOL, 20).title}",
+            partial(utilisation, prompt(SMOL, 20), steps),
+            0.75,
+            "share",
+        ),
+    ]
+    found += [step(f"length-{p}", prompt(SMOL, p), None, count=few) for p in LENGTHS]
+    found += [step(f"batch-{b}", prompt(SMOL, 20, b), None, count=few) for b in BATCHES]
+    return found
+
+
+def study_case(trials: int, steps: int) -> Case:
+    """Return the comparison of whole studies."""
+
+    def run() -> dict[str, Any]:
+        from benchmarks.speed.study import study
+
+        return study(SMOL, trials, steps)
+
+    title = f"a study, {trials} trials of {steps} steps, {SMOL}, P from 8 to 100, against Trainer.hyperparameter_search"
+    return Case("study-smollm2", title, run, 6.0)

@@ -1,0 +1,186 @@
+"""The measurements: both sides in one process, turn by turn; a ratio only after the losses have agreed."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+
+from bench.training.encoding import Pair
+from bench.training.evaluation import Scorer
+from bench.training.memory import LiveTensors
+from benchmarks.speed.peers import predict, with_plain_loop, with_trainer
+from benchmarks.speed.workload import Ours, Work
+
+TOLERANCE = 1e-5
+WARM_UP = 2
+"""Steps at the beginning that are not counted: allocations, the optimizer's state."""
+
+Peer = Literal["trainer", "loop"]
+PEERS = {"trainer": with_trainer, "loop": with_plain_loop}
+
+
+class Disagreement(Exception):
+    """The two sides do not compute the same: their times may not be compared."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times faster our side is: the median of the ratios by turn, and their quartiles."""
+
+    median: float
+    low: float
+    high: float
+    ours: float
+    """Median seconds of our side."""
+    theirs: float
+    """Median seconds of the peer."""
+    turns: int
+    loss_gap: float
+    """Largest relative difference of the losses."""
+
+    @classmethod
+    def of(cls, ours: Sequence[float], theirs: Sequence[float], gap: float) -> Ratio:
+        """Summarise the seconds of each turn."""
+        ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+        low, median, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else (ratios[0],) * 3
+        return cls(
+            statistics.median(ratios) if len(ratios) > 1 else median,
+            low,
+            high,
+            statistics.median(ours),
+            statistics.median(theirs),
+            len(ratios),
+            gap,
+        )
+
+
+def training(work: Work, peer: Peer, steps: int) -> dict[str, Any]:
+    """Time ``steps`` counted training steps of both sides.
+
+    Raises:
+        Disagreement: a loss differs by more than 1e-5, relative.
+    """
+    ours = Ours(work)
+    try:
+        network = ours.peer_network()
+        batches = ours.batches(steps + WARM_UP)
+        losses: list[float] = []
+        seconds: list[float] = []
+
+        def turn(index: int) -> None:
+            began = time.perf_counter()
+            losses.append(ours.step(batches[index]).loss)
+            seconds.append(time.perf_counter() - began)
+
+        theirs, their_seconds = PEERS[peer](network, ours.base.tokenizer, batches, work.settings, turn)
+        gap = max(abs(a - b) / abs(b) for a, b in zip(losses, theirs, strict=True))
+        if gap > TOLERANCE:
+            raise Disagreement(f"{work.title}: losses differ by {gap:.1e}: {losses} against {theirs}")
+    finally:
+        ours.close()
+    return asdict(Ratio.of(seconds[WARM_UP:], their_seconds[WARM_UP:], gap)) | {"path": ours.tuned.pathway.name}
+
+
+def evaluation(work: Work, turns: int) -> dict[str, Any]:
+    """Time the evaluation of the test split; the predictions have to be the same."""
+    ours = Ours(work)
+    try:
+        network = ours.peer_network()
+        inputs, _ = ours.encoder.inputs(ours.splits.test, None)
+        pairs: list[Pair] = [
+            (ids, ours.encoder.label_ids[e.label]) for ids, e in zip(inputs, ours.splits.test, strict=True)
+        ]
+        words = [ids[0] for ids in ours.encoder.label_ids]
+        scorer = Scorer(ours.tuned, ours.encoder, None, work.batch_size)
+        mine, theirs = [], []
+        for _ in range(turns + 1):
+            labels, seconds = predict(network, ours.base.tokenizer, pairs, words, work.batch_size)
+            theirs.append(seconds)
+            began = time.perf_counter()
+            scores = scorer.run(ours.splits.test).scores
+            mine.append(time.perf_counter() - began)
+            if scores.argmax(1).tolist() != labels:
+                raise Disagreement(f"{work.title}: the predictions differ")
+    finally:
+        ours.close()
+    return asdict(Ratio.of(mine[1:], theirs[1:], 0.0))
+
+
+def live_bytes(work: Work) -> dict[str, Any]:
+    """Return the peak of live tensor bytes in a step, weights included and without them, on both sides."""
+    from transformers import DataCollatorForSeq2Seq
+
+    from benchmarks.speed.peers import rows
+
+    ours = Ours(work)
+    try:
+        network = ours.peer_network()
+        (pairs,) = ours.batches(1)
+        ours.step(pairs)
+        weights = sum(p.numel() * p.element_size() for p in ours.base.network.parameters())
+        with LiveTensors([*ours.base.network.parameters(), *ours.tuned.trainable().values()]) as mine:
+            ours.step(pairs)
+        batch = DataCollatorForSeq2Seq(ours.base.tokenizer)(rows(pairs))
+        with LiveTensors(list(network.parameters())) as theirs:
+            network(**batch).loss.backward()
+    finally:
+        ours.close()
+    return {
+        "ours": mine.peak,
+        "theirs": theirs.peak,
+        "weights": weights,
+        "share": mine.peak / theirs.peak,
+        "share_without_weights": (mine.peak - weights) / (theirs.peak - weights),
+    }
+
+
+def utilisation(work: Work, steps: int) -> dict[str, Any]:
+    """Return the share of the machine's matrix-product peak that a step's useful work reaches.
+
+    Useful are the multiply-adds of the linear layers for real tokens, the prompt once, forward and
+    backward (a frozen layer's backward is one product, a trained one's two), and of the head where a
+    token is asked for. The peak is that of a square product of 2,048, taken turn by turn with the steps.
+    """
+    ours = Ours(work)
+    try:
+        batches = ours.batches(steps + WARM_UP)
+        head = ours.base.network.get_output_embeddings()
+        layers = sum(
+            m.weight.numel() for m in ours.base.network.modules() if isinstance(m, torch.nn.Linear) and m is not head
+        )
+        shares, peaks, seconds = [], [], []
+        for pairs in batches:
+            began = time.perf_counter()
+            ours.step(pairs)
+            took = time.perf_counter() - began
+            peak = _peak()
+            tokens = work.virtual_tokens + sum(len(ids) + len(target) - 1 for ids, target in pairs)
+            asked = sum(len(target) for _, target in pairs)
+            passes = 3 if work.method == "full_fine_tuning" else 2
+            flops = 2 * passes * (tokens * layers + asked * head.weight.numel())
+            shares.append(flops / took / peak)
+            peaks.append(peak)
+            seconds.append(took)
+    finally:
+        ours.close()
+    return {
+        "share": statistics.median(shares[WARM_UP:]),
+        "peak_flops": statistics.median(peaks),
+        "seconds": statistics.median(seconds[WARM_UP:]),
+    }
+
+
+def _peak(size: int = 2048, repeats: int = 3) -> float:
+    """Return the floating-point operations a second of a large square product."""
+    a = torch.randn(size, size)
+    best = float("inf")
+    for _ in range(repeats):
+        began = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best

@@ -1,0 +1,169 @@
+"""The other sides, as their own documentation runs them."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    DataCollatorForSeq2Seq,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from bench.spec import Training
+from bench.training.encoding import Pair
+
+Turn = Callable[[int], None]
+"""Called after each of a peer's steps, outside its time: our side's turn on the same batch."""
+
+
+def rows(pairs: Sequence[Pair]) -> list[dict[str, list[int]]]:
+    """Return examples as a causal model of transformers is trained on them: labels where the input ends."""
+    return [
+        {
+            "input_ids": [*ids, *target],
+            "attention_mask": [1] * (len(ids) + len(target)),
+            "labels": [-100] * len(ids) + list(target),
+        }
+        for ids, target in pairs
+    ]
+
+
+def arguments(settings: Training, steps: int, folder: str, **more: Any) -> TrainingArguments:
+    """Return Trainer's arguments for our settings; what we do not set stays as Trainer has it."""
+    return TrainingArguments(
+        output_dir=folder,
+        per_device_train_batch_size=settings.batch_size,
+        max_steps=steps,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="constant",
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm or 0.0,
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        use_cpu=True,
+        dataloader_pin_memory=False,
+        **more,
+    )
+
+
+class _InOrder(Trainer):
+    """Trainer, its own loop and collation, on batches in the order given, keeping each step's loss."""
+
+    losses: list[float]
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler:
+        return torch.utils.data.SequentialSampler(train_dataset or self.train_dataset)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss = super().training_step(*args, **kwargs)
+        self.losses.append(float(loss))
+        return loss
+
+
+class _Clock(TrainerCallback):
+    def __init__(self, turn: Turn) -> None:
+        self.seconds: list[float] = []
+        self._turn = turn
+
+    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        self._began = time.perf_counter()
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self.seconds.append(time.perf_counter() - self._began)
+        self._turn(len(self.seconds) - 1)
+
+
+def with_trainer(
+    network: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    batches: Sequence[Sequence[Pair]],
+    settings: Training,
+    turn: Turn,
+) -> tuple[list[float], list[float]]:
+    """Train with PEFT and Trainer, dynamic padding; return losses and seconds a step."""
+    with tempfile.TemporaryDirectory() as folder:
+        clock = _Clock(turn)
+        trainer = _InOrder(
+            model=network,
+            args=arguments(settings, len(batches), folder),
+            train_dataset=[row for pairs in batches for row in rows(pairs)],
+            data_collator=DataCollatorForSeq2Seq(tokenizer),
+            callbacks=[clock],
+        )
+        trainer.losses = []
+        trainer.train()
+    return trainer.losses, clock.seconds
+
+
+def with_plain_loop(
+    network: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    batches: Sequence[Sequence[Pair]],
+    settings: Training,
+    turn: Turn,
+    length: int = 64,
+) -> tuple[list[float], list[float]]:
+    """Train with the loop of PEFT's prompt-tuning guide, all examples padded to ``length``."""
+    network.train()
+    trained = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    losses, seconds = [], []
+    for index, batch in enumerate(_padded(tokenizer, batches, length)):
+        began = time.perf_counter()
+        loss = network(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, settings.max_grad_norm or float("inf"))
+        optimizer.step()
+        optimizer.zero_grad()
+        seconds.append(time.perf_counter() - began)
+        losses.append(float(loss))
+        turn(index)
+    return losses, seconds
+
+
+def _padded(
+    tokenizer: PreTrainedTokenizerBase, batches: Sequence[Sequence[Pair]], length: int
+) -> Iterator[dict[str, torch.Tensor]]:
+    collate = DataCollatorForSeq2Seq(tokenizer, padding="max_length", max_length=length)
+    for pairs in batches:
+        yield collate(rows(pairs))
+
+
+def predict(
+    network: nn.Module, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], words: Sequence[int], batch_size: int
+) -> tuple[list[int], float]:
+    """Classify with Trainer.predict by the logits of one-token label words; return labels and seconds."""
+    places = torch.tensor(words)
+
+    def chosen(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        # The label is the last token that is asked for, and its logits stand one before; virtual tokens come first.
+        asked = (labels != -100).int().argmax(1) - 1 + logits.shape[1] - labels.shape[1]
+        return logits[torch.arange(len(logits)), asked][:, places]
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            model=network,
+            args=TrainingArguments(
+                output_dir=folder,
+                per_device_eval_batch_size=batch_size,
+                report_to=[],
+                disable_tqdm=True,
+                use_cpu=True,
+                dataloader_pin_memory=False,
+            ),
+            data_collator=DataCollatorForSeq2Seq(tokenizer),
+            preprocess_logits_for_metrics=chosen,
+        )
+        dataset: Any = rows(pairs)
+        began = time.perf_counter()
+        scores = trainer.predict(dataset).predictions
+        return scores.argmax(1).tolist(), time.perf_counter() - began

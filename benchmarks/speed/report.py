@@ -1,0 +1,78 @@
+"""The table and the two figures, from the stored results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+from benchmarks.speed.cases import BATCHES, LENGTHS, Case
+
+matplotlib.use("Agg")
+
+
+def write(cases: Sequence[Case], results: Mapping[str, Any], machine: Mapping[str, Any], folder: Path) -> None:
+    """Write ``report.md`` and the figures into ``folder``."""
+    lines = [
+        "# Speed, against PEFT with Trainer",
+        "",
+        "Both sides in one process, turn by turn: same weights, same batches in the same random order, same number of",
+        "steps, float32, AdamW. A ratio is printed only after the losses of every step have agreed to 1e-5, relative.",
+        "`ratio` is the median over the turns, with its quartiles; seconds are medians.",
+        "",
+        f"Machine: {machine['processor']}, {machine['threads']} threads; "
+        + ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+        + f". Data: {machine['data']}.",
+        "",
+        f"    {machine['command']}",
+        "",
+        "| work | ratio | quartiles | ours, s | theirs, s | loss gap | to reach | reached |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_line(case, results[case.name]) for case in cases if case.name in results and _in_table(case)),
+    ]
+    missing = [case.title for case in cases if case.name not in results and _in_table(case)]
+    if missing:
+        lines += ["", "Not measured yet: " + "; ".join(missing) + "."]
+    lines += ["", "![Step time by prompt length](prompt-length.png)", "", "![Step time by batch size](batch-size.png)"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text("\n".join(lines) + "\n")
+    _figure(results, "length", LENGTHS, "virtual tokens P (batch 16)", folder / "prompt-length")
+    _figure(results, "batch", BATCHES, "batch size (P = 20)", folder / "batch-size")
+
+
+def _in_table(case: Case) -> bool:
+    return not case.name.startswith(("length-", "batch-"))
+
+
+def _line(case: Case, result: Mapping[str, Any]) -> str:
+    value = result[case.column]
+    unit = "" if case.column == "share" else "x"
+    spread = f"{result['low']:.2f} to {result['high']:.2f}" if "low" in result else ""
+    seconds = [f"{result[side]:.3g}" if "median" in result else "" for side in ("ours", "theirs")]
+    gap = f"{result['loss_gap']:.0e}" if result.get("loss_gap") else ""
+    goal, verdict = "", ""
+    if case.goal is not None:
+        goal = f"{'at most ' if case.at_most else ''}{case.goal:g}{unit}"
+        verdict = "yes" if (value <= case.goal if case.at_most else value >= case.goal) else "no"
+    return f"| {case.title} | {value:.2f}{unit} | {spread} | {seconds[0]} | {seconds[1]} | {gap} | {goal} | {verdict} |"
+
+
+def _figure(results: Mapping[str, Any], kind: str, values: Sequence[int], axis: str, file: Path) -> None:
+    known = [value for value in values if f"{kind}-{value}" in results]
+    if not known:
+        return
+    sns.set_theme(style="whitegrid", context="paper")
+    figure, axes = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
+    for side, label, colour in (("theirs", "PEFT + Trainer", "#d55e00"), ("ours", "promptscale", "#0072b2")):
+        axes.plot(known, [results[f"{kind}-{v}"][side] for v in known], marker="o", label=label, color=colour)
+    axes.set(xlabel=axis, ylabel="seconds a training step", ylim=(0, None), xticks=known)
+    last = results[f"{kind}-{known[-1]}"]
+    axes.set_title(f"SmolLM2-135M: {last['median']:.1f} times faster at {known[-1]}", loc="left")
+    axes.legend(frameon=False)
+    for suffix in (".png", ".svg"):
+        figure.savefig(file.with_suffix(suffix), dpi=200)
+    plt.close(figure)

@@ -1,0 +1,166 @@
+"""A whole study against `Trainer.hyperparameter_search` with PEFT: the same trials, seeds and data order."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+from peft import PromptTuningConfig, get_peft_model
+from transformers import DataCollatorForSeq2Seq, EvalPrediction, Trainer
+
+import bench
+from bench.methods import methods
+from bench.records import RecordStore, TrialRecord, best_trial
+from bench.training.batching import training_batches
+from benchmarks.speed.peers import arguments, rows
+from benchmarks.speed.workload import Ours, Work
+
+VALIDATION = 48
+
+
+def experiment(model: str, trials: int, steps: int) -> dict[str, Any]:
+    """Return the study as an experiment of the harness."""
+    return {
+        "name": "speed-study",
+        "models": [model],
+        "datasets": [{"trec6": {"train_size": 2000, "validation_size": VALIDATION, "test_size": 96}}],
+        "methods": [
+            {
+                "prompt_tuning": {
+                    "init": "vocab",
+                    "search": {
+                        "learning_rate": {"low": 3e-3, "high": 3e-2},
+                        "num_virtual_tokens": {"low": 8, "high": 100},
+                    },
+                }
+            }
+        ],
+        "training": {
+            "max_steps": steps,
+            "batch_size": 16,
+            "eval_steps": max(1, steps // 2),
+            "lr_scheduler_type": "constant",
+            "weight_decay": 0.0,
+            "eval_batch_size": 16,
+        },
+        "study": {"trials": trials, "pruner": "median"},
+        "finals": {"seeds": 0},
+        "workers": 1,
+    }
+
+
+def study(model: str, trials: int, steps: int) -> dict[str, Any]:
+    """Time both sides; ours runs first, and the peer then runs the configurations that our study asked for."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        bench.run(experiment(model, trials, steps), Path(folder) / "results", engine="inline")
+        ours = time.perf_counter() - began
+        records = sorted(RecordStore(Path(folder) / "results"), key=lambda record: record.spec.number)
+    best = best_trial(records)
+    assert best is not None
+    assert best.objective is not None
+    theirs, accuracy, pruned = _peer(model, records)
+    return {
+        "ours": ours,
+        "theirs": theirs,
+        "median": theirs / ours,
+        "best_accuracy_ours": best.objective,
+        "best_accuracy_theirs": accuracy,
+        "trials": len(records),
+        "pruned_ours": sum(record.status == "pruned" for record in records),
+        "pruned_theirs": pruned,
+    }
+
+
+class _Peer(Trainer):
+    """Trainer on the data order of the trial that it runs."""
+
+    order: list[int] = []
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return self.order
+
+
+def _peer(model: str, records: list[TrialRecord]) -> tuple[float, float, int]:
+    """Run the trials of ``records`` by `Trainer.hyperparameter_search`; return seconds, best accuracy, pruned."""
+    ours = Ours(Work(model, "prompt_tuning", {"num_virtual_tokens": 8}))
+    first = records[0].spec
+    splits, encoder, base = ours.splits, ours.encoder, ours.base
+    base.network.set_attn_implementation("sdpa")
+    words = torch.tensor([ids[0] for ids in encoder.label_ids])
+    validation, _ = encoder.inputs(splits.validation[:VALIDATION], None)
+    held_out = [(ids, encoder.label_ids[e.label]) for ids, e in zip(validation, splits.validation, strict=False)]
+    right = [e.label for e in splits.validation[:VALIDATION]]
+    lengths = [len(ids) + len(target) for ids, target in ours.pairs]
+    # Trainer hands the last evaluation to Optuna; ours is the best of a trial, so every one is kept here.
+    accuracies: list[float] = []
+
+    def chosen(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        asked = (labels != -100).int().argmax(1) - 1 + logits.shape[1] - labels.shape[1]
+        return logits[torch.arange(len(logits)), asked][:, words]
+
+    def score(found: EvalPrediction) -> dict[str, float]:
+        accuracies.append(float((np.asarray(found.predictions).argmax(1) == np.array(right)).mean()))
+        return {"accuracy": accuracies[-1]}
+
+    def model_init(trial: optuna.Trial | None) -> Any:
+        spec = records[trial.number if trial is not None else 0].spec
+        _Peer.order = [
+            i
+            for batch in training_batches(
+                lengths, first.training.batch_size, first.training.max_steps, spec.seed, first.training.group_by_length
+            )
+            for i in batch
+        ]
+        tuned = methods.build("prompt_tuning", spec.method_options, "peer").attach(base, splits, spec.seed)
+        (prompt,) = tuned.trainable().values()
+        peer = get_peft_model(
+            base.network, PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=prompt.shape[0])
+        )
+        with torch.no_grad():
+            peer.prompt_encoder["default"].embedding.weight.copy_(prompt)
+        return peer
+
+    def space(trial: optuna.Trial) -> dict[str, float]:
+        rate = records[trial.number].spec.training.learning_rate
+        return {"learning_rate": trial.suggest_float("learning_rate", rate, rate)}
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = first.training
+        storage = optuna.storages.InMemoryStorage()
+        began = time.perf_counter()
+        trainer = _Peer(
+            model_init=model_init,
+            args=arguments(
+                settings,
+                settings.max_steps,
+                folder,
+                per_device_eval_batch_size=settings.eval_batch_size,
+                eval_strategy="steps",
+                eval_steps=settings.eval_steps,
+            ),
+            train_dataset=rows(ours.pairs),
+            eval_dataset=rows(held_out),
+            data_collator=DataCollatorForSeq2Seq(base.tokenizer),
+            compute_metrics=score,
+            preprocess_logits_for_metrics=chosen,
+        )
+        trainer.hyperparameter_search(
+            hp_space=space,
+            backend="optuna",
+            direction="maximize",
+            n_trials=len(records),
+            compute_objective=lambda metrics: metrics["eval_accuracy"],
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=records[0].spec.cell.study.pruner_startup_trials),
+            storage=storage,
+            study_name="peer",
+        )
+        seconds = time.perf_counter() - began
+        found = optuna.load_study(study_name="peer", storage=storage).trials
+    pruned = sum(trial.state == optuna.trial.TrialState.PRUNED for trial in found)
+    return seconds, max(accuracies), pruned

@@ -1,0 +1,77 @@
+"""PEFT as a peer: whole sequences in, labels that are -100 where nothing is asked for, its own forward."""
+
+from __future__ import annotations
+
+import torch
+from tiny import tiny_encoder
+from torch.nn.functional import cross_entropy
+
+# Label words of several tokens, of different lengths.
+LABELS = ("yes", "maybe", "no, not at all")
+RAGGED = ("a", "the lazy dog, and the good fox", "bad good", "some words that are neither of these", "0123456789")
+
+
+def pairs_of(base, texts=RAGGED):
+    encoder = tiny_encoder(base, LABELS)
+    after = [1] if base.kind == "seq2seq" else []
+    ids = [[*base.tokenizer(text, add_special_tokens=False)["input_ids"], *after] for text in texts]
+    return encoder, [(row, encoder.label_ids[i % len(LABELS)]) for i, row in enumerate(ids)]
+
+
+def padded(rows, value):
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
+
+
+def peft_inputs(base, pairs):
+    """What one gives to PEFT: whole sequences, and labels that are -100 where nothing is asked for."""
+    if base.kind == "seq2seq":
+        rows, labels = [ids for ids, _ in pairs], [target for _, target in pairs]
+    else:
+        rows = [[*ids, *target] for ids, target in pairs]
+        labels = [[*[-100] * len(ids), *target] for ids, target in pairs]
+    mask = padded([[1] * len(row) for row in rows], 0)
+    return {"input_ids": padded(rows, 2), "attention_mask": mask, "labels": padded(labels, -100)}
+
+
+def our_loss(tuned, encoder, pairs):
+    batch = encoder.batch(pairs)
+    return cross_entropy(tuned.logits(batch), batch.targets)
+
+
+def peft_answers(base, model, pairs):
+    """PEFT's logits [N, V] at the supervised positions, in our order."""
+    inputs = peft_inputs(base, pairs)
+    labels = inputs.pop("labels")
+    if base.kind == "seq2seq":
+        inputs["decoder_input_ids"] = torch.cat([torch.full_like(labels[:, :1], 2), labels[:, :-1].clamp(min=0)], 1)
+    with torch.no_grad():
+        logits = model(**inputs).logits
+    if base.kind == "causal":
+        logits, labels = logits[:, -labels.shape[1] : -1], labels[:, 1:]
+    return logits[labels != -100]
+
+
+def stir(parameters, scale=0.1, seed=1):
+    """Move parameters away from where they begin, which for many methods is where they change nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter.add_(torch.randn(parameter.shape, generator=generator).to(parameter) * scale)
+
+
+def assert_same_training_step(base, tuned, theirs, texts=RAGGED):
+    """Compare loss and gradients; ``tuned`` and PEFT's ``theirs`` hold the same weights, in the same order."""
+    encoder, pairs = pairs_of(base, texts)
+    ours = our_loss(tuned, encoder, pairs)
+    ours.backward()
+    loss = theirs(**peft_inputs(base, pairs)).loss
+    loss.backward()
+    torch.testing.assert_close(ours, loss, rtol=1e-5, atol=0)
+    mine = list(tuned.trainable().values())
+    peers = [p for p in theirs.parameters() if p.requires_grad]
+    assert [p.shape for p in mine] == [p.shape for p in peers]
+    gradient = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in mine])
+    expected = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in peers])
+    assert expected.norm() > 1e-4
+    assert (gradient - expected).norm() / expected.norm() < 1e-4
