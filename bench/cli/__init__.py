@@ -32,12 +32,28 @@ class Kind(StrEnum):
     MODELS = "models"
     METRICS = "metrics"
     ENGINES = "engines"
+    FIGURES = "figures"
 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file (YAML).")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the file, such as study.trials=4. Repeatable."),
+]
+
+Plugin = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", metavar="FILE", help="A Python file that registers more (docs/plugins.md). Repeatable."),
+]
+Run = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="A final's record (results/.../final-*.json), or the folder of its adapter."),
+]
+BaseModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Where its base model is now, if not where the run had it: a name, a hub id, a folder."
+    ),
 ]
 
 
@@ -58,18 +74,45 @@ def run(
     accept_license: Annotated[
         list[str] | None, typer.Option(metavar="MODEL", help="Accept the licence of an opt-in model. Repeatable.")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CELL", help="Run just these cells: a label, or 'model/data set/method' with *. Repeatable."
+        ),
+    ] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(metavar="CELL", help="Leave these cells for another time. Repeatable.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run again every trial that did not end well.")
+    ] = False,
+    plugin: Plugin = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would run and be downloaded; run nothing.")
     ] = False,
 ) -> None:
     """Run an experiment, or go on with one that was interrupted.
 
-    Exit codes: 0 all done, 1 some trials failed, 2 bad input, 130 interrupted.
+    Exit codes: 0 all done, 1 some trials failed, 2 bad input, 130 interrupted, 143 terminated.
     """
+    from bench.api import Selection
     from bench.cli.run import run_experiment
 
     raise typer.Exit(
-        run_experiment(file, set_ or [], results, reports, workers, engine, accept_license or [], dry_run, sys.argv[1:])
+        run_experiment(
+            file,
+            set_ or [],
+            results,
+            reports,
+            workers,
+            engine,
+            accept_license or [],
+            Selection(tuple(only or ()), tuple(skip or ())),
+            retry_failed,
+            dry_run,
+            sys.argv[1:],
+            plugin or [],
+        )
     )
 
 
@@ -87,6 +130,51 @@ def report(
 
 
 @app.command()
+def plot(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A figure, see 'bench list figures'; or 'all'.")],
+    results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Results folders; several are merged.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A .png or .svg file, or a folder for both.", show_default="here")
+    ] = None,
+    style: Annotated[str, typer.Option(help="paper or slides.")] = "paper",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the figure, such as published=true. Repeatable."),
+    ] = None,
+) -> None:
+    """Draw one figure from stored records."""
+    from bench.cli.draw import plot as draw
+
+    draw(name, results, out, style, set_ or [])
+
+
+@app.command()
+def convert(
+    form: Annotated[
+        str,
+        typer.Argument(metavar="FORMAT", help="csv, parquet, markdown, latex, runs, long, lm-eval or model-index."),
+    ],
+    results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Results folders; several are merged.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write into.", show_default="converted")] = None,
+) -> None:
+    """Write results in a format that another tool reads."""
+    from bench.cli.draw import convert_results
+
+    convert_results(form, results, out)
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(metavar="A", help="Results folder.")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+) -> None:
+    """Show what changed from one results folder to another, with intervals."""
+    from bench.cli.draw import compare_results
+
+    compare_results(before, after)
+
+
+@app.command()
 def status(
     results: Annotated[Path, typer.Argument(metavar="DIR", help="Results folder.")],
 ) -> None:
@@ -97,11 +185,33 @@ def status(
 
 
 @app.command()
-def validate(file: File, set_: Set = None) -> None:
+def rebuild(
+    results: Annotated[Path, typer.Argument(metavar="DIR", help="Results folder.")],
+    storage: Annotated[str | None, typer.Option(metavar="URL", help="Another database than its study.db.")] = None,
+) -> None:
+    """Write the database of the studies, for Optuna's own tools, anew from the records."""
+    from bench.cli.status import rebuild_database
+
+    rebuild_database(results, storage)
+
+
+@app.command()
+def watch(
+    results: Annotated[Path, typer.Argument(metavar="DIR", help="Results folder of a run that goes on elsewhere.")],
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
+) -> None:
+    """Follow a run from another terminal, until all that is planned is done."""
+    from bench.cli.watch import watch as follow
+
+    follow(results, every)
+
+
+@app.command()
+def validate(file: File, set_: Set = None, plugin: Plugin = None) -> None:
     """Check an experiment file without running anything."""
     from bench.api import plan
 
-    planned = plan(file, changes=set_ or [])
+    planned = plan(file, changes=set_ or [], plugins=plugin or [])
     typer.echo(f"{file}: valid; experiment '{planned.experiment.name}', {len(planned.cells)} cells")
 
 
@@ -109,10 +219,13 @@ def validate(file: File, set_: Set = None) -> None:
 def list_(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    plugin: Plugin = None,
 ) -> None:
     """List what can be named in an experiment file."""
     from bench.cli.listing import list_entries
+    from bench.plugins import load_plugins
 
+    load_plugins(plugin or [])
     list_entries(kind.value, json)
 
 
@@ -121,11 +234,91 @@ def show(
     kind: Annotated[str, typer.Argument(help="method, dataset, model, metric or engine.")],
     name: Annotated[str, typer.Argument(help="Its name.")],
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    plugin: Plugin = None,
 ) -> None:
     """Show one entry: fields, defaults, search space, licence, citation."""
     from bench.cli.listing import show_entry
+    from bench.plugins import load_plugins
 
+    load_plugins(plugin or [])
     show_entry(kind, name, json)
+
+
+@app.command()
+def predict(
+    run: Run,
+    text: Annotated[list[str] | None, typer.Option("--text", help="A text to answer. Repeatable.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="A table with the template's columns, or a .txt with a text a line.")
+    ] = None,
+    model: BaseModel = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Answer new text by a final: its label and the probability of each."""
+    from bench.cli.artifacts import answer
+
+    answer(run, text or [], file, model, json)
+
+
+@app.command()
+def export(
+    run: Run,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    push_to_hub: Annotated[
+        str | None, typer.Option(metavar="REPO", help="Upload it too, as a private repository (owner/name).")
+    ] = None,
+) -> None:
+    """Write a final's trained weights with a model card, to be loaded by PEFT or transformers."""
+    from bench.cli.artifacts import export_run
+
+    export_run(run, folder, push_to_hub)
+
+
+@app.command()
+def inspect(
+    run: Run,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write.", show_default="reports/<experiment>/inspect/<run>")
+    ] = None,
+    model: BaseModel = None,
+) -> None:
+    """Look into a final: a soft prompt's nearest tokens before and after training, the gradient norm by step."""
+    from bench.cli.artifacts import inspect_run
+
+    inspect_run(run, out, model)
+
+
+@app.command()
+def params(
+    model: Annotated[
+        str, typer.Argument(help="A model whose configuration ships, an id of the hub, or a folder with config.json.")
+    ],
+    method: Annotated[str, typer.Argument(help="A method: see 'bench list methods'.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the method, such as rank=4. Repeatable."),
+    ] = None,
+) -> None:
+    """Parameters, least memory and FLOPs of a model with a method, from its configuration: no weights, no network."""
+    from bench.cli.params import show_params
+
+    show_params(model, method, set_ or [])
+
+
+new = typer.Typer(no_args_is_help=True, help="Write the skeleton of a plug-in.")
+app.add_typer(new, name="new")
+
+
+@new.command("method")
+def new_method(
+    name: Annotated[str, typer.Argument(help="Its name in experiment files, such as input_shift.")],
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A new folder.", show_default="the name")] = None,
+) -> None:
+    """Write a package with a working method and its test, to be changed into your own."""
+    from bench.cli.new import new_method
+
+    for path in new_method(name, folder or Path(name)):
+        typer.echo(path)
 
 
 @app.command()

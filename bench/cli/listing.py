@@ -20,6 +20,7 @@ from bench.methods.base import Method
 from bench.metrics import metrics
 from bench.models import models
 from bench.registry import Registry
+from bench.reporting.figures import figures
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "methods": methods,
@@ -27,6 +28,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "models": models,
     "metrics": metrics,
     "engines": engines,
+    "figures": figures,
 }
 FACTS = ("title", "source", "homepage", "license", "license_notice", "citation", "parameters", "version")
 

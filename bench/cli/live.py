@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from statistics import fmean
@@ -11,12 +12,16 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from bench.models import models
 from bench.records import TrialRecord
 from bench.spec import Cell, TrialSpec
 from bench.studies.watcher import Watcher
 
 COLOURS = {"ok": "green", "pruned": "yellow"}
 GAP = "  "
+FIXED_COST = 10_000_000
+"""A run's time grows with the model's parameters plus these: what a run costs whatever the model (seen in the
+quickstart's records: 158 times the parameters take about 14 times as long)."""
 
 
 class View(Watcher):
@@ -66,6 +71,10 @@ class View(Watcher):
             soft_wrap=True,
             highlight=False,
         )
+
+    def warn(self, text: str) -> None:
+        """Print a warning; it stays on the screen."""
+        self._console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True, highlight=False)
 
     def end(self) -> None:
         """Wipe what is below the lines."""
@@ -171,7 +180,7 @@ class Clock:
                 if guess is None:
                     return "time left not known yet"
                 total += missing * guess
-        return f"about {_duration(total / self._workers)} left"
+        return f"about {duration(total / self._workers)} left"
 
     def _guess(self, path: str, cell: Cell, forecasts: dict[str, float]) -> float | None:
         """Guess a run's seconds: from this cell, from this model, or from the nearest smaller model."""
@@ -185,9 +194,32 @@ class Clock:
             return fmean(same)
         if model in forecasts:
             return forecasts[model]
-        known = [s for p, seconds in self._seconds.items() if self._cells[p].model for s in seconds]
-        # Nothing ran on this model yet and its size need not be known: an order of magnitude, until it has.
-        return 10 * fmean(known) if known else None
+        return self._by_size(cell)
+
+    def _by_size(self, cell: Cell) -> float | None:
+        """Guess from the model that is nearest in size, by this method if it has run there."""
+        ran = [(self._cells[path], seconds) for path, seconds in self._seconds.items() if seconds]
+        ran = [(other, seconds) for other, seconds in ran if other.model is not None]
+        ran = [item for item in ran if item[0].labels[2] == cell.labels[2]] or ran
+        if not ran:
+            return None
+        size = self._size(cell)
+        sized = [(known, fmean(seconds)) for other, seconds in ran if (known := self._size(other))]
+        if size is None or not sized:
+            # How large the model is will be known when it has been loaded: an order of magnitude until then.
+            return 10 * fmean(second for _, seconds in ran for second in seconds)
+        nearest, seconds = min(sized, key=lambda item: abs(math.log(item[0] / size)))
+        return seconds * (size + FIXED_COST) / (nearest + FIXED_COST)
+
+    def _size(self, cell: Cell) -> int | None:
+        """Return the parameters of a cell's model: as a record says, else as its entry states them."""
+        if cell.model is None:
+            return None
+        if cell.labels[0] not in self._sizes and cell.model.name in models:
+            stated = models.get(cell.model.name).parameters
+            if stated:
+                self._sizes[cell.labels[0]] = stated
+        return self._sizes.get(cell.labels[0])
 
 
 def _bar(share: float, width: int = 20) -> str:
@@ -204,7 +236,8 @@ def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Write a time that is only roughly known: ``40 s``, ``5 min``, ``1.5 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

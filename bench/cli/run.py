@@ -11,13 +11,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.api import Plan, execute, plan
+from bench.api import Plan, Selection, execute, plan
 from bench.cli.live import View
+from bench.edges import learning_rate_edge
 from bench.records import TrialRecord, make_writable
 from bench.reporting.text import file_size
 from bench.spec import Choice, Distribution
 from bench.studies.prepare import downloads, unaccepted
+from bench.studies.signals import Terminated
 
+INTERRUPTED, TERMINATED = 130, 143
 FAILED = ("diverged", "oom", "timeout", "killed", "error", "infeasible")
 
 
@@ -29,12 +32,15 @@ def run_experiment(
     workers: int | None,
     engine: str | None,
     accepted: Sequence[str],
+    selection: Selection,
+    retry_failed: bool,
     dry_run: bool,
     arguments: Sequence[str],
+    plugins: Sequence[str] = (),
 ) -> int:
     """Run an experiment file and return the exit code."""
     console = Console()
-    planned = plan(file, results, changes=changes, workers=workers, engine=engine)
+    planned = plan(file, results, changes=changes, workers=workers, engine=engine, plugins=plugins).select(selection)
     accepted = [*planned.experiment.accept_licenses, *accepted]
     if dry_run:
         show_plan(console, planned, accepted)
@@ -43,13 +49,30 @@ def run_experiment(
     make_writable(out, "--reports")
     view = View(console, planned.cells, planned.engine.workers)
     try:
-        records = execute(planned, accepted, view, lambda text: console.print(escape(text), soft_wrap=True))
-    except KeyboardInterrupt:
+        records = execute(
+            planned,
+            accepted,
+            view,
+            lambda text: console.print(escape(text), soft_wrap=True),
+            retry_failed=retry_failed,
+        )
+    except (KeyboardInterrupt, Terminated) as error:
         command = shlex.join(["bench", *arguments])
         print(f"\ninterrupted; what was finished is in {planned.results}. To go on:\n  {command}", file=sys.stderr)
-        return 130
-    draw_report([planned.results], out)
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+    if records:
+        draw_report([planned.results], out)
+    warn_of_edges(console, records)
     return name_failures(console, records)
+
+
+def warn_of_edges(console: Console, records: Sequence[TrialRecord]) -> None:
+    """Name the cells whose best learning rate lies at the end of its range."""
+    by_cell: dict[str, list[TrialRecord]] = {}
+    for record in records:
+        by_cell.setdefault(record.cell_path, []).append(record)
+    for edge in filter(None, map(learning_rate_edge, by_cell.values())):
+        console.print(f"[yellow]warning:[/] {escape(str(edge))}", soft_wrap=True, highlight=False)
 
 
 def draw_report(results: Sequence[Path], out: Path) -> None:

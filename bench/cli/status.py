@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.errors import BadInput
-from bench.manifest import FILENAME, Manifest
-from bench.records import RecordStore, best_trial, finals_of
+from bench.manifest import FILENAME, Manifest, without_password
+from bench.records import RecordStore
+from bench.reporting.progress import Progress, progress
 
 
 def show_status(results: Path) -> None:
@@ -23,21 +24,44 @@ def show_status(results: Path) -> None:
     manifest = Manifest.read(results)
     if manifest is None:
         raise BadInput(f"{results}: no results folder (there is no {FILENAME} in it)")
-    store = RecordStore(results)
-    table = Table(title=escape(manifest.name), title_justify="left")
-    for heading in ("model", "data set", "method", "trials", "finals", "by status", "best on validation"):
+    Console().print(progress_table(manifest.name, progress(results, manifest)))
+
+
+def progress_table(name: str, cells: Sequence[Progress]) -> Table:
+    """Build the table of ``bench status`` and ``bench watch``."""
+    table = Table(title=escape(name), title_justify="left")
+    for heading in ("model", "data set", "method", "trials", "finals", "by status", "best on\nvalidation"):
         table.add_column(heading, overflow="fold")
-    for cell_path, planned in manifest.cells.items():
-        records = store.read_cell(cell_path)
-        trials = [r for r in records if r.spec.kind == "trial"]
-        best = best_trial(trials)
-        finals = finals_of(best, records)
-        counts = Counter(record.status for record in [*trials, *finals])
+    for cell in cells:
         table.add_row(
-            *map(escape, cell_path.split("/")[:3]),
-            f"{len(trials)} of {planned.trials}",
-            f"{len(finals)} of {planned.finals}",
-            ", ".join(f"{n} {status}" for status, n in counts.items()) or "not begun",
-            f"{best.objective:.3f}" if best and best.objective is not None else "-",
+            *map(escape, cell.labels),
+            f"{cell.trials} of {cell.planned_trials}",
+            f"{cell.finals} of {cell.planned_finals}",
+            ", ".join(f"{number} {status}" for status, number in cell.statuses.items()) or "not begun",
+            "-" if cell.best is None else f"{cell.best:.3f}",
         )
-    Console().print(table)
+    return table
+
+
+def rebuild_database(results: Path, url: str | None) -> None:
+    """Write ``study.db``, or the database behind ``url``, anew from the records of the current cells.
+
+    Raises:
+        BadInput: not a results folder, in use by a run, or a database that cannot be written.
+    """
+    from bench.studies.holding import let_go, take
+    from bench.studies.storage import FILENAME as DATABASE
+    from bench.studies.storage import rebuild
+
+    manifest = Manifest.read(results) if results.is_dir() else None
+    if manifest is None:
+        raise BadInput(f"{results}: no results folder (there is no {FILENAME} in it)")
+    lock = take(results)
+    try:
+        store = RecordStore(results)
+        first = (next(store.iter_cell(path), None) for path in manifest.cells)
+        written = rebuild(results, url, manifest.name, [record.spec.cell for record in first if record is not None])
+    finally:
+        let_go(lock, results)
+    where = without_password(url) if url else str(results / DATABASE)
+    Console().print(f"{escape(where)}: {written} trials", soft_wrap=True, highlight=False)

@@ -1,0 +1,139 @@
+"""The model card of an exported final: written from its record alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from bench.datasets import datasets
+from bench.records import TrialRecord
+from bench.reporting import text
+
+
+def model_card(record: TrialRecord, folder: Path) -> str:
+    """Return the card of a folder that holds a run's trained weights, in Markdown with the hub's metadata."""
+    return f"---\n{_metadata(record, folder).to_yaml()}\n---\n\n" + "\n\n".join(_paragraphs(record, folder)) + "\n"
+
+
+def _metadata(record: TrialRecord, folder: Path) -> ModelCardData:
+    cell = record.spec.cell
+    hub_id = str(cell.dataset.options.get("id", ""))
+    base = cell.model.options.get("id") if cell.model else None
+    adapter = (folder / "adapter_config.json").is_file()
+    return ModelCardData(
+        model_name=f"{cell.method.label} of {cell.labels[0]} on {cell.dataset.label}",
+        base_model=str(base) if base else None,
+        library_name="peft" if adapter else "transformers",
+        datasets=[hub_id] if hub_id else None,
+        pipeline_tag="text-generation",
+        tags=["promptscale", cell.method.name],
+        eval_results=[
+            EvalResult(
+                task_type="text-classification",
+                dataset_type=hub_id or cell.dataset.label,
+                dataset_name=cell.dataset.label,
+                metric_type=name,
+                metric_value=value,
+            )
+            for name, value in (record.test.metrics if record.test else {}).items()
+        ],
+    )
+
+
+def _paragraphs(record: TrialRecord, folder: Path) -> Iterator[str]:
+    spec, cell = record.spec, record.spec.cell
+    yield f"# {text.markdown(f'{cell.method.label} of {cell.labels[0]} on {cell.dataset.label}')}"
+    yield (
+        f"{spec.kind.capitalize()} {spec.number} of experiment {text.markdown(spec.experiment)}, made with "
+        "promptscale. All of the run is in [run.json](run.json): settings, curves, versions, predictions by hash."
+    )
+    training = spec.training.model_dump(exclude_defaults=True)
+    yield "## Method\n\n" + _bullets([("method", cell.method.name), *spec.method_options.items(), *training.items()])
+    counts = record.parameters
+    if counts:
+        yield (
+            f"{counts.trainable:,} trained parameters of {counts.total:,} ({text.percent(counts.percent)} %), "
+            f"{text.file_size(counts.adapter_bytes)} of weights."
+        )
+    yield "## Data\n\n" + _bullets(_data(record))
+    yield "## Score\n\n" + _bullets(_scores(record))
+    yield "## Use\n\n" + _use(record, folder)
+
+
+def _data(record: TrialRecord) -> list[tuple[str, object]]:
+    entry, provenance = record.spec.cell.dataset, record.provenance
+    kind = datasets.get(entry.name) if entry.name in datasets else None
+    known = (("data set", entry.options.get("id") or entry.label), ("licence", getattr(kind, "license", None)))
+    labels = record.predictions.labels if record.predictions else []
+    return [
+        *known,
+        ("template", json.dumps(entry.options.get("template", ""), ensure_ascii=False)),
+        ("label words", ", ".join(labels)),
+        ("sha256 of the splits", provenance.data_revision),
+    ]
+
+
+def _scores(record: TrialRecord) -> list[tuple[str, object]]:
+    cell, test = record.spec.cell, record.test
+    where = f"fold {record.spec.fold} of {cell.folds}" if cell.folds else "test split"
+    number = len(record.predictions.references) if record.predictions else 0
+    rows: list[tuple[str, object]] = [
+        (f"{name} ({where}, {number} examples)", text.score(value))
+        for name, value in (test.metrics if test else {}).items()
+    ]
+    rows.append((f"{cell.objective} (validation, best step {record.best_step})", text.score(record.objective)))
+    return [*rows, ("seed", record.spec.seed)]
+
+
+def _use(record: TrialRecord, folder: Path) -> str:
+    parts = [
+        "In promptscale, with `DIR` for this folder:\n\n    bench predict DIR --text 'a text for the template'",
+    ]
+    entry = record.spec.cell.model
+    auto = "AutoModelForSeq2SeqLM" if _seq2seq(folder) else "AutoModelForCausalLM"
+    if (folder / "adapter_config.json").is_file() and entry is not None:
+        revision = record.provenance.model_revision
+        if "id" in entry.options:
+            load = f'base = {auto}.from_pretrained("{entry.options["id"]}", revision="{revision}")'
+        elif entry.name != "local":
+            load = (
+                "from bench.models import models  # the base model comes from a package; see `bench show model "
+                f"{entry.name}`\n\n"
+                f'base = {auto}.from_pretrained(models.build("{entry.name}", {{}}, "").folder())'
+            )
+        else:
+            load = f'base = {auto}.from_pretrained("...")  # a local model; sha256 of its weights: {revision}'
+        parts.append(
+            "With PEFT:\n\n```python\nfrom peft import PeftModel\n"
+            f'from transformers import {auto}\n\n{load}\nmodel = PeftModel.from_pretrained(base, "DIR")\n```'
+        )
+    elif (folder / "config.json").is_file():
+        parts.append(
+            "With transformers (all weights are in the folder):\n\n```python\n"
+            f'from transformers import {auto}, AutoTokenizer\n\nmodel = {auto}.from_pretrained("DIR")\n'
+            'tokenizer = AutoTokenizer.from_pretrained("DIR")\n```'
+        )
+    parts.append(
+        "The model reads the template with the text in it, and answers with the label word whose tokens have the "
+        "highest mean log-likelihood."
+    )
+    return "\n\n".join(parts)
+
+
+def _seq2seq(folder: Path) -> bool:
+    for name, key, value in (
+        ("adapter_config.json", "task_type", "SEQ_2_SEQ_LM"),
+        ("config.json", "is_encoder_decoder", True),
+    ):
+        file = folder / name
+        if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get(key) == value:
+            return True
+    return False
+
+
+def _bullets(rows: list[tuple[str, object]]) -> str:
+    shown = [(name, value) for name, value in rows if value not in (None, "", [], ())]
+    return "\n".join(f"- {text.markdown(name.replace('_', ' '))}: {text.markdown(str(value))}" for name, value in shown)

@@ -1,0 +1,90 @@
+"""A final as a folder that others can load: its weights, its record, and a model card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.artifacts.card import model_card
+from bench.artifacts.runs import RECORD_FILE, FinishedRun
+from bench.errors import BadInput, Unavailable
+from bench.records import TrialRecord, write_atomic
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+def export(run: FinishedRun, folder: Path) -> None:
+    """Write a folder with the trained weights, ``run.json`` (the record) and ``README.md`` (the model card).
+
+    The adapter names its base model by its id on the hub, or by its name here: never by a path of this machine.
+
+    Raises:
+        BadInput: the run trained nothing, or the folder is not empty or cannot be written.
+    """
+    if run.adapter is None:
+        method = run.record.spec.cell.method.label
+        raise BadInput(f"{run.path}: {method} trains nothing, so there is nothing to export")
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise BadInput(f"{folder}: is not empty; choose another folder")
+        shutil.copytree(run.adapter, folder, dirs_exist_ok=True)
+        _name_base(folder / ADAPTER_CONFIG, run.record)
+        write_atomic(folder / RECORD_FILE, (_without_host(run.record).model_dump_json(indent=1) + "\n").encode())
+        write_atomic(folder / "README.md", model_card(run.record, folder).encode())
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def add_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Put the base model's tokenizer beside a whole model, which is nothing without it."""
+    tokenizer.save_pretrained(folder)
+
+
+def is_whole_model(folder: Path) -> bool:
+    """Whether a folder holds all weights of a model, not an adapter."""
+    return (folder / "config.json").is_file() and not (folder / ADAPTER_CONFIG).is_file()
+
+
+def push(folder: Path, repository: str) -> str:
+    """Upload an exported folder into a private repository of the hub, and return its address.
+
+    Raises:
+        Unavailable: the hub cannot be reached, or refuses.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        api = HfApi()
+        # Private: what is published is its owner's decision, not a side effect.
+        address = api.create_repo(repository, private=True, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder)
+    except Exception as error:  # which network errors there are differs between releases of the hub client
+        said = " ".join(str(error).split())[:300]
+        raise Unavailable(f"{folder} is written, but cannot be pushed to {repository}: {said}") from error
+    return str(address)
+
+
+def base_name(record: TrialRecord) -> tuple[str, str | None]:
+    """Return the base model's id on the hub and its commit, or its name in promptscale and None."""
+    entry = record.spec.cell.model
+    assert entry is not None
+    if "id" in entry.options:
+        return str(entry.options["id"]), record.provenance.model_revision
+    return entry.name if entry.name != "local" else entry.label, None
+
+
+def _name_base(file: Path, record: TrialRecord) -> None:
+    if file.is_file():
+        config = json.loads(file.read_text(encoding="utf-8"))
+        config["base_model_name_or_path"], config["revision"] = base_name(record)
+        write_atomic(file, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _without_host(record: TrialRecord) -> TrialRecord:
+    """A folder for others need not say on which machine it was made."""
+    return record.model_copy(update={"provenance": record.provenance.model_copy(update={"host": None})})

@@ -1,0 +1,127 @@
+"""What training made of a soft prompt: its nearest tokens before and after, and its norms against the vocabulary's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from bench.artifacts.attached import Revived
+from bench.errors import BadInput
+from bench.methods.tuned.soft_prompt import Prompted
+from bench.records import TrainStep
+
+_ROWS = 4096
+"""Rows of the vocabulary at a time: all of a large one at once are a copy of the model's largest matrix."""
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The token whose embedding points in the direction of a virtual token's."""
+
+    token: str
+    cosine: float
+    norm: float
+    """L2 norm of the virtual token."""
+
+
+@dataclass(frozen=True)
+class VirtualToken:
+    """One virtual token before and after training."""
+
+    position: int
+    before: Nearest
+    after: Nearest
+    moved: float
+    """Cosine between the two."""
+
+
+@dataclass(frozen=True)
+class PromptInspection:
+    """A whole soft prompt."""
+
+    tokens: tuple[VirtualToken, ...]
+    vocabulary_norms: tuple[float, float, float]
+    """5th percentile, median and 95th percentile of the L2 norms of the vocabulary's embeddings."""
+
+
+def inspect_prompt(revived: Revived) -> PromptInspection | None:
+    """Look into a run's soft prompt; None if its method has none of input embeddings."""
+    tuned = revived.attach()
+    try:
+        if not isinstance(tuned, Prompted) or revived.base is None:
+            return None
+        tuned.train(False)
+        with torch.no_grad():
+            before = tuned.prompt.detach().float().cpu().clone()
+            revived.load(tuned)
+            after = tuned.prompt.detach().float().cpu().clone()
+    finally:
+        tuned.detach()
+    tokenizer = revived.base.tokenizer
+    found, norms = nearest_rows(torch.cat([before, after]), revived.base.network.get_input_embeddings())
+    rows = [
+        Nearest(repr(tokenizer.decode([index])), cosine, float(row.norm()))
+        for (index, cosine), row in zip(found, torch.cat([before, after]), strict=True)
+    ]
+    moved = (normalize(before, dim=1) * normalize(after, dim=1)).sum(1).tolist()
+    tokens = [VirtualToken(i, rows[i], rows[len(before) + i], moved[i]) for i in range(len(before))]
+    quantiles = torch.quantile(norms, torch.tensor([0.05, 0.5, 0.95])).tolist()
+    return PromptInspection(tuple(tokens), (quantiles[0], quantiles[1], quantiles[2]))
+
+
+@torch.no_grad()
+def nearest_rows(prompt: Tensor, embedding: nn.Module) -> tuple[list[tuple[int, float]], Tensor]:
+    """Return for each row of ``prompt`` [P, E] the vocabulary's row of the highest cosine, and all norms [V].
+
+    The vocabulary is read through the module, as the network's layers see it: some families scale it on the way out.
+    """
+    size: int = embedding.num_embeddings  # type: ignore[assignment]
+    device = next(embedding.parameters()).device
+    wanted = normalize(prompt.float(), dim=1)
+    best = torch.full((len(prompt),), -2.0)
+    index = torch.zeros(len(prompt), dtype=torch.long)
+    norms = []
+    for part in torch.arange(size).split(_ROWS):
+        rows = embedding(part.to(device)).float().cpu()
+        norms.append(rows.norm(dim=1))
+        cosine, place = (wanted @ normalize(rows, dim=1).T).max(1)
+        index = torch.where(cosine > best, part[place], index)
+        best = torch.maximum(best, cosine)
+    return list(zip(index.tolist(), best.tolist(), strict=True)), torch.cat(norms)
+
+
+def gradient_figure(curve: Sequence[TrainStep], title: str) -> bytes:
+    """Draw the norm of the gradient by step, and the loss beside it; return a PNG.
+
+    Raises:
+        BadInput: nothing was trained.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not curve:
+        raise BadInput(f"{title}: nothing was trained, so there is no gradient to draw")
+    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    steps = [one.step for one in curve]
+    upper.plot(steps, [one.grad_norm for one in curve], color="#0072b2")
+    upper.set_ylabel("gradient norm (L2)")
+    if all(one.grad_norm > 0 for one in curve):
+        upper.set_yscale("log")
+    lower.plot(steps, [one.loss for one in curve], color="#d55e00")
+    lower.set_ylabel("loss (nats a token)")
+    lower.set_xlabel("optimizer step")
+    for axes in (upper, lower):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+    # A name with a dollar sign is no formula.
+    figure.suptitle(title, fontsize="medium", parse_math=False)
+    data = BytesIO()
+    figure.savefig(data, format="png", dpi=150)
+    return data.getvalue()

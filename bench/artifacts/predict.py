@@ -1,0 +1,100 @@
+"""Answers on text that the harness never saw."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.artifacts.attached import Revived
+from bench.datasets.base import Example
+from bench.datasets.files import read_table
+from bench.datasets.template import columns, missing_column, render
+from bench.errors import BadInput
+from bench.methods.base import TunedModel
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run answers to one text."""
+
+    text: str
+    """The rendered template: what the model read."""
+    label: str
+    probabilities: Mapping[str, float]
+    """Softmax over the scores of the label words."""
+    base_probabilities: Mapping[str, float] | None
+    """The same of the base model without what was trained; None where nothing was."""
+
+
+def predict(revived: Revived, texts: Sequence[str]) -> list[Answer]:
+    """Answer texts as `inputs` renders them, by the run's method; the label with the highest score is the answer."""
+    examples = [Example(hashlib.sha256(text.encode()).hexdigest()[:16], text, 0) for text in texts]
+    labels = revived.splits.labels
+    before = None
+    if revived.base is not None and revived.run.adapter is not None:
+        before = _probabilities(revived.scorer(TunedModel(revived.base)).run(examples).scores)
+    tuned = revived.attach()
+    try:
+        revived.load(tuned)
+        after = _probabilities(revived.scorer(tuned).run(examples).scores)
+    finally:
+        tuned.detach()
+    return [
+        Answer(
+            text=text,
+            label=labels[int(after[row].argmax())],
+            probabilities=dict(zip(labels, after[row].tolist(), strict=True)),
+            base_probabilities=None if before is None else dict(zip(labels, before[row].tolist(), strict=True)),
+        )
+        for row, text in enumerate(texts)
+    ]
+
+
+def inputs(template: str, texts: Sequence[str], file: Path | None) -> list[str]:
+    """Render what is to be answered.
+
+    Args:
+        template: the data set's template.
+        texts: each stands for the template's only column.
+        file: a table that has the template's columns (CSV, TSV, JSON Lines, Parquet), or a ``.txt``, a text a line.
+
+    Raises:
+        BadInput: no text, an empty text, a missing column, or a file that cannot be read.
+    """
+    named = columns(template)
+    rows = [_only(named, text, "--text") for text in texts]
+    if file is not None and file.suffix == ".txt":
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"{file}: cannot be read: {error}") from None
+        rows += [_only(named, line, str(file)) for line in lines if line.strip()]
+    elif file is not None:
+        for place, fields in read_table(str(file)):
+            for name in named:
+                if name not in fields:
+                    raise missing_column(place, "the template names the column", name, fields)
+            rows.append(fields)
+    if not rows:
+        raise BadInput("nothing to answer: give --text TEXT, or --file with at least one row")
+    return [render(template, fields) for fields in rows]
+
+
+def _only(named: Sequence[str], text: str, where: str) -> dict[str, str]:
+    if len(named) != 1:
+        raise BadInput(
+            f"{where}: the template names the columns {', '.join(named)}; give a table that has them by --file"
+        )
+    if not text.strip():
+        raise BadInput(f"{where}: the text is empty")
+    return {named[0]: text}
+
+
+def _probabilities(scores: np.ndarray) -> np.ndarray:
+    shifted = np.exp(scores - scores.max(1, keepdims=True))
+    result: np.ndarray = shifted / shifted.sum(1, keepdims=True)
+    return result

@@ -1,0 +1,77 @@
+"""A finished run, found by its record or by its adapter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BadInput
+from bench.records import RecordStore, TrialRecord, read_record
+
+RECORD_FILE = "run.json"
+"""Name of the record in a folder that ``bench export`` wrote."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that ended well, and where its trained weights are."""
+
+    record: TrialRecord
+    path: Path
+    """The file of the record."""
+    adapter: Path | None
+    """The folder of the trained weights; None for a method that trains nothing."""
+
+    @property
+    def title(self) -> str:
+        """The run in one line."""
+        return self.record.spec.title
+
+
+def find_run(path: Path) -> FinishedRun:
+    """Find a run by its record file, by its adapter's folder, or by an exported folder.
+
+    Raises:
+        BadInput: there is no run at this path, it did not end well, or its trained weights were not kept.
+    """
+    file, adapter = _places(path)
+    record = read_record(file)
+    if record is None:
+        raise BadInput(f"{file}: is not a whole record")
+    spec = record.spec
+    if record.status != "ok":
+        raise BadInput(f"{file}: this run ended as '{record.status}' ({record.reason}); choose one that ended well")
+    if not any(entry.is_file() for entry in adapter.glob("*")) if adapter.is_dir() else True:
+        trained = record.parameters is not None and record.parameters.trainable > 0
+        if trained and spec.kind == "trial":
+            raise BadInput(f"{file}: the weights of a trial are not kept; choose a final (final-*.json beside it)")
+        if trained:
+            raise BadInput(f"{file}: its trained weights are not in {adapter} (were finals.save_adapters off?)")
+        return FinishedRun(record, file, None)
+    return FinishedRun(record, file, adapter)
+
+
+def _places(path: Path) -> tuple[Path, Path]:
+    """Return the record's file and the adapter's folder that belong to a path."""
+    if (path / RECORD_FILE).is_file():
+        return path / RECORD_FILE, path
+    if path.name == RECORD_FILE and path.is_file():
+        return path, path.parent
+    absolute = path.absolute()
+    for kind, other in (("records", "adapters"), ("adapters", "records")):
+        root = next((folder.parent for folder in absolute.parents if folder.name == kind), None)
+        if root is None:
+            continue
+        below = absolute.relative_to(root / kind)
+        if kind == "records" and path.is_file():
+            record = read_record(path)
+            adapter = RecordStore(root).artifacts(record.spec) if record else root / other / below.with_suffix("")
+            return path, adapter
+        if kind == "adapters" and path.is_dir():
+            file = root / other / below.parent / f"{below.name}.json"
+            if file.is_file():
+                return file, path
+    raise BadInput(
+        f"{path}: is no run; expected a record (results/<name>/records/.../final-*.json), the folder of its adapter "
+        "(results/<name>/adapters/.../final-*), or a folder that 'bench export' wrote"
+    )

@@ -1,0 +1,134 @@
+"""``bench plot``, ``bench convert`` and ``bench compare``: what is made of stored records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.errors import BadInput, did_you_mean
+from bench.records import write_atomic
+from bench.reporting import collect, text
+from bench.reporting.figures.base import Drawing
+from bench.reporting.figures.look import FORMS, STYLES, Form, render
+
+
+def plot(name: str, results: Sequence[Path], out: Path | None, style: str, changes: Sequence[str]) -> None:
+    """Draw one figure (``all``: every one) and say where its files are.
+
+    ``out`` is a file, ``.png`` or ``.svg``, or a folder that gets both forms of each drawing.
+
+    Raises:
+        BadInput: unknown figure, style or option, or records that hold nothing of that kind.
+    """
+    from bench.reporting.figures import figures, in_order
+
+    medium = next((known for known in STYLES if known == style), None)
+    if medium is None:
+        raise BadInput(f"--style: unknown style {style!r}; known are {', '.join(STYLES)}")
+    options = _options(changes)
+    names = in_order() if name == "all" else [name]
+    drawn: list[Drawing] = []
+    reasons: list[str] = []
+    built = [(one, figures.build(one, {} if name == "all" else options, f"figure {one}")) for one in names]
+    cells = collect(results).cells
+    for one, figure in built:
+        for drawing in figure.drawings(one, cells, medium):
+            if isinstance(drawing, Drawing):
+                drawn.append(drawing)
+            else:
+                reasons.append(f"{one}: {drawing}")
+    if not drawn:
+        raise BadInput("nothing to draw: " + "; ".join(reasons))
+    for path, drawing, form in list(_targets(drawn, out)):
+        try:
+            write_atomic(path, render(drawing.canvas, form, medium))
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be written: {error.strerror or error}") from None
+        print(f"{path}: {drawing.title}")
+    for reason in reasons:
+        print(f"not drawn: {reason}")
+
+
+def _targets(drawn: Sequence[Drawing], out: Path | None) -> Iterator[tuple[Path, Drawing, Form]]:
+    if out is None or out.suffix == "":
+        for one in drawn:
+            for form in FORMS:
+                yield (out or Path()) / f"{one.stem}.{form}", one, form
+        return
+    chosen = next((form for form in FORMS if out.suffix.lower() == f".{form}"), None)
+    if chosen is None:
+        raise BadInput(f"--out: {out.name}: figures are written as .png or .svg, or both into a folder")
+    for one in drawn:
+        # Where there are several (one a data set), the name that was asked for and what tells them apart.
+        yield out if len(drawn) == 1 else out.with_name(f"{out.stem}-{one.stem}{out.suffix}"), one, chosen
+
+
+def _options(changes: Sequence[str]) -> dict[str, Any]:
+    options = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise BadInput(f"--set: expected KEY=VALUE, found {change!r}")
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise BadInput(f"--set {key}: {value!r} is no YAML value") from None
+    return options
+
+
+def convert_results(form: str, results: Sequence[Path], out: Path | None) -> None:
+    """Write results in a format that another tool reads, and say where the files are.
+
+    Raises:
+        BadInput: unknown format, or nothing to write.
+    """
+    from bench.reporting.exports import FORMATS, convert
+
+    if form not in FORMATS:
+        raise BadInput(f"unknown format '{form}'{did_you_mean(form, FORMATS)}")
+    for path in convert(collect(results), form, out or Path("converted")):
+        print(path)
+
+
+def compare_results(before: Path, after: Path) -> None:
+    """Print what changed between two results folders, with 95 % intervals over seeds."""
+    from bench.reporting.compare import compare
+
+    found = compare(collect(before), collect(after))
+    if not found.changes:
+        raise BadInput(f"{before} and {after}: no cell has the same model, data set, method and metric in both")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("model / data set / method", "before", "after", "change", "95 % interval", "verdict", "differs in"):
+        table.add_column(Text(heading), overflow="fold")
+    for change in found.changes:
+        gap = change.gap
+        interval = gap.interval if gap else None
+        cells = (
+            change.after.title,
+            text.mean_sd(change.before.mean, change.before.sd),
+            text.mean_sd(change.after.mean, change.after.sd),
+            text.signed(gap.difference if gap else None),
+            f"{text.signed(interval.low)} to {text.signed(interval.high)}" if interval else text.MISSING,
+            _VERDICTS[gap.verdict] if gap else "no score",
+            ", ".join(change.unlike) or "nothing",
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    console = Console()
+    console.print(table)
+    for where, titles in (("before", found.only_before), ("after", found.only_after)):
+        if titles:
+            console.print(Text(f"only {where}: {', '.join(titles)}"), soft_wrap=True)
+
+
+_VERDICTS = {
+    "beyond": "beyond the noise",
+    "within": "within the noise",
+    "too few seeds": "too few seeds",
+    "exact": "no seed changes it",
+}

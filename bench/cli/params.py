@@ -1,0 +1,34 @@
+"""``bench params``: what a model with a method comes to, before anything is downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.planning.costs import Costs, costs_of
+from bench.planning.parameters import attach_weightless, parameters_of, peft_line
+from bench.reporting import text
+from bench.studies.experiment_file import assigned
+
+
+def show_params(model: str, method: str, assignments: Sequence[str]) -> None:
+    """Print PEFT's line, and what memory and FLOPs it implies."""
+    tuned = attach_weightless(model, method, assigned({}, assignments), "--set")
+    print(peft_line(parameters_of(tuned)))
+    for line in _lines(costs_of(tuned)):
+        print(line)
+
+
+def _lines(costs: Costs) -> list[str]:
+    what = "weights, gradients and AdamW moments" if costs.trained else "weights"
+    lines = [
+        f"memory, at least: {text.file_size(costs.memory_floor(4))} with frozen weights in float32, "
+        f"{text.file_size(costs.memory_floor(2))} in bfloat16 ({what}; activations come on top)"
+    ]
+    if costs.forward_flops is not None:
+        step = f", {_giga(costs.training_flops)} in a training step" if costs.training_flops is not None else ""
+        lines.append(f"FLOPs a token, about: {_giga(costs.forward_flops)} forward{step} (attention is not counted)")
+    return lines
+
+
+def _giga(flops: int | None) -> str:
+    return f"{(flops or 0) / 1e9:.3g} GFLOP"

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny import CAUSAL, tiny_model, tiny_splits
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.methods import methods
+from bench.planning.costs import costs_of
+from bench.planning.parameters import attach_weightless
+
+IDS = torch.arange(8)[None].repeat(2, 1)
+
+
+def attached(name, family):
+    return methods.get(name)().attach(tiny_model(family), tiny_splits(), 0)
+
+
+@pytest.mark.parametrize("family", CAUSAL)
+def test_a_forward_pass_takes_two_flops_a_parameter_and_token_beside_attention(family):
+    tuned = attached("hard_prompt", family)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        tuned.network(input_ids=IDS)
+    rule = costs_of(tuned).forward_flops * IDS.numel()
+    assert rule <= counter.get_total_flops() <= 1.15 * rule  # of 8 tokens attention is a small part
+
+
+@pytest.mark.parametrize(("name", "family"), [("full_fine_tuning", "llama"), ("prompt_tuning", "gpt2")])
+def test_a_training_step_takes_what_the_rule_says(name, family):
+    tuned = attached(name, family)
+    embedded = tuned.network.get_input_embeddings()(IDS)
+    if name == "prompt_tuning":  # the gradient reaches the input, and no weight
+        embedded = embedded.detach().requires_grad_()
+    with FlopCounterMode(display=False) as counter:
+        tuned.network(inputs_embeds=embedded).logits.sum().backward()
+    rule = costs_of(tuned).training_flops * IDS.numel()
+    assert counter.get_total_flops() == pytest.approx(rule, rel=0.15)
+
+
+def test_the_memory_floor_counts_weights_gradients_and_moments():
+    prompt = costs_of(attach_weightless("bloomz-560m", "prompt_tuning", {"num_virtual_tokens": 8}, "test"))
+    assert prompt.memory_floor() == 4 * 559_214_592 + 16 * 8_192
+    assert prompt.memory_floor(2) == 2 * 559_214_592 + 16 * 8_192
+    full = costs_of(attach_weightless("bloomz-560m", "full_fine_tuning", {}, "test"))
+    assert full.memory_floor() == full.memory_floor(2) == 16 * 559_214_592
+    assert full.training_flops == 6 * full.matrices
+    untrained = costs_of(attach_weightless("smollm2-135m", "hard_prompt", {}, "test"))
+    assert (untrained.training_flops, untrained.memory_floor()) == (None, 4 * 134_515_008)
+    assert costs_of(attach_weightless("t5-v1.1-small", "prompt_tuning", {}, "test")).forward_flops is None

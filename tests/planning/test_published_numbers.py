@@ -1,0 +1,125 @@
+"""The numbers that papers and guides print, exact, from configurations alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.cli import app
+from bench.errors import BadInput, Infeasible, Unavailable
+from bench.methods import methods
+from bench.planning.configurations import find, published
+from bench.planning.parameters import count_parameters, parameters_of, peft_line
+from bench.planning.weightless import weightless
+
+WIDTHS = {"small": 512, "base": 768, "large": 1024, "xl": 2048, "xxl": 4096}
+"""E of Lester et al., 2021, table 4."""
+NAMES = sorted(published())
+
+
+def printed(model, method, **options):
+    return peft_line(count_parameters(model, method, options, "test"))
+
+
+def test_bloomz_560m_with_eight_virtual_tokens_is_what_pefts_guide_prints():
+    assert (
+        printed("bigscience/bloomz-560m", "prompt_tuning", num_virtual_tokens=8)
+        == "trainable params: 8,192 || all params: 559,222,784 || trainable%: 0.0014648902430985358"
+    )
+
+
+@pytest.mark.skipif("p_tuning" not in methods, reason="no p_tuning in this checkout")
+def test_bloomz_560m_with_p_tuning_is_what_pefts_guide_prints():
+    assert (
+        printed("bloomz-560m", "p_tuning", num_virtual_tokens=20, hidden_size=128)
+        == "trainable params: 300,288 || all params: 559,514,880 || trainable%: 0.05366935013417338"
+    )
+
+
+@pytest.mark.parametrize("size", WIDTHS)
+def test_t5_trains_p_times_e_parameters_as_in_the_power_of_scale(size):
+    for length in (1, 5, 20, 50, 100, 150):
+        counted = count_parameters(f"t5-v1.1-{size}", "prompt_tuning", {"num_virtual_tokens": length}, "test")
+        assert counted.trainable == length * WIDTHS[size]
+        assert counted.total == published()[f"t5-v1.1-{size}"].parameters + counted.trainable
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_configuration_that_ships_has_the_parameters_that_its_page_states(name):
+    model = published()[name]
+    assert weightless(name).parameters == model.parameters
+    assert find(model.id.upper()) is model
+
+
+@pytest.mark.parametrize("init", ["random", "text", "vocab", "labels"])
+def test_how_a_prompt_begins_changes_no_count(init):
+    assert count_parameters("smollm2-135m", "prompt_tuning", {"init": init}, "test").trainable == 20 * 576
+
+
+def test_lora_counts_what_peft_counts():
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    fields = dict(published()["pythia-70m"].config)
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(AutoConfig.for_model(**fields))
+    peer = get_peft_model(network, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    counted = count_parameters("pythia-70m", "lora", {"rank": 4}, "test")
+    assert (counted.trainable, counted.total) == peer.get_nb_trainable_parameters()
+
+
+def test_full_fine_tuning_of_a_large_model_is_counted_without_its_memory():
+    counted = count_parameters("bloomz-7b1", "full_fine_tuning", {}, "test")
+    assert counted.trainable == counted.total == 7_069_016_064
+    assert counted.percent == 100
+
+
+def test_a_folder_with_a_configuration_is_enough(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(published()["t5-v1.1-small"].config))
+    assert weightless(str(tmp_path)).parameters == 76_961_152
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "options", "error", "said"),
+    [
+        ("bloomz-560", "lora", {}, BadInput, "unknown model 'bloomz-560'; did you mean 'bloomz-560m'"),
+        ("nobody/nothing", "lora", {}, Unavailable, "nobody/nothing: no configuration of it ships"),
+        ("bloomz-560m", "lorra", {}, BadInput, "unknown method 'lorra'; did you mean 'lora'"),
+        ("bloomz-560m", "lora", {"rnak": 4}, BadInput, "unknown key; did you mean 'rank'"),
+        ("bloomz-560m", "majority", {}, BadInput, "uses no language model"),
+        ("bloomz-560m", "lora", {"target_modules": ["nothing"]}, (BadInput, Infeasible), "nothing"),
+    ],
+)
+def test_what_cannot_be_counted_is_said_in_a_line(model, method, options, error, said):
+    with pytest.raises(error) as caught:
+        count_parameters(model, method, options, "test")
+    assert said in str(caught.value)
+
+
+def test_the_command_prints_pefts_line():
+    done = CliRunner().invoke(app, ["params", "bloomz-560m", "prompt_tuning", "--set", "num_virtual_tokens=8"])
+    assert done.exit_code == 0
+    assert (
+        done.output.splitlines()[0]
+        == "trainable params: 8,192 || all params: 559,222,784 || trainable%: 0.0014648902430985358"
+    )
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "t5"])
+@pytest.mark.parametrize("name", [n for n in methods.names() if n != "peft" and methods.get(n).uses_model])
+def test_a_configuration_alone_gives_the_counts_that_the_weights_give(tmp_path, name, family):
+    from tiny import tiny_model, tiny_splits
+
+    base = tiny_model(family)
+    base.network.config.save_pretrained(tmp_path)
+    try:
+        attached = methods.get(name)().attach(base, tiny_splits(), 0)
+    except Infeasible as error:
+        with pytest.raises(Infeasible) as caught:
+            count_parameters(str(tmp_path), name, {}, "test")
+        assert str(caught.value) == str(error)
+        return
+    assert count_parameters(str(tmp_path), name, {}, "test") == parameters_of(attached)
