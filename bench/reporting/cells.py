@@ -11,6 +11,8 @@ from functools import cached_property
 from statistics import fmean, stdev
 
 from bench.records import TrialRecord, best_trial, finals_of
+from bench.reporting.statistics.intervals import MIN_SEEDS, Interval, mean_interval
+from bench.reporting.statistics.noise import Gap, gap_between
 
 REVISIONS = {"git_commit": "git commit", "model_revision": "model revision", "data_revision": "data revision"}
 """What must be alike for numbers to be compared: fields of the provenance, and their names for people."""
@@ -56,8 +58,13 @@ class CellRuns:
 
     @property
     def stochastic(self) -> bool:
-        """False if no seed changes the method's result."""
-        return self.runs[0].spec.cell.stochastic
+        """False if all finals are bound to give the same result."""
+        return self.runs[0].spec.cell.stochastic or self.folds is not None
+
+    @property
+    def folds(self) -> int | None:
+        """K where the finals are the folds of a cross-validation: their spread is that of data and seed together."""
+        return self.runs[0].spec.cell.folds
 
     @cached_property
     def best(self) -> TrialRecord | None:
@@ -89,6 +96,32 @@ class CellRuns:
     def sd(self) -> float | None:
         """Standard deviation of the scores over seeds (n - 1 below the line); None below two of them."""
         return stdev(self.scores) if len(self.scores) > 1 else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 % interval of the mean over seeds; None below `MIN_SEEDS` of them."""
+        return mean_interval(self.scores) if len(self.scores) >= MIN_SEEDS else None
+
+    def gap_to(self, other: CellRuns) -> Gap | None:
+        """Compare the scores with another cell's; None where one has none."""
+        return gap_between(self.scores, other.scores, (self.stochastic, other.stochastic))
+
+    @property
+    def rank_key(self) -> float:
+        """What cells with scores are sorted by, the best first."""
+        assert self.mean is not None
+        return -self.mean if self.greater_is_better else self.mean
+
+    @cached_property
+    def trains_everything(self) -> bool:
+        """Whether all parameters of the base model were trained: full fine-tuning, by whatever name."""
+        counts = next((run.parameters for run in self.runs if run.parameters), None)
+        return bool(counts and counts.base and counts.trainable >= counts.base)
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """The runs of the study, by number."""
+        return sorted((run for run in self.runs if run.spec.kind == "trial"), key=lambda run: run.spec.number)
 
     @cached_property
     def measured(self) -> list[TrialRecord]:

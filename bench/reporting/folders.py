@@ -1,11 +1,13 @@
 """Results folders come in; the runs that count go out, and how many do not.
 
-Reading is only reading: a report never moves or mends a file of a results folder, for the folder may
-be committed, on a read-only disk, or in use by a run.
+Reading is only reading: a report never moves or mends a record of a results folder, for the folder may
+be committed, on a read-only disk, or in use by a run. Beside the records of a large folder a compacted
+copy is left, if the folder can be written (see `bench.reporting.compact`).
 """
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,8 +16,9 @@ from pathlib import Path
 
 from bench.errors import BadInput
 from bench.manifest import FILENAME, Manifest
-from bench.records import TrialRecord, read_record
+from bench.records import TrialRecord, best_trial, finals_of, read_record
 from bench.reporting.cells import CellRuns, group_cells
+from bench.reporting.compact import Compact, Row, is_large
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def collect(paths: str | Path | Iterable[str | Path]) -> Results:
     for resolved, folder in {path.resolve(): path for path in folders}.items():
         try:
             manifest = _read_manifest(folder)
-            records, torn = _read_records(folder)
+            records, torn = read_records(folder)
         except OSError as error:
             raise BadInput(f"{error.filename or folder}: cannot be read: {error.strerror or error}") from None
         if manifest is not None:
@@ -112,11 +115,38 @@ def _read_manifest(folder: Path) -> Manifest | None:
     return manifest
 
 
-def _read_records(folder: Path) -> tuple[list[TrialRecord], int]:
+def read_records(folder: Path) -> tuple[list[TrialRecord], int]:
     """Return the records below a results folder, and the number of files that are none."""
+    if is_large(folder):
+        return _read_compact(Compact(folder))
     read = [read_record(path) for path in sorted((folder / "records").rglob("[!.]*.json"))]
     records = [record for record in read if record is not None]
     return records, len(read) - len(records)
+
+
+def _read_compact(compact: Compact) -> tuple[list[TrialRecord], int]:
+    """Read a large folder: all runs without their curves and predictions, those that count with them."""
+    by_cell: dict[str, list[tuple[Row, TrialRecord]]] = {}
+    # Millions of objects are made here and none is garbage: a collector that walks them doubles the time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        read = [(row, compact.record(row)) for row in compact.rows]
+    finally:
+        if collecting:
+            gc.enable()
+    for row, record in read:
+        if record is not None:
+            by_cell.setdefault(record.cell_path, []).append((row, record))
+    records = []
+    for pairs in by_cell.values():
+        runs = [record for _, record in pairs]
+        best = best_trial(runs)
+        counting = {id(run) for run in [best, *finals_of(best, runs)]}
+        for row, record in pairs:
+            whole = compact.whole(row) if id(record) in counting else None
+            records.append(whole or record)
+    return records, sum(record is None for _, record in read)
 
 
 def _distinct_methods(runs: Iterable[Run]) -> dict[str, str]:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
 from bench.config import canonical_json
-from bench.records import STATUSES, PhaseMemory, TrialRecord
+from bench.records import STATUSES, TrialRecord
 from bench.reporting.cells import CellRuns, group_cells
-from bench.reporting.frame import plain_rows, typed
+from bench.reporting.frame import typed
+from bench.reporting.standing import Standing, standings
+
+PHASES = ("load", "train", "validate", "test")
+"""The phases whose memory has columns of its own, and the words for each figure of `PhaseMemory`."""
+_MEMORY = {
+    "live_tensor_peak_bytes": "peak_live_tensors_bytes",
+    "resident_peak_bytes": "peak_resident_set_bytes",
+    "cuda_allocated_peak_bytes": "cuda_allocated_peak_bytes",
+    "cuda_reserved_peak_bytes": "cuda_reserved_peak_bytes",
+}
 
 _TYPES = {
     "dataset": "string",
@@ -23,24 +34,37 @@ _TYPES = {
     "stochastic": "boolean",
     "test_mean": "Float64",
     "test_sd": "Float64",
+    "test_low": "Float64",
+    "test_high": "Float64",
     "test_seeds": "Int64",
+    "folds": "Int64",
+    "test_items": "Int64",
+    "standing": "string",
+    "gap_to_best": "string",
+    "gap_to_full": "Float64",
+    "gap_to_full_low": "Float64",
+    "gap_to_full_high": "Float64",
     "validation_best": "Float64",
     "best_params": "string",
     "trainable_parameters": "Int64",
     "total_parameters": "Int64",
     "trainable_percent": "Float64",
     "adapter_bytes": "Int64",
-    "train_peak_live_tensors_bytes": "Int64",
     "peak_resident_set_bytes": "Int64",
-    "train_cuda_allocated_peak_bytes": "Int64",
-    "train_cuda_reserved_peak_bytes": "Int64",
+    **{f"{phase}_{figure}": "Int64" for figure in _MEMORY.values() for phase in PHASES},
     "train_seconds": "Float64",
+    "test_seconds": "Float64",
     "train_tokens_per_second": "Float64",
+    "test_tokens_per_second": "Float64",
+    "search_seconds": "Float64",
     "non_label_share": "Float64",
     **{f"runs_{status}": "Int64" for status in STATUSES},
     "superseded_finals": "Int64",
     "differs": "string",
 }
+
+_OPTIONAL = {f"{phase}_{figure}" for figure in _MEMORY.values() for phase in PHASES} - {"train_peak_live_tensors_bytes"}
+"""Columns that are there only where something was measured."""
 
 CUDA_COLUMNS = ("train_cuda_allocated_peak_bytes", "train_cuda_reserved_peak_bytes")
 
@@ -48,23 +72,32 @@ CUDA_COLUMNS = ("train_cuda_allocated_peak_bytes", "train_cuda_reserved_peak_byt
 def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Summarise records, one row a cell; a cell without any good run has its row too.
 
-    ``test_mean``, ``test_sd`` (n - 1 below the line, missing below two seeds) and ``test_seeds`` are the
-    main metric on the test split over the finals of the best trial's configuration. Times and shares
-    are means, memory is the peak, both over these finals (over the best trial where there are none).
+    ``test_mean``, ``test_sd`` (n - 1 below the line, missing below two seeds), ``test_low`` and
+    ``test_high`` (95 % interval of the mean, missing below three) and ``test_seeds`` are the main metric
+    on the test split over the finals of the best trial's configuration; ``test_items`` is how many
+    examples it has.
+    ``standing`` is ``best`` or ``second`` among the methods of a model on a data set, ``gap_to_best``
+    says whether the gap to the best is ``beyond`` or ``within`` the noise over seeds, and
+    ``gap_to_full`` is the mean minus that of full fine-tuning. Times, shares and
+    ``measurement.*`` (what a method measures itself) are means, memory is the peak, all over these
+    finals (over the best trial where there are none); ``search_seconds`` is what all trials took.
     ``runs_<status>`` counts all runs of the cell, trials and finals. ``differs`` names what is not the
-    same in all its runs: git commit, model revision, data revision. Columns of CUDA are there only
-    where there was CUDA. ``model`` is ``none`` for methods that use no model.
+    same in all its runs: git commit, model revision, data revision. Columns of memory by phase are there
+    only where it was measured. ``model`` is ``none`` for methods that use no model.
     """
     return summarise_cells(group_cells(records))
 
 
 def summarise_cells(cells: Sequence[CellRuns]) -> pd.DataFrame:
     """Summarise cells that are already grouped, in their order; see `summarise`."""
-    rows = [_row(cell) for cell in cells]
+    rows = [_row(cell, standing) for cell, standing in zip(cells, standings(cells), strict=True)]
     columns = {name: typed([row[name] for row in rows], dtype) for name, dtype in _TYPES.items()}
-    for name in CUDA_COLUMNS:
+    for name in _OPTIONAL:
         if columns[name].isna().all():
             del columns[name]
+    measured = [_measurements(cell) for cell in cells]
+    for name in sorted({name for values in measured for name in values}):
+        columns[f"measurement.{name}"] = typed([values.get(name) for values in measured], "Float64")
     return pd.DataFrame(columns)
 
 
@@ -73,22 +106,18 @@ def best_rows(summary: pd.DataFrame) -> set[int]:
 
     Methods that use no model have nothing to be compared with under that heading.
     """
-    best: dict[tuple[str, ...], float] = {}
-    signed: list[tuple[int, tuple[str, ...], float]] = []
-    for position, row in enumerate(plain_rows(summary)):
-        if row["test_mean"] is None or row["model"] == "none":
-            continue
-        key = (row["dataset"], row["model"], row["metric"])
-        value = row["test_mean"] if row["greater_is_better"] else -row["test_mean"]
-        signed.append((position, key, value))
-        best[key] = max(value, best.get(key, value))
-    return {position for position, key, value in signed if value == best[key]}
+    return {
+        position
+        for position, standing in enumerate(summary["standing"])
+        if standing is not pd.NA and standing == "best"
+    }
 
 
-def _row(cell: CellRuns) -> dict[str, Any]:
+def _row(cell: CellRuns, standing: Standing) -> dict[str, Any]:
     runs = cell.measured
     parameters = next((run.parameters for run in [*runs, *cell.runs] if run.parameters), None)
     statuses = [run.status for run in cell.runs]
+    interval, full = cell.interval, standing.to_full
     return {
         "dataset": cell.dataset,
         "model": cell.model,
@@ -99,19 +128,33 @@ def _row(cell: CellRuns) -> dict[str, Any]:
         "stochastic": cell.stochastic,
         "test_mean": cell.mean,
         "test_sd": cell.sd,
+        "test_low": interval and interval.low,
+        "test_high": interval and interval.high,
         "test_seeds": len(cell.scores),
+        "folds": cell.folds,
+        "test_items": _over(max, runs, lambda run: run.predictions and len(run.predictions.ids)),
+        "standing": standing.place,
+        "gap_to_best": standing.to_best,
+        "gap_to_full": full and full.difference,
+        "gap_to_full_low": full and full.interval and full.interval.low,
+        "gap_to_full_high": full and full.interval and full.interval.high,
         "validation_best": cell.best and cell.best.objective,
         "best_params": canonical_json(cell.best.spec.params) if cell.best else None,
         "trainable_parameters": parameters and parameters.trainable,
         "total_parameters": parameters and parameters.total,
         "trainable_percent": parameters and parameters.percent,
         "adapter_bytes": _over(max, runs, lambda run: run.parameters and run.parameters.adapter_bytes),
-        "train_peak_live_tensors_bytes": _over(max, runs, lambda run: _train(run).live_tensor_peak_bytes),
         "peak_resident_set_bytes": _over(max, runs, _resident),
-        "train_cuda_allocated_peak_bytes": _over(max, runs, lambda run: _train(run).cuda_allocated_peak_bytes),
-        "train_cuda_reserved_peak_bytes": _over(max, runs, lambda run: _train(run).cuda_reserved_peak_bytes),
+        **{
+            f"{phase}_{name}": _over(max, runs, partial(_peak, phase, figure))
+            for figure, name in _MEMORY.items()
+            for phase in PHASES
+        },
         "train_seconds": _over(fmean, runs, lambda run: run.seconds.get("train")),
+        "test_seconds": _over(fmean, runs, lambda run: run.seconds.get("test")),
         "train_tokens_per_second": _over(fmean, runs, lambda run: run.tokens_per_second.get("train")),
+        "test_tokens_per_second": _over(fmean, runs, lambda run: run.tokens_per_second.get("test")),
+        "search_seconds": _over(sum, cell.trials, lambda run: run.seconds.get("total")),
         "non_label_share": _over(fmean, runs, lambda run: run.non_label_share),
         **{f"runs_{status}": statuses.count(status) for status in STATUSES},
         "superseded_finals": cell.superseded,
@@ -125,8 +168,19 @@ def _over(combine: Callable[[list[Any]], Any], runs: Iterable[TrialRecord], valu
     return combine(values) if values else None
 
 
-def _train(run: TrialRecord) -> PhaseMemory:
-    return run.memory.get("train", PhaseMemory())
+def _peak(phase: str, figure: str, run: TrialRecord) -> int | None:
+    memory = run.memory.get(phase)
+    peak: int | None = getattr(memory, figure) if memory else None
+    return peak
+
+
+def _measurements(cell: CellRuns) -> dict[str, float]:
+    """Return the means of what the method measured itself."""
+    values: dict[str, list[float]] = {}
+    for run in cell.measured:
+        for name, value in run.measurements.items():
+            values.setdefault(name, []).append(value)
+    return {name: fmean(found) for name, found in values.items()}
 
 
 def _resident(run: TrialRecord) -> int | None:

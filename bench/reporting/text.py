@@ -51,6 +51,11 @@ def significant(value: float | None) -> str:
     return MISSING if value is None else f"{value:.3g}"
 
 
+def quantity(value: float | None) -> str:
+    """Write a measurement of any size: whole with its thousands apart from a thousand on, else three digits."""
+    return count(value) if value is not None and abs(value) >= 1000 else significant(value)
+
+
 def percent(value: float | None) -> str:
     """Write a percentage with three significant digits, and never round a part up to the whole."""
     if value is not None and 99.9 < value < 100:
@@ -66,6 +71,16 @@ def score(value: float | None) -> str:
 def mean_sd(mean: float | None, sd: float | None) -> str:
     """Write ``0.912 ± 0.004``, or the mean alone where there is no spread to speak of."""
     return score(mean) if sd is None else f"{score(mean)} ± {score(sd)}"
+
+
+def signed(value: float | None) -> str:
+    """Write a difference of scores with its sign: ``+0.075``."""
+    return MISSING if value is None else f"{value:+.{3 if abs(value) < 100 else 1}f}"
+
+
+def p_value(value: float) -> str:
+    """Write a p value: ``0.031``, ``< 0.001``."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def number_of(value: int, noun: str) -> str:
@@ -88,6 +103,31 @@ def markdown(text: str, width: int = 300) -> str:
     line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", line)
     # What would begin a list, a rule or a heading's underline.
     return re.sub(r"^(\d+(?=[.)](?:\s|$))|(?=[-+=][-+=\s]))", r"\1\\", line)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "_": r"\_",
+    "%": r"\%",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "≈": r"$\approx$",
+}
+
+
+def latex(text: str, width: int = 300) -> str:
+    """Escape foreign text for LaTeX: no command, no comment and no column break comes of it."""
+    return "".join(_LATEX.get(letter, letter) for letter in one_line(text, width))
 
 
 def wrap(label: str, width: int) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from bench.records import TrialRecord
 from bench.reporting import text
 from bench.reporting.cells import REVISIONS, CellRuns
+from bench.reporting.findings import most_data_sets, on_same_items
 from bench.reporting.folders import Results
-
-MIN_SEEDS = 3
-"""Below so many seeds a standard deviation says next to nothing."""
+from bench.reporting.statistics.intervals import MIN_SEEDS, Interval
+from bench.reporting.statistics.paired import MIN_DATA_SETS
 
 _MOST_FAILURES = 50
 
@@ -36,7 +36,7 @@ def verdicts(cells: Sequence[CellRuns]) -> Iterator[str]:
 
 
 def _verdict(rivals: Sequence[CellRuns]) -> str:
-    tested = sorted((cell for cell in rivals if cell.mean is not None), key=_rank)
+    tested = sorted((cell for cell in rivals if cell.mean is not None), key=lambda cell: cell.rank_key)
     missing = [text.markdown(cell.method) for cell in rivals if cell.mean is None]
     without = f" No score on test: {', '.join(missing)}." if missing else ""
     if not tested:
@@ -51,25 +51,62 @@ def _verdict(rivals: Sequence[CellRuns]) -> str:
 
 
 def _gap(first: CellRuns, second: CellRuns) -> str:
-    """Hold the gap between the means against the larger of the two standard deviations."""
-    assert first.mean is not None
-    assert second.mean is not None
-    gap = abs(first.mean - second.mean)
-    shown = f"gap of {text.score(gap)}"
-    few = [cell for cell in (first, second) if cell.stochastic and len(cell.scores) < MIN_SEEDS]
-    spread = max((cell.sd for cell in (first, second) if cell.sd is not None), default=None)
-    if few:
+    """Say whether the gap is more than the noise over seeds, and what the same test items say."""
+    gap = first.gap_to(second)
+    assert gap is not None
+    shown = f"gap of {text.score(abs(gap.difference))}"
+    if gap.verdict == "too few seeds":
+        few = [cell for cell in (first, second) if cell.stochastic and len(cell.scores) < MIN_SEEDS]
         who = " and ".join(f"{text.markdown(cell.method)} has {_seeds(cell)}" for cell in few)
-        seen = "" if spread is None else f" (seen so far: sd up to {text.score(spread)})"
-        return (
-            f"Too few seeds to say whether the {shown} is more than their spread{seen}: "
-            f"{who}, {MIN_SEEDS} are the least."
+        said = f"Too few seeds to say whether the {shown} is more than chance: {who}, {MIN_SEEDS} are the least."
+    elif gap.verdict == "exact":
+        said = f"Neither depends on a seed; the {shown} is not a matter of chance between runs."
+    elif gap.verdict == "beyond":
+        said = f"The {shown} ({_interval(gap.interval)}) is beyond the noise over seeds."
+    else:
+        said = f"The {shown} lies within the noise over seeds ({_interval(gap.interval)}): the order may be chance."
+    return said + _items(first, second)
+
+
+def _items(first: CellRuns, second: CellRuns) -> str:
+    """Say what a bootstrap of the test items makes of the difference in accuracy; nothing where there are too few."""
+    gap = on_same_items(first, second)
+    if gap is None:
+        return ""
+    points = 100 * gap.difference
+    low, high = 100 * gap.interval.low, 100 * gap.interval.high
+    verdict = "may come" if 0.0 in gap.interval else "hardly comes"
+    return (
+        f" On the same {text.number_of(gap.items, 'test item')} {text.markdown(first.method)} has {abs(points):.1f} "
+        f"points {'more' if points >= 0 else 'fewer'} right (95 % interval {low:+.1f} to {high:+.1f}, "
+        f"p {_equals(gap.p)}), which {verdict} from the choice of items."
+    )
+
+
+def _interval(interval: Interval | None) -> str:
+    assert interval is not None
+    return f"95 % interval {text.signed(interval.low)} to {text.signed(interval.high)}"
+
+
+def _equals(p: float) -> str:
+    shown = text.p_value(p)
+    return shown if shown.startswith("<") else f"= {shown}"
+
+
+def too_few(cells: Sequence[CellRuns]) -> Iterator[str]:
+    """Say which statistics are not given because there is too little to compute them from."""
+    short = sorted({cell.method for cell in cells if cell.stochastic and 0 < len(cell.scores) < MIN_SEEDS})
+    if short:
+        yield (
+            f"Seeds: {', '.join(map(text.markdown, short))} have fewer than {MIN_SEEDS} in some cells; "
+            "whether a gap to them is chance is not said."
         )
-    if spread is None:
-        return f"Neither depends on a seed; the {shown} is not a matter of chance between runs."
-    if gap > spread:
-        return f"The {shown} is larger than the seeds' spread (sd up to {text.score(spread)})."
-    return f"The {shown} lies within the seeds' spread (sd up to {text.score(spread)}): the order may be chance."
+    datasets = most_data_sets(cells)
+    if 0 < datasets < MIN_DATA_SETS:
+        yield (
+            f"Data sets: {datasets}; with fewer than {MIN_DATA_SETS} a paired test over data sets (Wilcoxon) cannot "
+            "reach p < 0.05, so none is given."
+        )
 
 
 def _scored(cell: CellRuns) -> str:
@@ -78,12 +115,7 @@ def _scored(cell: CellRuns) -> str:
 
 
 def _seeds(cell: CellRuns) -> str:
-    return text.number_of(len(cell.scores), "seed")
-
-
-def _rank(cell: CellRuns) -> float:
-    assert cell.mean is not None
-    return -cell.mean if cell.greater_is_better else cell.mean
+    return text.number_of(len(cell.scores), "fold" if cell.folds else "seed")
 
 
 def cautions(results: Results) -> Iterator[str]:
@@ -106,6 +138,14 @@ def cautions(results: Results) -> Iterator[str]:
                 f"{text.markdown(cell.title)}: its runs differ in {' and '.join(cell.mixed)}; "
                 "its numbers are marked '(mixed)'."
             )
+    folded = sorted({cell.dataset for cell in results.cells if cell.folds})
+    if folded:
+        searched = any(cell.folds and cell.runs[0].spec.cell.search for cell in results.cells)
+        chosen = "; configurations were chosen on rows that other folds test on" if searched else ""
+        yield (
+            f"Cross-validated: {', '.join(map(text.markdown, folded))}. Each final tests another fold, so the spread "
+            f"is that of the data and the seeds together{chosen}."
+        )
     yield from _unlike(results.records)
 
 

@@ -1,34 +1,27 @@
-"""The table written out: CSV for programs, Markdown for readers, rich for the terminal."""
+"""The table written out: CSV for programs, Markdown and LaTeX for readers, rich for the terminal."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from bench.records import STATUSES
 from bench.reporting import text
+from bench.reporting.columns import (
+    WITHIN,
+    Column,
+    all_columns,
+    metric_columns,
+    paper_columns,
+    repeats,
+    score,
+    score_heading,
+    statuses,
+)
 from bench.reporting.frame import plain_rows
-from bench.reporting.table import CUDA_COLUMNS, best_rows
+from bench.reporting.table import best_rows
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
-
-_Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A column for people: its heading, and its text for a row of the summary."""
-
-    heading: str
-    value: Callable[[_Row], str]
-    number: bool = True
-    """Numbers stand at the right and are never broken."""
-    needs: str | None = None
-    """Left out if this column of the summary is not there, or is empty."""
 
 
 def csv_table(frame: pd.DataFrame) -> str:
@@ -37,20 +30,70 @@ def csv_table(frame: pd.DataFrame) -> str:
 
 
 def markdown_table(summary: pd.DataFrame) -> str:
-    """Write a summary for people, in Markdown; the best score of a model on a data set is bold."""
-    columns = [column for column in _markdown_columns(summary) if _present(column, summary)]
-    best = best_rows(summary)
+    """Write a summary for people, in Markdown.
+
+    Of each model on a data set the best score is bold and the second underlined.
+    """
+    columns = all_columns(summary)
     lines = [
         _markdown_line([text.markdown(column.heading) for column in columns]),
         _markdown_line(["---:" if column.number else "---" for column in columns]),
     ]
-    for position, row in enumerate(plain_rows(summary)):
+    for row in plain_rows(summary):
         cells = [text.markdown(column.value(row)) for column in columns]
-        if position in best:
-            score = next(i for i, column in enumerate(columns) if column.value is _score)
-            cells[score] = f"**{cells[score]}**"
+        for place, column in enumerate(columns):
+            if column.is_score:
+                # <ins> is the underline that Markdown viewers let pass.
+                before, after = {"best": ("**", "**"), "second": ("<ins>", "</ins>")}.get(row["standing"], ("", ""))
+                cells[place] = f"{before}{cells[place]}{after}"
         lines.append(_markdown_line(cells))
     return "\n".join(lines) + "\n"
+
+
+def latex_table(summary: pd.DataFrame, caption: str = "") -> str:
+    """Write a summary as a LaTeX table; it needs the packages booktabs and, for names, inputenc or a modern engine.
+
+    The columns are those that a page has room for; best is bold, second underlined, names are escaped.
+    """
+    columns = paper_columns(summary)
+    lines = [
+        r"% \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        *([rf"\caption{{{text.latex(caption)}}}"] if caption else []),
+        rf"\begin{{tabular}}{{{''.join('r' if column.number else 'l' for column in columns)}}}",
+        r"\toprule",
+        _latex_line([text.latex(column.heading) for column in columns]),
+        r"\midrule",
+    ]
+    group = None
+    for row in plain_rows(summary):
+        if group not in (None, (row["dataset"], row["model"])):
+            lines.append(r"\addlinespace")
+        group = (row["dataset"], row["model"])
+        cells = [text.latex(column.value(row)) for column in columns]
+        for place, column in enumerate(columns):
+            if column.is_score and row["standing"]:
+                command = {"best": "textbf", "second": "underline"}[row["standing"]]
+                cells[place] = rf"\{command}{{{cells[place]}}}"
+        lines.append(_latex_line(cells))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def legend(summary: pd.DataFrame) -> str:
+    """Say what the marks of a table mean, and where seeds are too few for one of them; plain text."""
+    parts = [
+        "Scores on test are of the best configuration on validation, run again on fresh seeds: mean ± standard "
+        "deviation over these seeds; the best of a model in bold, the second underlined."
+    ]
+    if (summary["gap_to_best"] == "within").any():
+        parts.append(
+            f"{WITHIN}: within the noise of the best, for the 95 % interval of the difference (Welch's t over seeds) "
+            "holds zero."
+        )
+    if (summary["gap_to_best"] == "too few seeds").any():
+        parts.append("Where a method has fewer than 3 seeds, nothing is said about noise and no interval is given.")
+    return " ".join(parts)
 
 
 def terminal_table(summary: pd.DataFrame) -> Table:
@@ -88,90 +131,22 @@ def terminal_table(summary: pd.DataFrame) -> Table:
     return table
 
 
-def _markdown_columns(summary: pd.DataFrame) -> list[_Column]:
+def _terminal_columns(summary: pd.DataFrame) -> list[Column]:
     return [
-        *_names(summary),
-        _Column("base parameters", lambda row: text.count(row["base_parameters"])),
-        _Column(_score_heading(summary), _score),
-        _Column("seeds", lambda row: str(row["test_seeds"])),
-        _Column("validation (best trial)", lambda row: text.score(row["validation_best"])),
-        _Column("best configuration", _params, number=False),
-        _Column("trainable parameters", lambda row: text.count(row["trainable_parameters"])),
-        _Column("trainable %", lambda row: text.percent(row["trainable_percent"])),
-        _Column("saved adapter", lambda row: text.file_size(row["adapter_bytes"])),
-        _Column("peak live tensors (train)", lambda row: text.file_size(row["train_peak_live_tensors_bytes"])),
-        _Column("peak resident set", lambda row: text.file_size(row["peak_resident_set_bytes"])),
-        _Column("CUDA peak allocated (train)", lambda row: text.file_size(row[CUDA_COLUMNS[0]]), needs=CUDA_COLUMNS[0]),
-        _Column("CUDA peak reserved (train)", lambda row: text.file_size(row[CUDA_COLUMNS[1]]), needs=CUDA_COLUMNS[1]),
-        _Column("train time", lambda row: text.duration(row["train_seconds"])),
-        _Column("tokens/s (train)", lambda row: text.count(row["train_tokens_per_second"])),
-        _Column("answers that are no label", lambda row: _share(row["non_label_share"]), needs="non_label_share"),
-        _Column("runs", _statuses, number=False),
+        *metric_columns(summary),
+        Column(score_heading(summary).replace(" ", "\n"), score),
+        Column("seeds", repeats),
+        Column("trainable", lambda row: text.count(row["trainable_parameters"])),
+        Column("%", lambda row: text.percent(row["trainable_percent"])),
+        Column("peak live\ntensors", lambda row: text.file_size(row["train_peak_live_tensors_bytes"])),
+        Column("train\ntime", lambda row: text.duration(row["train_seconds"])),
+        Column("runs", statuses, number=False),
     ]
-
-
-def _terminal_columns(summary: pd.DataFrame) -> list[_Column]:
-    return [
-        *_metric(summary),
-        _Column(_score_heading(summary).replace(" ", "\n"), _score),
-        _Column("seeds", lambda row: str(row["test_seeds"])),
-        _Column("trainable", lambda row: text.count(row["trainable_parameters"])),
-        _Column("%", lambda row: text.percent(row["trainable_percent"])),
-        _Column("peak live\ntensors", lambda row: text.file_size(row["train_peak_live_tensors_bytes"])),
-        _Column("train\ntime", lambda row: text.duration(row["train_seconds"])),
-        _Column("runs", _statuses, number=False),
-    ]
-
-
-def _names(summary: pd.DataFrame) -> list[_Column]:
-    names = [
-        _Column("model", lambda row: row["model"], number=False),
-        _Column("method", lambda row: row["method"], number=False),
-    ]
-    if summary["dataset"].nunique() > 1:
-        names.insert(0, _Column("data set", lambda row: row["dataset"], number=False))
-    return [*names, *_metric(summary)]
-
-
-def _metric(summary: pd.DataFrame) -> list[_Column]:
-    several = summary["metric"].nunique() > 1
-    return [_Column("metric", lambda row: row["metric"], number=False)] if several else []
-
-
-def _score_heading(summary: pd.DataFrame) -> str:
-    metrics = summary["metric"].unique()
-    return f"{metrics[0] if len(metrics) == 1 else 'score'} (test)"
-
-
-def _score(row: _Row) -> str:
-    mark = " (mixed)" if row["differs"] and row["test_mean"] is not None else ""
-    return text.mean_sd(row["test_mean"], row["test_sd"]) + mark
-
-
-def _share(value: float | None) -> str:
-    return text.MISSING if value is None else f"{100 * value:.0f} %"
-
-
-def _params(row: _Row) -> str:
-    if row["best_params"] is None:
-        return text.MISSING
-    return params_text(json.loads(row["best_params"]))
-
-
-def params_text(params: Mapping[str, Any]) -> str:
-    """Write a configuration in one line: ``learning_rate 0.00312, rank 8``."""
-    parts = (f"{key} {text.significant(value) if isinstance(value, float) else value}" for key, value in params.items())
-    return ", ".join(parts) or "defaults"
-
-
-def _statuses(row: _Row) -> str:
-    counts = ((status, row[f"runs_{status}"]) for status in STATUSES)
-    return ", ".join(f"{number} {status}" for status, number in counts if number)
-
-
-def _present(column: _Column, summary: pd.DataFrame) -> bool:
-    return column.needs is None or (column.needs in summary and bool(summary[column.needs].notna().any()))
 
 
 def _markdown_line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+def _latex_line(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"

@@ -182,7 +182,7 @@ import bench.reporting
 early = {{"pandas", "matplotlib", "seaborn", "rich", "torch"}} & set(sys.modules)
 assert not early, early
 bench.reporting.load_results({str(root)!r})
-import bench.reporting.report, bench.reporting.scale_plot, seaborn
+import bench.reporting.report, bench.reporting.figures.scale, seaborn
 late = {{"torch", "transformers", "peft", "optuna"}} & set(sys.modules)
 assert not late, late
 """

@@ -40,11 +40,13 @@ def test_a_report_has_its_table_figure_runs_and_words(tmp_path):
     path = write_report([write_results(tmp_path / "r", records)], tmp_path / "out")
     assert path == tmp_path / "out" / "report.md"
     assert sorted(p.name for p in path.parent.iterdir()) == [
+        "index.html",
         "report.md",
         "runs.csv",
         "scale.png",
         "scale.svg",
         "table.csv",
+        "table.tex",
     ]
     report = path.read_text()
     for part in ("# demo", "A demo.", "(scale.png)", "| big | lora |", "None failed.", "a" * 40, "torch 2.13.0"):
@@ -139,15 +141,15 @@ def test_the_summary_survives_a_round_trip_through_csv():
     pd.testing.assert_frame_equal(again, summary, rtol=1e-14)
 
 
-def test_a_gap_beyond_the_spread_is_called_larger():
+def test_a_gap_whose_interval_leaves_out_zero_is_beyond_the_noise():
     line = verdict_of(*study(cell(method="a"), [0.50, 0.51, 0.52]), *study(cell(method="b"), [0.90, 0.91, 0.92]))
     assert line.startswith("**tiny** (1M parameters): b with 0.910 ± 0.010 (3 seeds) is best, followed by a with 0.510")
-    assert "The gap of 0.400 is larger than the seeds' spread (sd up to 0.010)." in line
+    assert "The gap of 0.400 (95 % interval +0.377 to +0.423) is beyond the noise over seeds." in line
 
 
-def test_a_gap_within_the_spread_may_be_chance():
+def test_a_gap_whose_interval_holds_zero_may_be_chance():
     line = verdict_of(*study(cell(method="a"), [0.4, 0.5, 0.6]), *study(cell(method="b"), [0.45, 0.5, 0.58]))
-    assert "lies within the seeds' spread (sd up to 0.100): the order may be chance." in line
+    assert "lies within the noise over seeds (95 % interval -0.194 to +0.214): the order may be chance." in line
 
 
 def test_too_few_seeds_are_called_too_few():
@@ -158,7 +160,7 @@ def test_too_few_seeds_are_called_too_few():
 def test_a_method_that_no_seed_changes_needs_no_seeds():
     zero_shot = study(cell(method="zero_shot", stochastic=False), [0.4])
     line = verdict_of(*zero_shot, *study(cell(), [0.8, 0.81, 0.82]))
-    assert "The gap of 0.410 is larger than the seeds' spread (sd up to 0.010)." in line
+    assert "The gap of 0.410 (95 % interval +0.385 to +0.435) is beyond the noise over seeds." in line
 
 
 def test_equal_means_have_no_winner():

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_records import cell, run, study
 
-from bench.reporting.axis_labels import spread
 from bench.reporting.cells import group_cells
-from bench.reporting.scale_plot import draw_scale, method_styles, render, scale_title
+from bench.reporting.figures.axis_labels import spread
+from bench.reporting.figures.look import look, method_styles, render
+from bench.reporting.figures.scale import draw_scale, scale_title
 
 LADDER = [
     ("glasslm-0.9m", 944_000),
@@ -34,7 +35,8 @@ def ladder(models=LADDER, methods=("lora", "prompt_tuning")):
 
 
 def draw(cells):
-    return draw_scale(cells, method_styles(c.method for c in cells))
+    with look():
+        return draw_scale(cells, method_styles(c.method for c in cells))
 
 
 def lines_of(figure):

@@ -52,9 +52,12 @@ def _upright(axes: Axes, place: float, name: str, size: int) -> Text:
 
 
 def _slanted(axes: Axes, places: Sequence[float], models: Sequence[tuple[str, int]]) -> list[Text]:
+    from matplotlib.font_manager import FontProperties
+
     texts = []
-    line_height = 2.4 * 8 * axes.figure.dpi / 72 / axes.bbox.width
-    for place, moved, (name, size) in zip(places, spread(places, line_height), models, strict=True):
+    size = FontProperties(size="small").get_size_in_points()
+    line_height = 2.2 * size * axes.figure.dpi / 72 / axes.bbox.width
+    for place, moved, (name, parameters) in zip(places, spread(places, line_height), models, strict=True):
         axes.plot(
             [place, moved],
             [-0.005, 0.01 - _DROP],
@@ -67,7 +70,7 @@ def _slanted(axes: Axes, places: Sequence[float], models: Sequence[tuple[str, in
             axes.text(
                 moved,
                 -_DROP,
-                f"{name} ({text.short_count(size)})",
+                f"{name} ({text.short_count(parameters)})",
                 transform=axes.transAxes,
                 ha="right",
                 va="top",

@@ -2,50 +2,48 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.reporting import text
-from bench.reporting.axis_labels import label_models
 from bench.reporting.cells import CellRuns
+from bench.reporting.figures.axis_labels import label_models
+from bench.reporting.figures.base import Figure, NoData
+from bench.reporting.figures.look import Style, new_canvas
+from bench.reporting.figures.published import LESTER_2021
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-# Okabe and Ito (2008), without the yellow, which is hardly seen on white. Seven colours and eight
-# markers have no common divisor: the first 56 methods differ.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+    from matplotlib.figure import Figure as Canvas
 
 Split = Literal["test", "validation"]
 
 
-@dataclass(frozen=True)
-class Style:
-    """How a method looks in every figure of a report."""
+class Scale(Figure):
+    """Score against parameters of the base model, one line a method: the figure of Lester et al. (2021), figure 1."""
 
-    colour: str
-    marker: str
+    published: bool = False
+    """Overlay the curves of T5 that Lester et al. (2021) published; another task, so only their shape compares."""
 
+    about: ClassVar[str] = (
+        "Points are means over seeds, bars one standard deviation to either side, shades the 95 % interval of the "
+        "mean where there are three seeds or more, faint points the seeds. Methods stand a little aside of each other."
+    )
 
-def method_styles(methods: Iterable[str]) -> dict[str, Style]:
-    """Give each method its colour and marker, by its place in the sorted set of all methods.
+    def title(self, cells: Sequence[CellRuns]) -> str:
+        """Say data set, metric, split, and against what."""
+        return scale_title(cells)
 
-    The rule: every figure of a report is drawn with the styles of all its methods, so a method looks
-    the same in each, whichever methods a data set lacks. A new method changes the looks of those
-    alone that are sorted behind it.
-    """
-    return {
-        method: Style(_COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)])
-        for place, method in enumerate(sorted(set(methods)))
-    }
+    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+        """Draw the cells of one data set and metric."""
+        figure = draw_scale(cells, styles, self.published)
+        if figure is None:
+            raise NoData("no cell has a score")
+        return figure
 
 
 @dataclass(frozen=True)
@@ -76,13 +74,13 @@ def scale_title(cells: Sequence[CellRuns]) -> str:
     return f"{shown} against model size" if models else f"{shown} without a model"
 
 
-def draw_scale(cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Figure | None:
+def draw_scale(cells: Sequence[CellRuns], styles: Mapping[str, Style], published: bool = False) -> Canvas | None:
     """Draw score against parameters of the base model for the cells of one data set and metric.
 
     Points are means over seeds, bars one standard deviation to either side, faint points the seeds
-    themselves; methods stand a little aside of each other so that no bar hides another. Methods that
-    use no model are dashed lines. Where no cell has been tested, validation scores are drawn, and
-    title and axis say so.
+    themselves, shades the 95 % interval of the mean; methods stand a little aside of each other so that
+    no bar hides another. Methods that use no model are dashed lines. Where no cell has been tested,
+    validation scores are drawn, and title and axis say so.
 
     Returns:
         The figure, or None if no cell has a score to draw.
@@ -90,52 +88,25 @@ def draw_scale(cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Figure
     split, points = _points(cells)
     if not points:
         return None
-    with _look():
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(7.5, 4.6))
-        FigureCanvasAgg(figure)
-        axes = figure.add_axes((0.1, 0.2, 0.86, 0.7))
-        on_scale = [point for point in points if point.cell.base_parameters]
-        sizes = {point.cell.model: point.cell.base_parameters or 0 for point in on_scale}
-        handles = _draw_lines(axes, on_scale, styles)
-        handles += _draw_references(axes, [point for point in points if not point.cell.uses_model], styles)
-        axes.set_title("\n".join(text.wrap(line, 72) for line in [scale_title(cells)]), loc="left", weight="bold")
-        axes.set_ylabel(_score_axis(cells[0], split, points))
-        axes.margins(y=0.08)
-        axes.grid(axis="x", visible=False)
-        axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.015, 1.0), borderaxespad=0.0, frameon=False)
-        label_models(axes, sizes)
+    figure = new_canvas(7.5, 4.6, constrained=False)
+    axes = figure.add_axes((0.1, 0.2, 0.86, 0.7))
+    on_scale = [point for point in points if point.cell.base_parameters]
+    sizes = {point.cell.model: point.cell.base_parameters or 0 for point in on_scale}
+    ends = [*sizes.values(), *(LESTER_2021[0].sizes if published else ())]
+    handles = _draw_lines(axes, on_scale, styles, ends)
+    handles += _draw_references(axes, [point for point in points if not point.cell.uses_model], styles)
+    axes.margins(y=0.08)
+    if published:
+        handles += _overlay(axes)
+    low, high = axes.get_ylim()
+    _shade(axes, on_scale, styles)
+    axes.set_ylim(low, high)  # an interval that is wider than all scores does not flatten them
+    axes.set_title("\n".join(text.wrap(line, 72) for line in [scale_title(cells)]), loc="left", weight="bold")
+    axes.set_ylabel(_score_axis(cells[0], split, points))
+    axes.grid(axis="x", visible=False)
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.015, 1.0), borderaxespad=0.0, frameon=False)
+    label_models(axes, sizes)
     return figure
-
-
-def render(figure: Figure, form: Literal["png", "svg"]) -> bytes:
-    """Return the figure as a file; the same figure gives the same bytes, today and tomorrow."""
-    buffer = io.BytesIO()
-    plain = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
-    with _look():
-        figure.savefig(buffer, format=form, dpi=200, bbox_inches="tight", pad_inches=0.15, metadata=plain)
-    return buffer.getvalue()
-
-
-@contextmanager
-def _look() -> Iterator[None]:
-    """Seaborn's style for as long as we draw; the settings of a notebook around us stay as they are."""
-    import matplotlib
-    import seaborn
-
-    settings: Any = {  # matplotlib's stubs know the names of settings as literals, seaborn's as any text
-        **seaborn.axes_style("whitegrid", {"axes.edgecolor": "0.35", "grid.color": "0.9"}),
-        **seaborn.plotting_context("paper", font_scale=1.1),
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "font.family": "DejaVu Sans",  # comes with matplotlib: figures are the same on every machine
-        "text.parse_math": False,  # a name is text, also with dollars in it
-        "svg.hashsalt": "promptscale",
-    }
-    with matplotlib.rc_context(settings):
-        yield
 
 
 def _points(cells: Sequence[CellRuns]) -> tuple[Split, list[_Point]]:
@@ -174,21 +145,48 @@ def _draw_references(axes: Axes, points: Sequence[_Point], styles: Mapping[str, 
     return handles
 
 
-def _draw_lines(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style]) -> list[Any]:
+def _shade(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style]) -> None:
+    """Shade the interval of the mean along each method's line."""
+    for method, line, shift in _lines(points):
+        known = [(point, point.cell.interval) for point in line]
+        sure = [((point.cell.base_parameters or 1) * shift, one) for point, one in known if one is not None]
+        if len(sure) > 1:
+            across = [at for at, _ in sure]
+            lows, highs = [one.low for _, one in sure], [one.high for _, one in sure]
+            axes.fill_between(across, lows, highs, color=styles[method].colour, alpha=0.12, linewidth=0, zorder=1)
+
+
+def _overlay(axes: Axes) -> list[Any]:
+    """Draw what was published, in grey; percent become shares where our scores are shares."""
+    percent = axes.get_ylim()[1] > 1.5
+    handles = []
+    for curve, dash in zip(LESTER_2021, ("-", "--", ":"), strict=False):
+        scores = [score if percent else score / 100 for score in curve.scores]
+        (line,) = axes.plot(curve.sizes, scores, color="0.55", linestyle=dash, marker=".", linewidth=1.2, zorder=1.8)
+        line.set_label(text.wrap(curve.label, 30))
+        handles.append(line)
+    return handles
+
+
+def _lines(points: Sequence[_Point]) -> list[tuple[str, list[_Point], float]]:
+    """Return each method's points, and the factor by which they stand aside."""
     sizes = sorted({math.log10(point.cell.base_parameters or 1) for point in points})
     methods: dict[str, list[_Point]] = {}
     for point in points:
         methods.setdefault(point.cell.method, []).append(point)
-    low, high = (sizes[0], sizes[-1]) if sizes else (0.0, 0.0)
-    margin = 0.5 if high == low else 0.08 * (high - low)
     step = _step(sizes, len(methods))
+    middle = (len(methods) - 1) / 2
+    return [(method, methods[method], 10 ** (step * (place - middle))) for place, method in enumerate(sorted(methods))]
+
+
+def _draw_lines(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style], ends: Sequence[int]) -> list[Any]:
+    low, high = (math.log10(min(ends)), math.log10(max(ends))) if ends else (0.0, 0.0)
+    margin = 0.5 if high == low else 0.08 * (high - low)
     handles = []
     axes.set_xscale("log")
     axes.set_xlim(10 ** (low - margin), 10 ** (high + margin))
     # The legend reads as the lines end at the right: best on top.
-    for method, line in sorted(methods.items(), key=lambda item: _legend_place(*item)):
-        place = sorted(methods).index(method)
-        shift = 10 ** (step * (place - (len(methods) - 1) / 2))
+    for method, line, shift in sorted(_lines(points), key=lambda item: _legend_place(*item[:2])):
         style = styles[method]
         x = [(point.cell.base_parameters or 1) * shift for point in line]
         bars = axes.errorbar(

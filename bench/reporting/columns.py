@@ -1,0 +1,179 @@
+"""The table's columns as people read them: headings, and the text of each cell of the table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.records import STATUSES
+from bench.reporting import text
+from bench.reporting.table import PHASES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = Mapping[str, Any]
+
+WITHIN = "≈"
+"""Marks a score whose gap to the best of its model lies within the noise over seeds."""
+
+_SHORT = {
+    "best configuration",
+    "base parameters",
+    "peak resident set",
+    "test time",
+    "search time",
+    "answers that are no label",
+    "runs",
+    "tokens/s (train)",
+    "tokens/s (test)",
+    "validation (best trial)",
+}
+"""What a table on paper has no room for."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column for people."""
+
+    heading: str
+    value: Callable[[Row], str]
+    number: bool = True
+    """Numbers stand at the right and are never broken."""
+    needs: str | None = None
+    """Left out if this column of the summary is not there, or is empty."""
+    sort: str | None = None
+    """The column of the summary that a reader's click on the heading sorts by; None sorts by the text."""
+
+    @property
+    def is_score(self) -> bool:
+        """Whether this is the column in which best and second are marked."""
+        return self.value is score
+
+
+def repeats(row: Row) -> str:
+    """Say what a score is the mean of: ``3`` seeds, or ``5 of 5 folds``."""
+    done = str(row["test_seeds"])
+    return f"{done} of {row['folds']} folds" if row["folds"] else done
+
+
+def all_columns(summary: pd.DataFrame) -> list[Column]:
+    """Return the columns of a summary that have something to say."""
+    count, size, time = _of(text.count), _of(text.file_size), _of(text.duration)
+    columns = [
+        *name_columns(summary),
+        count("base parameters", "base_parameters"),
+        Column(score_heading(summary), score, sort="test_mean"),
+        Column("95 % interval", _interval, needs="test_low", sort="test_low"),
+        Column("seeds", repeats, sort="test_seeds"),
+        Column("gap to full fine-tuning", _gap, needs="gap_to_full", sort="gap_to_full"),
+        _of(text.score)("validation (best trial)", "validation_best"),
+        Column("best configuration", _params, number=False),
+        count("trainable parameters", "trainable_parameters"),
+        _of(text.percent)("trainable %", "trainable_percent"),
+        size("saved adapter", "adapter_bytes"),
+        size("peak live tensors (train)", "train_peak_live_tensors_bytes"),
+        size("peak resident set", "peak_resident_set_bytes"),
+        *(
+            size(f"CUDA peak {kind} ({phase})", f"{phase}_cuda_{kind}_peak_bytes", optional=True)
+            for kind in ("allocated", "reserved")
+            for phase in PHASES
+        ),
+        time("train time", "train_seconds"),
+        time("test time", "test_seconds"),
+        time("search time", "search_seconds"),
+        count("tokens/s (train)", "train_tokens_per_second"),
+        count("tokens/s (test)", "test_tokens_per_second"),
+        *(
+            _of(text.file_size if name.endswith("_bytes") else text.significant)(
+                name.removeprefix("measurement.").removesuffix("_bytes").replace("_", " "), name, optional=True
+            )
+            for name in map(str, summary.columns)
+            if name.startswith("measurement.")
+        ),
+        Column("answers that are no label", lambda row: _share(row["non_label_share"]), needs="non_label_share"),
+        Column("runs", statuses, number=False),
+    ]
+    return [column for column in columns if column.needs is None or _has(summary, column.needs)]
+
+
+def paper_columns(summary: pd.DataFrame) -> list[Column]:
+    """Return what a table on paper has room for."""
+    return [column for column in all_columns(summary) if column.heading not in _SHORT]
+
+
+def name_columns(summary: pd.DataFrame) -> list[Column]:
+    """Return the columns that name a row: data set and metric only where there are several."""
+    names = [
+        Column("model", lambda row: row["model"], number=False),
+        Column("method", lambda row: row["method"], number=False),
+    ]
+    if summary["dataset"].nunique() > 1:
+        names.insert(0, Column("data set", lambda row: row["dataset"], number=False))
+    return [*names, *metric_columns(summary)]
+
+
+def metric_columns(summary: pd.DataFrame) -> list[Column]:
+    """Return the name of the metric, where there are several."""
+    several = summary["metric"].nunique() > 1
+    return [Column("metric", lambda row: row["metric"], number=False)] if several else []
+
+
+def score_heading(summary: pd.DataFrame) -> str:
+    """Return the heading of the score: its metric, if it is one for all rows."""
+    metrics = summary["metric"].unique()
+    return f"{metrics[0] if len(metrics) == 1 else 'score'} (test)"
+
+
+def score(row: Row) -> str:
+    """Write mean and standard deviation, and mark what was averaged over unlike runs."""
+    mark = " (mixed)" if row["differs"] and row["test_mean"] is not None else ""
+    near = f" {WITHIN}" if row["gap_to_best"] == "within" else ""
+    return text.mean_sd(row["test_mean"], row["test_sd"]) + near + mark
+
+
+def params_text(params: Mapping[str, Any]) -> str:
+    """Write a configuration in one line: ``learning_rate 0.00312, rank 8``."""
+    parts = (f"{key} {text.significant(value) if isinstance(value, float) else value}" for key, value in params.items())
+    return ", ".join(parts) or "defaults"
+
+
+def statuses(row: Row) -> str:
+    """Write how the runs ended: ``9 ok, 1 oom``."""
+    counts = ((status, row[f"runs_{status}"]) for status in STATUSES)
+    return ", ".join(f"{number} {status}" for status, number in counts if number)
+
+
+def _of(write: Callable[[Any], str]) -> Callable[..., Column]:
+    """Return a maker of columns that write one column of the summary."""
+
+    def make(heading: str, name: str, optional: bool = False) -> Column:
+        return Column(heading, lambda row: write(row[name]), needs=name if optional else None, sort=name)
+
+    return make
+
+
+def _interval(row: Row) -> str:
+    if row["test_low"] is None:
+        return text.MISSING
+    return f"{text.score(row['test_low'])} to {text.score(row['test_high'])}"
+
+
+def _gap(row: Row) -> str:
+    if row["gap_to_full"] is None:
+        return text.MISSING
+    return text.signed(row["gap_to_full"])
+
+
+def _share(value: float | None) -> str:
+    return text.MISSING if value is None else f"{100 * value:.0f} %"
+
+
+def _params(row: Row) -> str:
+    return text.MISSING if row["best_params"] is None else params_text(json.loads(row["best_params"]))
+
+
+def _has(summary: pd.DataFrame, name: str) -> bool:
+    return name in summary and bool(summary[name].notna().any())

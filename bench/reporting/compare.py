@@ -1,0 +1,62 @@
+"""What changed between two results: cell by cell, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bench.reporting.cells import REVISIONS, CellRuns
+from bench.reporting.folders import Results
+from bench.reporting.statistics.noise import Gap
+
+
+@dataclass(frozen=True)
+class Change:
+    """A cell that both results have, by its labels."""
+
+    before: CellRuns
+    after: CellRuns
+    gap: Gap | None
+    """After minus before; None where one has no score on test."""
+    unlike: tuple[str, ...]
+    """What differs besides the score: settings, git commit, model or data revision."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results held against each other."""
+
+    changes: tuple[Change, ...]
+    only_before: tuple[str, ...]
+    only_after: tuple[str, ...]
+
+
+def compare(before: Results, after: Results) -> Comparison:
+    """Match the cells of two results by model, data set and method."""
+    ours, theirs = _by_labels(before.cells), _by_labels(after.cells)
+    shared = [labels for labels in ours if labels in theirs]
+    changes = tuple(
+        Change(ours[labels], theirs[labels], theirs[labels].gap_to(ours[labels]), _unlike(ours[labels], theirs[labels]))
+        for labels in shared
+    )
+    return Comparison(
+        changes,
+        tuple(cell.title for labels, cell in ours.items() if labels not in theirs),
+        tuple(cell.title for labels, cell in theirs.items() if labels not in ours),
+    )
+
+
+def _by_labels(cells: Iterable[CellRuns]) -> dict[tuple[str, ...], CellRuns]:
+    return {(*cell.labels, cell.metric): cell for cell in cells}
+
+
+def _unlike(before: CellRuns, after: CellRuns) -> tuple[str, ...]:
+    """Name what is not the same in both; None is not known and so not different."""
+    found = []
+    if before.runs[0].cell_path != after.runs[0].cell_path:
+        found.append("settings")
+    for field, name in REVISIONS.items():
+        one, other = ({getattr(run.provenance, field) for run in cell.runs} - {None} for cell in (before, after))
+        if one and other and one != other:
+            found.append(name)
+    return tuple(found)

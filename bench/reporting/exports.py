@@ -1,0 +1,201 @@
+"""Results in the forms that other tools read: lm-evaluation-harness, the Hub's model index, one long frame."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from bench.errors import BadInput
+from bench.records import write_atomic
+from bench.reporting.cells import CellRuns
+from bench.reporting.folders import Results
+from bench.reporting.frame import results_frame
+from bench.reporting.table import summarise_cells
+from bench.reporting.writers import csv_table, latex_table, markdown_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_KEYS = ["model", "dataset", "method", "kind", "number", "seed", "status", "selected", "spec_hash"]
+_QUANTITIES = ("objective", "validation.", "test.", "seconds.", "memory.", "tokens_per_second.", "measurement.")
+
+
+def long_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a run and quantity: the columns that name the run, ``quantity`` and ``value``.
+
+    Scores, seconds, memory, speed and what methods measure themselves; what is missing has no row.
+    Written as Parquet it can be queried as it lies, by DuckDB for example.
+    """
+    names = [name for name in frame.columns if str(name).startswith(_QUANTITIES)]
+    numeric = frame[_KEYS].join(frame[names].astype("Float64"))
+    long = numeric.melt(id_vars=_KEYS, value_vars=names, var_name="quantity", value_name="value")
+    return long.dropna(subset="value").reset_index(drop=True)
+
+
+def lm_eval_results(cells: Sequence[CellRuns]) -> dict[str, Any]:
+    """Return the results of one model with one method as lm-evaluation-harness writes them.
+
+    A task is a data set; ``_stderr`` is the standard error over seeds (theirs is over items).
+
+    Args:
+        cells: of one model and method, a data set each.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        scored = results.setdefault(cell.dataset, {"alias": cell.dataset})
+        for metric, values in _metrics(cell).items():
+            scored[f"{metric},none"] = sum(values) / len(values)
+            spread = cell.sd if metric == cell.metric else None
+            scored[f"{metric}_stderr,none"] = "N/A" if spread is None else spread / math.sqrt(len(values))
+    first = cells[0].runs[0]
+    model = first.spec.cell.model
+    return {
+        "results": results,
+        "configs": {
+            cell.dataset: {
+                "task": cell.dataset,
+                "metric_list": [{"metric": cell.metric, "higher_is_better": cell.greater_is_better}],
+                "metadata": {
+                    "seeds": len(cell.scores),
+                    "configuration": dict(cell.best.spec.params) if cell.best else {},
+                },
+            }
+            for cell in cells
+        },
+        "versions": {cell.dataset: cell.runs[0].spec.cell.version for cell in cells},
+        "n-shot": {cell.dataset: 0 for cell in cells},
+        "higher_is_better": {cell.dataset: {cell.metric: cell.greater_is_better} for cell in cells},
+        "n-samples": {
+            cell.dataset: {"original": items, "effective": items}
+            for cell in cells
+            if (items := next((len(run.predictions.ids) for run in cell.finals if run.predictions), None)) is not None
+        },
+        "config": {
+            "model": "promptscale",
+            "model_args": {"base": model.name if model else None, "method": cells[0].method},
+        },
+        "git_hash": first.provenance.git_commit,
+        "model_name": f"{cells[0].model}__{cells[0].method}",
+    }
+
+
+def model_index(cells: Sequence[CellRuns]) -> dict[str, Any]:
+    """Return the ``model-index`` of a model card on the Hub for one model with one method.
+
+    Args:
+        cells: of one model and method, a data set each.
+    """
+    return {
+        "model-index": [
+            {
+                "name": f"{cells[0].model}-{cells[0].method}",
+                "results": [
+                    {
+                        "task": {"type": "text-classification"},
+                        "dataset": {
+                            "name": cell.dataset,
+                            "type": cell.runs[0].spec.cell.dataset.name,
+                            "split": "test",
+                        },
+                        "metrics": [
+                            {
+                                "type": metric,
+                                "name": f"{metric} (mean over {len(values)} seeds)",
+                                "value": sum(values) / len(values),
+                            }
+                            for metric, values in _metrics(cell).items()
+                        ],
+                    }
+                    for cell in cells
+                ],
+            }
+        ]
+    }
+
+
+def _configuration(cell: CellRuns) -> dict[str, Any]:
+    return dict(cell.best.spec.params) if cell.best else {}
+
+
+def _metrics(cell: CellRuns) -> dict[str, list[float]]:
+    """Return all metrics on test by name, a number a seed; the main one first."""
+    found: dict[str, list[float]] = {cell.metric: []}
+    for run in cell.finals:
+        if run.status == "ok" and run.test:
+            for metric, value in run.test.metrics.items():
+                found.setdefault(metric, []).append(value)
+    return {metric: values for metric, values in found.items() if values}
+
+
+def _by_model_and_method(cells: Sequence[CellRuns]) -> Iterator[tuple[str, list[CellRuns]]]:
+    """Yield a name for a file and the tested cells behind it."""
+    groups: dict[tuple[str, str], list[CellRuns]] = {}
+    for cell in cells:
+        if cell.scores:
+            groups.setdefault((cell.model, cell.method), []).append(cell)
+    for (model, method), members in groups.items():
+        name = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in f"{model}__{method}")
+        yield name, members
+
+
+def _lm_eval_files(results: Results) -> Iterator[tuple[str, bytes]]:
+    for name, cells in _by_model_and_method(results.cells):
+        yield f"{name}.json", (json.dumps(lm_eval_results(cells), indent=2, allow_nan=False) + "\n").encode()
+
+
+def _model_index_files(results: Results) -> Iterator[tuple[str, bytes]]:
+    for name, cells in _by_model_and_method(results.cells):
+        yield f"{name}.yaml", yaml.safe_dump(model_index(cells), sort_keys=False, allow_unicode=True).encode()
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    frame.attrs = {}
+    frame.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()
+
+
+def _one(name: str, write: Callable[[Results], bytes]) -> Callable[[Results], Iterator[tuple[str, bytes]]]:
+    def files(results: Results) -> Iterator[tuple[str, bytes]]:
+        yield name, write(results)
+
+    return files
+
+
+FORMATS: Mapping[str, Callable[[Results], Iterator[tuple[str, bytes]]]] = {
+    "csv": _one("table.csv", lambda r: csv_table(summarise_cells(r.cells)).encode()),
+    "parquet": _one("table.parquet", lambda r: _parquet(summarise_cells(r.cells))),
+    "markdown": _one("table.md", lambda r: markdown_table(summarise_cells(r.cells)).encode()),
+    "latex": _one("table.tex", lambda r: latex_table(summarise_cells(r.cells)).encode()),
+    "runs": _one("runs.parquet", lambda r: _parquet(results_frame(r))),
+    "long": _one("long.parquet", lambda r: _parquet(long_frame(results_frame(r)))),
+    "lm-eval": _lm_eval_files,
+    "model-index": _model_index_files,
+}
+"""Names of the formats, and the files that each makes."""
+
+
+def convert(results: Results, form: str, out: Path) -> list[Path]:
+    """Write results in a format into a folder and return the files.
+
+    Raises:
+        BadInput: there is nothing of that kind in the results, or the folder cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        written = []
+        for name, data in FORMATS[form](results):
+            write_atomic(out / name, data)
+            written.append(out / name)
+    except OSError as error:
+        raise BadInput(f"{out}: cannot be written: {error.strerror or error}") from None
+    if not written:
+        raise BadInput(f"{form}: no cell has a score on test yet")
+    return written

@@ -1,0 +1,98 @@
+"""The contract of a figure: a configuration, and what it draws of the cells of a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.config import Config
+from bench.reporting.cells import CellRuns
+from bench.reporting.figures.look import STYLES, Style, StyleName, look, method_styles, settle
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+
+class NoData(Exception):
+    """The records hold nothing that this figure could show; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that has been drawn."""
+
+    stem: str
+    """Name of its file without the suffix: ``scale``, or ``scale-boolq`` where there are several data sets."""
+    title: str
+    """What is seen, in a line."""
+    canvas: Canvas
+    about: str
+    """How to read it."""
+
+
+class Figure(Config):
+    """A figure; fields of a subclass are its options, the first line of its docstring says what it shows."""
+
+    about: ClassVar[str] = ""
+    """How to read the figure, for the page: a sentence or two."""
+
+    def title(self, cells: Sequence[CellRuns]) -> str:
+        """Say what is seen in the figure of these cells."""
+        raise NotImplementedError
+
+    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+        """Draw a group of cells; seaborn's style is set around the call.
+
+        Args:
+            cells: a group of `groups`.
+            styles: the look of every method of the report, by its label.
+
+        Raises:
+            NoData: the cells hold nothing to show.
+        """
+        raise NotImplementedError
+
+    def groups(self, cells: Sequence[CellRuns]) -> dict[str, list[CellRuns]]:
+        """Split all cells into what one figure can hold, by what is added to the name of its file."""
+        return sections(cells)
+
+    def drawings(
+        self, name: str, cells: Sequence[CellRuns], style: StyleName = "paper", most: int | None = None
+    ) -> Iterator[Drawing | str]:
+        """Yield each drawing of the results, or the reason why a group has none.
+
+        Args:
+            name: what the figure is registered as; names its files.
+            cells: all cells of the results.
+            style: the medium that text and lines are sized for.
+            most: draw so many groups at most.
+        """
+        styles = method_styles(cell.method for cell in cells)
+        for suffix, group in islice(self.groups(cells).items(), most):
+            with look(style):
+                try:
+                    canvas = self.draw(group, styles)
+                    settle(canvas)
+                except NoData as reason:
+                    yield f"{suffix}: {reason}" if suffix else str(reason)
+                    continue
+            yield Drawing(f"{name}-{suffix}" if suffix else name, self.title(group), canvas, self.about)
+
+
+def sections(cells: Iterable[CellRuns]) -> dict[str, list[CellRuns]]:
+    """Split cells by data set and metric; the key tells them apart, and is empty if there is one alone."""
+    groups: dict[tuple[str, str], list[CellRuns]] = {}
+    for cell in cells:
+        groups.setdefault((cell.dataset, cell.metric), []).append(cell)
+    datasets = [dataset for dataset, _ in groups]
+    several = len(set(datasets)) > 1
+    named = {}
+    for (dataset, metric), members in groups.items():
+        parts = ([dataset] if several else []) + ([metric] if datasets.count(dataset) > 1 else [])
+        named["-".join(parts)] = members
+    return named
+
+
+__all__ = ["STYLES", "Drawing", "Figure", "NoData", "StyleName", "sections"]

@@ -1,0 +1,155 @@
+"""Score against what it costs: trainable parameters, memory, time; with the Pareto front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.records import TrialRecord
+from bench.reporting import text
+from bench.reporting.cells import CellRuns
+from bench.reporting.figures.base import Figure, NoData
+from bench.reporting.figures.look import Style, log_scale, panels, put_legend, split_word
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+_Cost = Callable[[TrialRecord], float | None]
+
+
+class Cost(Figure):
+    """Score against trainable parameters, memory and training time; the grey stairs are the Pareto front."""
+
+    about: ClassVar[str] = (
+        "One point a model and method, larger for larger models. On the stairs no point is both cheaper and better. "
+        "What costs nothing (a method that does not train) is a dotted line."
+    )
+
+    def title(self, cells: Sequence[CellRuns]) -> str:
+        """Say data set and metric."""
+        return f"{cells[0].dataset}: {cells[0].metric} on test against what it costs"
+
+    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+        """Draw the cells of one data set and metric."""
+        from matplotlib.lines import Line2D
+
+        tested = [cell for cell in cells if cell.mean is not None and cell.uses_model]
+        costs = [(label, cost) for label, cost in _costs(tested) if any(_cost(cell, cost) for cell in tested)]
+        if not costs:
+            raise NoData("no cell has a score on test and a cost")
+        figure, axes = panels(len(costs), self.title(cells), height=3.1)
+        sizes = sorted({cell.base_parameters or 0 for cell in tested})
+        for panel, (label, cost) in zip(axes, costs, strict=True):
+            _draw(panel, tested, cost, styles, sizes)
+            panel.set_xlabel(label)
+        axes[0].set_ylabel(f"{cells[0].metric} on test{split_word(cells[0].greater_is_better)}")
+        dots = [
+            Line2D(
+                [],
+                [],
+                linestyle="",
+                marker="o",
+                color="0.5",
+                markersize=_area(size, sizes) ** 0.5,
+                label=text.wrap(f"{name} ({text.short_count(size)})", 30),
+            )
+            for size, name in sorted({(cell.base_parameters or 0, cell.model) for cell in tested})
+        ]
+        put_legend(figure, [cell.method for cell in tested], styles, dots)
+        return figure
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points (cost, score) that none beats, cheapest first; less cost and more score are better."""
+    front: list[tuple[float, float]] = []
+    for cost, score in sorted(set(points), key=lambda point: (point[0], -point[1])):
+        if not front or score > front[-1][1]:
+            front.append((cost, score))
+    return front
+
+
+def _draw(
+    panel: Axes, cells: Sequence[CellRuns], cost: _Cost, styles: Mapping[str, Style], sizes: Sequence[int]
+) -> None:
+    points = []
+    for cell in cells:
+        assert cell.mean is not None
+        value, style = _cost(cell, cost), styles[cell.method]
+        if value is None:
+            continue
+        if value <= 0:
+            panel.axhline(cell.mean, color=style.colour, linestyle=":", linewidth=1.2, zorder=1)
+            continue
+        points.append((value, cell.mean, cell.greater_is_better))
+        panel.scatter(
+            value,
+            cell.mean,
+            s=_area(cell.base_parameters or 0, sizes),
+            color=style.colour,
+            marker=style.marker,
+            edgecolors="white",
+            linewidths=0.6,
+            zorder=3,
+        )
+    if not points:
+        return
+    sign = 1 if points[0][2] else -1
+    front = pareto([(value, sign * mean) for value, mean, _ in points])
+    panel.step(
+        [value for value, _ in front], [sign * mean for _, mean in front], where="post", color="0.6", zorder=2, lw=1.2
+    )
+    panel.margins(x=0.1, y=0.1)
+    log_scale(panel, "x")
+    panel.tick_params(axis="x", labelsize="small")
+
+
+def _costs(cells: Sequence[CellRuns]) -> list[tuple[str, _Cost]]:
+    """Return what a score may cost; memory by the figure that most records have, and that is said."""
+    cuda = any(_allocated(run) for cell in cells for run in cell.measured)
+    live = any(_live(run) for cell in cells for run in cell.measured)
+    memory: tuple[str, _Cost] = (
+        ("peak CUDA memory\nallocated in training (GiB)", _allocated)
+        if cuda
+        else ("peak live tensors\nin training (GiB)", _live)
+        if live
+        else ("peak resident set\nin training (GiB)", _resident)
+    )
+    return [
+        ("trainable parameters", lambda run: run.parameters.trainable if run.parameters else None),
+        memory,
+        ("training time (s)", lambda run: run.seconds.get("train")),
+    ]
+
+
+def _cost(cell: CellRuns, cost: _Cost) -> float | None:
+    values = [value for run in cell.measured if (value := cost(run)) is not None]
+    return fmean(values) if values else None
+
+
+def _area(size: int, sizes: Sequence[int]) -> float:
+    """Return the area of a point in square points, by the logarithm of the model's size."""
+    low, high = (math.log(max(end, 1)) for end in (sizes[0], sizes[-1]))
+    share = (math.log(max(size, 1)) - low) / (high - low) if high > low else 0.5
+    return 28 + 90 * share
+
+
+def _gib(value: int | None) -> float | None:
+    return None if value is None else value / 2**30
+
+
+def _allocated(run: TrialRecord) -> float | None:
+    memory = run.memory.get("train")
+    return _gib(memory.cuda_allocated_peak_bytes if memory else None)
+
+
+def _live(run: TrialRecord) -> float | None:
+    memory = run.memory.get("train")
+    return _gib(memory.live_tensor_peak_bytes if memory else None)
+
+
+def _resident(run: TrialRecord) -> float | None:
+    memory = run.memory.get("train")
+    return _gib(memory.resident_peak_bytes if memory else None)

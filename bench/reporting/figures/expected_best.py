@@ -1,0 +1,56 @@
+"""Expected best validation score after n trials: how much tuning a method needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.reporting.cells import CellRuns
+from bench.reporting.figures.base import Figure, NoData
+from bench.reporting.figures.look import Style, label_outer, model_title, panels, put_legend, split_word, whole_numbers
+from bench.reporting.statistics.search import expected_best
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+
+class ExpectedBest(Figure):
+    """Expected best validation score after n trials (Dodge et al., 2019): how much tuning a method needs."""
+
+    about: ClassVar[str] = (
+        "Had n of the finished trials been drawn at random, this is the best score to be expected: a line that still "
+        "rises at its end needs more trials. Failed and pruned trials are left out."
+    )
+
+    def title(self, cells: Sequence[CellRuns]) -> str:
+        """Say data set and metric."""
+        return f"{cells[0].dataset}: expected best {cells[0].metric} on validation after n trials"
+
+    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+        """Draw the studies of one data set and metric."""
+        models: dict[str, list[tuple[CellRuns, list[float]]]] = {}
+        for cell in cells:
+            scores = [run.objective for run in cell.trials if run.status == "ok" and run.objective is not None]
+            if len(scores) > 1:
+                models.setdefault(cell.model, []).append((cell, scores))
+        if not models:
+            raise NoData("no study has two finished trials")
+        figure, axes = panels(len(models), self.title(cells))
+        for panel, (model, members) in zip(axes, models.items(), strict=True):
+            most = max(len(scores) for _, scores in members)
+            for cell, scores in members:
+                steps = range(1, len(scores) + 1)
+                style = styles[cell.method]
+                panel.plot(
+                    steps,
+                    [expected_best(scores, n, cell.greater_is_better) for n in steps],
+                    color=style.colour,
+                    marker=style.marker,
+                    markersize=4,
+                    markevery=max(1, most // 12),
+                )
+            whole_numbers(panel)
+            panel.set_title(model_title(model, members[0][0].base_parameters), fontsize="medium")
+        put_legend(figure, [cell.method for members in models.values() for cell, _ in members], styles)
+        label_outer(axes, "trials", f"expected best {cells[0].metric}{split_word(cells[0].greater_is_better)}")
+        return figure

@@ -1,0 +1,66 @@
+"""Number of training examples against score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.reporting.cells import CellRuns
+from bench.reporting.figures.base import Figure, NoData
+from bench.reporting.figures.look import Style, label_outer, log_scale, model_title, panels, put_legend, split_word
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+
+class FewShot(Figure):
+    """Number of training examples against score on test: one data set with several values of ``train_size``."""
+
+    about: ClassVar[str] = "Points are means over seeds, bars one standard deviation to either side."
+
+    def groups(self, cells: Sequence[CellRuns]) -> dict[str, list[CellRuns]]:
+        """Join what stands under different labels but is one data set, cut to different sizes."""
+        found: dict[str, list[CellRuns]] = {}
+        for cell in cells:
+            found.setdefault(f"{cell.runs[0].spec.cell.dataset.name}-{cell.metric}", []).append(cell)
+        return found if len(found) > 1 else {"": list(cells)}
+
+    def title(self, cells: Sequence[CellRuns]) -> str:
+        """Say data set and metric."""
+        name = cells[0].runs[0].spec.cell.dataset.name
+        return f"{name}: {cells[0].metric} on test against the number of training examples"
+
+    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+        """Draw the cells of one data set and metric."""
+        known = [(cell, size) for cell in cells if cell.mean is not None and (size := _train_size(cell))]
+        if len({size for _, size in known}) < 2:
+            raise NoData("no data set was used with two sizes of its training split")
+        models: dict[str, list[tuple[CellRuns, int]]] = {}
+        for cell, size in known:
+            models.setdefault(cell.model, []).append((cell, size))
+        figure, axes = panels(len(models), self.title(cells))
+        for panel, (model, members) in zip(axes, models.items(), strict=True):
+            for method in sorted({cell.method for cell, _ in members}):
+                line = sorted(
+                    ((size, cell) for cell, size in members if cell.method == method), key=lambda item: item[0]
+                )
+                panel.errorbar(
+                    [size for size, _ in line],
+                    [cell.mean or 0.0 for _, cell in line],
+                    yerr=[cell.sd or 0.0 for _, cell in line],
+                    color=styles[method].colour,
+                    marker=styles[method].marker,
+                    capsize=2.5,
+                    elinewidth=1.0,
+                )
+            log_scale(panel, "x")
+            panel.set_title(model_title(model, members[0][0].base_parameters), fontsize="medium")
+        put_legend(figure, [cell.method for cell, _ in known], styles)
+        score = f"{cells[0].metric} on test{split_word(cells[0].greater_is_better)}"
+        label_outer(axes, "training examples (log scale)", score)
+        return figure
+
+
+def _train_size(cell: CellRuns) -> int | None:
+    size = cell.runs[0].spec.cell.dataset.options.get("train_size")
+    return size if isinstance(size, int) and size > 0 else None

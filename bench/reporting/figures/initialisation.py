@@ -1,0 +1,69 @@
+"""Initialisation against score, by size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.reporting import text
+from bench.reporting.cells import CellRuns
+from bench.reporting.figures.base import Figure, NoData
+from bench.reporting.figures.look import LEGEND, Style, new_canvas, put_title, split_word
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+
+class Initialisation(Figure):
+    """How a prompt begins against the score it ends with, by size of the model."""
+
+    about: ClassVar[str] = "Points are means over seeds, bars one standard deviation to either side."
+
+    def title(self, cells: Sequence[CellRuns]) -> str:
+        """Say data set and metric."""
+        return f"{cells[0].dataset}: {cells[0].metric} on test by initialisation and model"
+
+    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+        """Draw the cells of one data set and metric."""
+        begun = [(cell, init) for cell in cells if cell.mean is not None and (init := _init(cell))]
+        if len({init for _, init in begun}) < 2:
+            raise NoData("fewer than two initialisations have a score on test")
+        models = list(dict.fromkeys(cell.model for cell, _ in begun))
+        methods = sorted({cell.method for cell, _ in begun})
+        width = min(9.0, max(4.6, 1.1 * len(models) + 1.5))
+        figure = new_canvas(width + LEGEND, 3.6)
+        axes = figure.subplots()
+        for place, method in enumerate(methods):
+            mine = [(cell, init) for cell, init in begun if cell.method == method]
+            shift = 0.6 * ((place + 0.5) / len(methods) - 0.5)
+            axes.errorbar(
+                [models.index(cell.model) + shift for cell, _ in mine],
+                [cell.mean or 0.0 for cell, _ in mine],
+                yerr=[cell.sd or 0.0 for cell, _ in mine],
+                fmt=styles[method].marker,
+                color=styles[method].colour,
+                markersize=7,
+                capsize=2.5,
+                elinewidth=1.1,
+                label=text.wrap(f"{method} (init: {', '.join(sorted({init for _, init in mine}))})", 30),
+            )
+        sizes = {cell.model: cell.base_parameters for cell, _ in begun}
+        labels = [text.wrap(m, 16) + (f"\n{text.short_count(size)}" if (size := sizes[m]) else "") for m in models]
+        crowded = len(models) > 4
+        axes.set_xticks(range(len(models)), labels=labels, rotation=35 if crowded else 0, fontsize="small")
+        if crowded:
+            for label in axes.get_xticklabels():
+                label.set(ha="right", rotation_mode="anchor")
+        axes.set_xlim(-0.5, len(models) - 0.5)
+        axes.grid(axis="x", visible=False)
+        axes.set_ylabel(f"{cells[0].metric} on test{split_word(cells[0].greater_is_better)}")
+        axes.set_xlabel("base model, smallest first")
+        figure.legend(loc="outside right upper", frameon=False, fontsize="small")
+        put_title(figure, self.title(cells), width)
+        return figure
+
+
+def _init(cell: CellRuns) -> str | None:
+    best = cell.best or cell.runs[0]
+    init = best.spec.method_options.get("init")
+    return init if isinstance(init, str) else None

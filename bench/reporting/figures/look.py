@@ -1,0 +1,187 @@
+"""The look that all figures share: seaborn's style, a colour and a marker a method, room for every word."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from bench.reporting import text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+# Okabe and Ito (2008), without the yellow, which is hardly seen on white, then wine and olive of Paul Tol's
+# muted scheme. Nine colours and eight markers have no common divisor: the first 72 methods differ.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+StyleName = Literal["paper", "slides"]
+Form = Literal["png", "svg"]
+FORMS: tuple[Form, ...] = get_args(Form)
+STYLES: tuple[StyleName, ...] = get_args(StyleName)
+_FONTS = {"paper": 1.1, "slides": 1.6}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a method looks in every figure of a report."""
+
+    colour: str
+    marker: str
+
+
+def method_styles(methods: Iterable[str]) -> dict[str, Style]:
+    """Give each method its colour and marker, by its place in the sorted set of all methods.
+
+    The rule: every figure of a report is drawn with the styles of all its methods, so a method looks
+    the same in each, whichever methods a data set lacks. A new method changes the looks of those
+    alone that are sorted behind it.
+    """
+    return {
+        method: Style(_COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)])
+        for place, method in enumerate(sorted(set(methods)))
+    }
+
+
+@contextmanager
+def look(style: StyleName = "paper") -> Iterator[None]:
+    """Seaborn's style for as long as we draw; the settings of a notebook around us stay as they are."""
+    import matplotlib
+    import seaborn
+
+    settings: Any = {  # matplotlib's stubs know the names of settings as literals, seaborn's as any text
+        **seaborn.axes_style("whitegrid", {"axes.edgecolor": "0.35", "grid.color": "0.9"}),
+        **seaborn.plotting_context("paper", font_scale=_FONTS[style]),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.family": "DejaVu Sans",  # comes with matplotlib: figures are the same on every machine
+        "text.parse_math": False,  # a name is text, also with dollars in it
+        "svg.hashsalt": "promptscale",
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def scale() -> float:
+    """Return how much larger than on paper text is now; inches grow with it."""
+    import matplotlib
+
+    return float(matplotlib.rcParams["font.size"]) / (9.6 * _FONTS["paper"])
+
+
+def render(canvas: Canvas, form: Form, style: StyleName = "paper") -> bytes:
+    """Return the figure as a file; the same figure gives the same bytes, today and tomorrow."""
+    buffer = io.BytesIO()
+    plain = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
+    with look(style):
+        canvas.savefig(buffer, format=form, dpi=200, bbox_inches="tight", pad_inches=0.15, metadata=plain)
+    return buffer.getvalue()
+
+
+def new_canvas(width: float, height: float, constrained: bool = True) -> Canvas:
+    """Return an empty figure of so many inches (on paper); it is no figure of pyplot's."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    factor = scale()
+    figure = Figure(figsize=(width * factor, height * factor), layout="constrained" if constrained else None)
+    FigureCanvasAgg(figure)
+    if constrained:
+        figure.get_layout_engine().set(w_pad=0.09, h_pad=0.09, hspace=0.03, wspace=0.03)  # type: ignore[union-attr, call-arg]
+    return figure
+
+
+MANY_POINTS = 150
+"""More points than that are pixels in an SVG, which would else be tens of megabytes."""
+LEGEND = 2.4
+"""Inches (on paper) at the right that the legend may take."""
+
+
+def settle(canvas: Canvas) -> None:
+    """Lay a figure out once and for all: otherwise each file that is made of it lays it out again, which is slow."""
+    if canvas.get_layout_engine() is not None:
+        canvas.draw_without_rendering()
+        canvas.set_layout_engine("none")
+
+
+def panels(
+    count: int, title: str, width: float = 3.1, height: float = 2.7, columns: int = 3
+) -> tuple[Canvas, list[Axes]]:
+    """Return a figure of panels in rows, under one title, with room for a legend at the right."""
+    across = min(columns, count)
+    down = math.ceil(count / across)
+    wide = max(width * across, 4.2)
+    figure = new_canvas(wide + LEGEND, height * down + 0.5)
+    axes = list(figure.subplots(down, across, squeeze=False).flat)
+    for empty in axes[count:]:
+        empty.set_axis_off()
+    put_title(figure, title, wide)
+    return figure, axes[:count]
+
+
+def label_outer(axes: Sequence[Axes], x: str, y: str) -> None:
+    """Label the panels at the left and those with none below them."""
+    places = [panel.get_subplotspec() for panel in axes]
+    lowest = {place.colspan.start: place.rowspan.start for place in places if place}
+    for panel, place in zip(axes, places, strict=True):
+        if place and place.rowspan.start == lowest[place.colspan.start]:
+            panel.set_xlabel(x)
+        if place and place.colspan.start == 0:
+            panel.set_ylabel(y)
+
+
+def put_title(figure: Canvas, title: str, width: float) -> None:
+    """Put a title over the whole figure, broken into lines that fit into so many inches (on paper)."""
+    figure.suptitle(text.wrap(title, max(24, int(width * 9.3))), x=0.01, ha="left", weight="bold")
+
+
+def log_scale(axes: Axes, axis: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, with plain numbers at its ticks, also where it spans less than a decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    (axes.set_xscale if axis == "x" else axes.set_yscale)("log")
+    low, high = axes.get_xlim() if axis == "x" else axes.get_ylim()
+    decades = math.log10(high / low) if low > 0 else 0.0
+    subs = (1.0, 2.0, 5.0) if decades < 1.3 else (1.0, 3.0) if decades < 2.2 else (1.0,)
+    one = axes.xaxis if axis == "x" else axes.yaxis
+    one.set_major_locator(LogLocator(base=10, subs=subs, numticks=5 if axis == "x" else 7))
+    one.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
+    one.set_minor_locator(NullLocator())
+    one.set_minor_formatter(NullFormatter())
+
+
+def _tick(value: float) -> str:
+    return text.short_count(value) if value >= 1000 else f"{value:g}"
+
+
+def put_legend(figure: Canvas, methods: Iterable[str], styles: Mapping[str, Style], others: Sequence[Any] = ()) -> None:
+    """Put the methods, with their colours and markers, at the right of all panels; further handles below them."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=styles[method].colour, marker=styles[method].marker, label=text.wrap(method, 30))
+        for method in sorted(set(methods))
+    ]
+    figure.legend(handles=[*handles, *others], loc="outside right upper", frameon=False, fontsize="small")
+
+
+def model_title(model: str, size: int | None) -> str:
+    """Name a panel after its model, in lines that fit."""
+    return text.wrap(model, 30) + (f"\n({text.short_count(size)} parameters)" if size else "")
+
+
+def split_word(greater_is_better: bool) -> str:
+    """Say which way is better, where it is not up."""
+    return "" if greater_is_better else " (lower is better)"
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Label the x axis by whole numbers alone."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))

@@ -1,0 +1,114 @@
+"""Prompt length against validation score, a line a size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.records import TrialRecord
+from bench.reporting import text
+from bench.reporting.cells import CellRuns
+from bench.reporting.figures.base import Figure, NoData
+from bench.reporting.figures.look import MANY_POINTS, Style, label_outer, panels, split_word
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+_KEY = "num_virtual_tokens"
+_MARKERS = "os^DvPX*"
+
+
+class PromptLength(Figure):
+    """Prompt length against validation score: a panel a method, a line a model."""
+
+    about: ClassVar[str] = (
+        "Faint points are trials; the line joins the best trial at each length, for the learning rate varies too."
+    )
+
+    def title(self, cells: Sequence[CellRuns]) -> str:
+        """Say data set and metric."""
+        return f"{cells[0].dataset}: {cells[0].metric} on validation against prompt length"
+
+    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+        """Draw the trials of one data set and metric."""
+        import seaborn
+
+        methods: dict[str, list[tuple[CellRuns, list[tuple[int, float]]]]] = {}
+        for cell in cells:
+            points = _points(cell)
+            if points:
+                methods.setdefault(cell.method, []).append((cell, points))
+        # One length in all cells of a method is no curve.
+        methods = {
+            method: found for method, found in methods.items() if len({x for _, points in found for x, _ in points}) > 1
+        }
+        if not methods:
+            raise NoData("no method was tried with two lengths of its prompt")
+        models = list(dict.fromkeys(cell.model for cell in cells if cell.uses_model))
+        sizes = {cell.model: cell.base_parameters for cell in cells}
+        colours = dict(zip(models, seaborn.color_palette("viridis", len(models) + 1)[:-1], strict=True))
+        figure, axes = panels(len(methods), self.title(cells))
+        handles = {}
+        for panel, (method, found) in zip(axes, methods.items(), strict=True):
+            for cell, points in found:
+                marker = _MARKERS[models.index(cell.model) % len(_MARKERS)]
+                lengths, scores = zip(*points, strict=True)
+                panel.scatter(
+                    lengths,
+                    scores,
+                    s=12,
+                    color=colours[cell.model],
+                    alpha=0.35,
+                    linewidths=0,
+                    rasterized=len(points) > MANY_POINTS,
+                )
+                (line,) = panel.plot(
+                    *zip(*_envelope(cell, points), strict=True), color=colours[cell.model], marker=marker, markersize=5
+                )
+                size = sizes[cell.model]
+                handles[cell.model] = (line, cell.model + (f" ({text.short_count(size)})" if size else ""))
+            panel.set_xscale("log")
+            _ticks(panel, [x for _, points in found for x, _ in points])
+            panel.set_title(text.wrap(method, 30), fontsize="medium")
+        figure.legend(
+            [handles[model][0] for model in models if model in handles],
+            [text.wrap(handles[model][1], 30) for model in models if model in handles],
+            loc="outside right upper",
+            frameon=False,
+            fontsize="small",
+        )
+        score = f"{cells[0].metric} on validation{split_word(cells[0].greater_is_better)}"
+        label_outer(axes, "virtual tokens (log scale)", score)
+        return figure
+
+
+def _points(cell: CellRuns) -> list[tuple[int, float]]:
+    done = [(_length(run), run.objective) for run in cell.trials if run.status == "ok"]
+    return sorted((length, score) for length, score in done if length is not None and score is not None)
+
+
+def _length(run: TrialRecord) -> int | None:
+    length = run.spec.method_options.get(_KEY)
+    return length if isinstance(length, int) and length > 0 else None
+
+
+def _envelope(cell: CellRuns, points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Return the best score at each length."""
+    best: dict[int, float] = {}
+    for length, score in points:
+        pick = max if cell.greater_is_better else min
+        best[length] = pick(score, best.get(length, score))
+    return sorted(best.items())
+
+
+def _ticks(panel: object, lengths: Sequence[int]) -> None:
+    """Label a few of the lengths that were tried; powers of ten say nothing about 20 and 50."""
+    from matplotlib.axes import Axes
+
+    assert isinstance(panel, Axes)
+    low, high = min(lengths), max(lengths)
+    ladder = [n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if low <= n <= high]
+    if len(ladder) < 2:
+        ladder = sorted({low, high})
+    panel.set_xticks(ladder, labels=[str(n) for n in ladder])
+    panel.minorticks_off()

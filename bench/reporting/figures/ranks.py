@@ -1,0 +1,68 @@
+"""Mean rank of each method over tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.reporting import text
+from bench.reporting.cells import CellRuns
+from bench.reporting.figures.base import Figure, NoData
+from bench.reporting.figures.look import Style, new_canvas, put_title, whole_numbers
+from bench.reporting.findings import scores_by_method
+from bench.reporting.statistics.outcomes import ranks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+
+class Ranks(Figure):
+    """Rank of each method on each task (a model on a data set), and the mean over tasks."""
+
+    about: ClassVar[str] = "The large point is the mean rank, small points are tasks; 1 is best. Equals share a rank."
+
+    def groups(self, cells: Sequence[CellRuns]) -> dict[str, list[CellRuns]]:
+        """Take all data sets of a metric together."""
+        found: dict[str, list[CellRuns]] = {}
+        for cell in cells:
+            found.setdefault(cell.metric, []).append(cell)
+        return found if len(found) > 1 else {"": list(cells)}
+
+    def title(self, cells: Sequence[CellRuns]) -> str:
+        """Say the metric, and over how many tasks."""
+        placed = _placed(cells)
+        tasks = len(next(iter(placed.values()), {}))
+        return f"Rank by {cells[0].metric} on test over {text.number_of(tasks, 'task')} (a model on a data set)"
+
+    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+        """Draw the ranks of one metric."""
+        placed = _placed(cells)
+        if len(placed) < 2 or len(next(iter(placed.values()))) < 2:
+            raise NoData("fewer than two tasks have a score of the same two methods")
+        order = sorted(placed, key=lambda method: (-fmean(placed[method].values()), method))
+        figure = new_canvas(6.4, 0.38 * len(order) + 1.4)
+        axes = figure.subplots()
+        for row, method in enumerate(order):
+            found = sorted(placed[method].values())
+            style = styles[method]
+            # Tasks of the same rank stand beside each other.
+            lanes = [found[:place].count(rank) - (found.count(rank) - 1) / 2 for place, rank in enumerate(found)]
+            high = 2 * max(map(abs, lanes)) or 1
+            axes.scatter(
+                found, [row + 0.6 * lane / high for lane in lanes], s=9, color=style.colour, alpha=0.5, linewidths=0
+            )
+            axes.plot(fmean(found), row, style.marker, color=style.colour, markersize=9, markeredgecolor="white")
+        axes.set_yticks(range(len(order)), labels=[text.wrap(method, 30) for method in order])
+        axes.set_xlim(0.5, len(order) + 0.5)
+        whole_numbers(axes)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("rank (1 is best)")
+        put_title(figure, self.title(cells), 6.4)
+        return figure
+
+
+def _placed(cells: Sequence[CellRuns]) -> dict[str, dict[str, float]]:
+    table = scores_by_method(cells)
+    most = max(map(len, table.values()), default=0)
+    return ranks({method: tasks for method, tasks in table.items() if len(tasks) == most})

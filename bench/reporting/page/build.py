@@ -1,0 +1,165 @@
+"""From results to the page: what it says is gathered here, how it looks stands in the template.
+
+All text of records goes through the template's autoescape, or through Markdown that was escaped and is
+rendered with raw HTML switched off. Nothing else becomes markup.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from bench.reporting import origin, text, words
+from bench.reporting.columns import Column, all_columns
+from bench.reporting.figures import Drawing, figures, in_order, sections
+from bench.reporting.figures.look import render
+from bench.reporting.figures.scale import scale_title
+from bench.reporting.folders import Results
+from bench.reporting.frame import plain_rows
+from bench.reporting.page.runs import run_rows, samples
+from bench.reporting.page.tables import statistics_tables
+from bench.reporting.table import summarise_cells
+from bench.reporting.writers import legend
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jinja2 import Template
+    from markupsafe import Markup
+
+
+MOST_DRAWINGS = 36
+"""More than that make a page that takes minutes to draw and that no phone opens."""
+MANY_RUNS = 20_000
+"""Of so many runs each figure is drawn once, for the first data set: a report is to take seconds."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page shows it."""
+
+    title: str
+    about: str
+    source: str
+    """Data URI of the SVG: an image can run no script."""
+
+
+def html_page(results: Results) -> str:
+    """Return the page of some results, complete: styles, script, figures and all."""
+    summary = summarise_cells(results.cells)
+    drawings, absent = _drawings(results)
+    rows, left_out = run_rows(results.cells)
+    return _template().render(
+        title=" + ".join(origin.names(results)),
+        descriptions=list(dict.fromkeys(_descriptions(results))),
+        cautions=_inline(words.cautions(results)),
+        sections=[(scale_title(cells), _inline(words.verdicts(cells))) for cells in sections(results.cells).values()],
+        too_few=_inline(words.too_few(results.cells)),
+        pictures=[_picture(drawing) for drawing in drawings],
+        absent=absent,
+        headings=all_columns(summary),
+        rows=_rows(summary),
+        legend=legend(summary),
+        statistics=statistics_tables(results.cells),
+        runs=rows,
+        runs_left_out=left_out,
+        failures=_inline(words.failures(results.cells)),
+        pruned=_inline([line] if (line := words.pruned(results.cells)) else []),
+        samples=samples(results.cells),
+        provenance=_inline([*origin.provenance(results), origin.versions(results.records)]),
+        commands=[m.command for m in results.manifests if m.command is not None],
+        style=_asset("style.css"),
+        script=_asset("script.js"),
+    )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(_read),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _asset(name: str) -> Markup:
+    """Return a file of our own that goes into the page as it is."""
+    from markupsafe import Markup
+
+    return Markup(_read(name))
+
+
+def _inline(lines: Iterable[str]) -> list[Markup]:
+    """Render lines of escaped Markdown; raw HTML in them would stay text."""
+    from markdown_it import MarkdownIt
+    from markupsafe import Markup
+
+    # Names become no links: of the syntax only emphasis and escapes are switched on.
+    markdown = MarkdownIt("zero").enable(["emphasis", "escape", "entity", "html_inline"])
+    markdown.disable(["html_inline"])
+    return [Markup(markdown.renderInline(line)) for line in lines]
+
+
+def _descriptions(results: Results) -> Iterator[str]:
+    for manifest in results.manifests:
+        description = text.one_line(str(manifest.experiment.get("description") or ""), 2000)
+        if description:
+            yield description
+
+
+def _drawings(results: Results) -> tuple[list[Drawing], list[tuple[str, str]]]:
+    """Draw every figure that has data; return the others with the reason why they are not there.
+
+    Of many data sets the first ones have all their figures until the page is full.
+    """
+    drawn: list[Drawing] = []
+    absent: list[tuple[str, str]] = []
+    many = len(results.runs) > MANY_RUNS
+    shares = 1 if many else max(1, MOST_DRAWINGS // len(in_order()))
+    for name in in_order():
+        figure = figures.get(name)()
+        groups = len(figure.groups(results.cells))
+        if groups > shares:
+            absent.append((name, f"of {groups} drawings the first {shares} are shown; 'bench plot {name}' draws all"))
+        for one in figure.drawings(name, results.cells, most=shares):
+            if isinstance(one, Drawing):
+                drawn.append(one)
+            else:
+                absent.append((name, one))
+    return drawn, absent
+
+
+def _picture(drawing: Drawing) -> Picture:
+    encoded = base64.b64encode(render(drawing.canvas, "svg")).decode()
+    return Picture(drawing.title, drawing.about, f"data:image/svg+xml;base64,{encoded}")
+
+
+def _rows(summary: pd.DataFrame) -> list[list[dict[str, Any]]]:
+    """Return each cell of the table: its text, what it sorts by, and its mark."""
+    columns = all_columns(summary)
+    return [[_cell(column, row) for column in columns] for row in plain_rows(summary)]
+
+
+def _cell(column: Column, row: dict[str, Any]) -> dict[str, Any]:
+    shown = column.value(row)
+    mark = ""
+    if column.is_score:
+        mark = row["standing"] or ("within" if row["gap_to_best"] == "within" else "")
+    return {
+        "text": shown,
+        "sort": shown if column.sort is None else row[column.sort],
+        "number": column.number,
+        "mark": mark,
+    }

@@ -1,0 +1,147 @@
+"""The statistics of a comparison as small tables, each with what it means, or with why it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.reporting import text
+from bench.reporting.cells import CellRuns
+from bench.reporting.findings import OverTasks, most_data_sets, over_tasks, pair_tests, searches
+from bench.reporting.statistics.paired import MIN_DATA_SETS
+
+
+@dataclass(frozen=True)
+class SmallTable:
+    """A table of texts; the first column names its rows."""
+
+    title: str
+    about: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def statistics_tables(cells: Sequence[CellRuns]) -> list[SmallTable]:
+    """Return what the cells say together."""
+    return list(_tables(cells))
+
+
+def _tables(cells: Sequence[CellRuns]) -> Iterator[SmallTable]:
+    together = over_tasks(cells)
+    for one in together:
+        yield _aggregates(one)
+        yield _improvement(one)
+        yield _outcomes(one)
+    if not together:
+        reason = "No two methods have scores on two tasks (a model on a data set) in common, so nothing is averaged."
+        yield SmallTable("Over all tasks", reason, (), ())
+    yield _pairs(cells)
+    yield from _searches(cells)
+
+
+def _aggregates(one: OverTasks) -> SmallTable:
+    left = f" Left out, for they lack a task: {', '.join(one.partial)}." if one.partial else ""
+    rows = (
+        (
+            aggregate.method,
+            text.score(aggregate.iqm),
+            f"{text.score(aggregate.interval.low)} to {text.score(aggregate.interval.high)}"
+            if aggregate.interval
+            else "no interval",
+            f"{aggregate.rank:.2f}",
+        )
+        for aggregate in one.aggregates
+    )
+    return SmallTable(
+        f"Over {text.number_of(len(one.tasks), 'task')}: {one.metric} on test",
+        "A task is a model on a data set. Interquartile mean over all seeds of all tasks, with its 95 % stratified "
+        f"bootstrap interval (Agarwal et al., 2021; none below 3 seeds a task), and mean rank (1 is best).{left}",
+        ("method", "interquartile mean", "95 % interval", "mean rank"),
+        tuple(rows),
+    )
+
+
+def _improvement(one: OverTasks) -> SmallTable:
+    methods = [aggregate.method for aggregate in one.aggregates]
+    return SmallTable(
+        f"Probability of improvement: {one.metric}",
+        "How likely a run of the method of the row beats a run of the method of the column on the same task "
+        "(Agarwal et al., 2021); 0.50 is no difference.",
+        ("", *methods),
+        tuple(
+            (row, *("-" if row == column else f"{one.improvement[row, column]:.2f}" for column in methods))
+            for row in methods
+        ),
+    )
+
+
+def _outcomes(one: OverTasks) -> SmallTable:
+    methods = list(dict.fromkeys(first for first, _ in one.outcomes))
+
+    def shown(row: str, column: str) -> str:
+        if row == column:
+            return "-"
+        found = one.outcomes[row, column]
+        undecided = f" ({found.undecided} ?)" if found.undecided else ""
+        return f"{found.wins} / {found.ties} / {found.losses}{undecided}"
+
+    return SmallTable(
+        f"Wins / ties / losses: {one.metric}",
+        "On how many tasks the method of the row beats the method of the column beyond the noise over seeds, is "
+        "within it, or is beaten; in brackets where seeds are too few to say.",
+        ("", *methods),
+        tuple((row, *(shown(row, column) for column in methods)) for row in methods),
+    )
+
+
+def _pairs(cells: Sequence[CellRuns]) -> SmallTable:
+    title = "Paired tests over data sets (Wilcoxon, Holm)"
+    tests = pair_tests(cells)
+    if not tests:
+        return SmallTable(
+            title,
+            f"None: the models have scores on {text.number_of(most_data_sets(cells), 'data set')} at most, and with "
+            f"fewer than {MIN_DATA_SETS} the test cannot reach p < 0.05 whatever the scores.",
+            (),
+            (),
+        )
+    rows = (
+        (
+            f"{test.model}: {test.first} against {test.second}",
+            str(test.result.pairs),
+            text.signed(test.result.median),
+            f"{test.result.effect:+.2f}",
+            text.p_value(test.result.p),
+            text.p_value(test.corrected),
+        )
+        for test in tests
+    )
+    return SmallTable(
+        title,
+        "Signed-rank test on the means over seeds, two-sided; p corrected for all pairs of a model; the effect is the "
+        "rank-biserial correlation, positive where the first is greater.",
+        ("model and methods", "data sets", "median difference", "effect", "p", "p (Holm)"),
+        tuple(rows),
+    )
+
+
+def _searches(cells: Sequence[CellRuns]) -> Iterator[SmallTable]:
+    found = searches(cells)
+    if not found:
+        return
+    rows = (
+        (
+            search.cell.title,
+            str(search.finished),
+            ", ".join(f"{text.score(value)} after {n}" for n, value in search.expected),
+            "too few rates" if search.sensitivity is None else text.score(search.sensitivity),
+        )
+        for search in found
+    )
+    yield SmallTable(
+        "What the search was worth",
+        "Expected best validation score had so many of the finished trials been drawn at random (Dodge et al., 2019); "
+        "and the score lost on average by a learning rate drawn from the searched range instead of the best one.",
+        ("study", "finished trials", "expected best", "learning-rate sensitivity"),
+        tuple(rows),
+    )

@@ -1,0 +1,133 @@
+"""Forms that other tools read, held against those tools."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pandas as pd
+import pytest
+import yaml
+from huggingface_hub import EvalResult, ModelCard
+from huggingface_hub.repocard_data import model_index_to_eval_results
+from hypothesis import given
+from hypothesis import strategies as st
+from report_records import cell, run, study, write_results
+
+from bench.errors import BadInput
+from bench.records import Parameters
+from bench.reporting import collect, summarise, text
+from bench.reporting.cells import group_cells
+from bench.reporting.compare import compare
+from bench.reporting.exports import FORMATS, convert, lm_eval_results, long_frame, model_index
+from bench.reporting.frame import results_frame
+from bench.reporting.table import summarise_cells
+from bench.reporting.writers import latex_table, markdown_table
+
+
+@pytest.fixture
+def results(tmp_path):
+    records = [*study(cell(), [0.5, 0.7]), *study(cell(method="full"), [0.8, 0.9]), run(cell(), 1, status="oom")]
+    return collect(write_results(tmp_path / "r", records))
+
+
+def test_the_model_index_is_read_by_the_hubs_own_client(results):
+    (lora,) = (one for one in results.cells if one.method == "lora")
+    data = yaml.safe_load(yaml.safe_dump(model_index([lora])))
+    name, found = model_index_to_eval_results(data["model-index"])
+    assert name == "tiny-lora"
+    assert [(one.metric_type, one.metric_value, one.dataset_name) for one in found] == [("accuracy", 0.6, "trec6")]
+    assert isinstance(found[0], EvalResult)
+    card = ModelCard(f"---\n{yaml.safe_dump(data)}---\n# Text")
+    assert card.data.eval_results[0].metric_value == 0.6
+
+
+def test_the_harness_json_has_the_harness_keys(results):
+    (lora,) = (one for one in results.cells if one.method == "lora")
+    found = json.loads(json.dumps(lm_eval_results([lora]), allow_nan=False))
+    assert found["results"]["trec6"]["accuracy,none"] == 0.6
+    assert found["results"]["trec6"]["accuracy_stderr,none"] == pytest.approx(0.1)
+    assert {"configs", "versions", "n-shot", "higher_is_better", "n-samples", "config", "git_hash"} <= set(found)
+    assert found["higher_is_better"] == {"trec6": {"accuracy": True}}
+
+
+def test_the_long_frame_is_the_frame_turned(results):
+    frame = results_frame(results)
+    long = long_frame(frame)
+    wide = long.pivot(index="spec_hash", columns="quantity", values="value")
+    for name in ("test.accuracy", "seconds.train", "memory.train.live_tensor_peak_bytes"):
+        expected = frame.dropna(subset=name).set_index("spec_hash")[name].astype(float)
+        pd.testing.assert_series_equal(
+            wide[name].dropna().astype(float).sort_index(), expected.sort_index(), check_names=False
+        )
+    assert not long["value"].isna().any()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_is_written_and_parquet_can_be_read(results, tmp_path, form):
+    for path in convert(results, form, tmp_path / "out"):
+        assert path.stat().st_size > 20
+        if path.suffix == ".parquet":
+            assert len(pd.read_parquet(path)) >= 2
+
+
+def test_where_nothing_was_tested_there_is_nothing_to_convert(tmp_path):
+    root = write_results(tmp_path / "r", [run(cell(), status="oom")])
+    with pytest.raises(BadInput, match="no cell has a score on test"):
+        convert(collect(root), "lm-eval", tmp_path / "out")
+
+
+@given(st.text(max_size=60))
+def test_no_text_is_a_command_a_comment_or_a_column_in_latex(raw):
+    shown = text.latex(raw, 10_000)
+    assert len(shown.splitlines()) <= 1
+    ours = r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar|textquotedbl)\{\}"
+    rest = re.sub(rf"{ours}|\\[{{}}$&#_%]|\$\\(pm|approx)\$", "", shown)
+    assert not re.search(r'[\\{}$&#_%~^<>|"]', rest)
+
+
+def test_the_latex_table_has_rules_marks_and_escaped_names():
+    cells = group_cells([*study(cell(), [0.5, 0.6, 0.7]), *study(cell(method="full"), [0.8, 0.81, 0.82])])
+    renamed = group_cells([run for one in cells for run in one.runs], {cells[1].runs[0].cell_path: r"50% of_a & \b"})
+    table = latex_table(summarise_cells(renamed), "A 100% true_caption")
+    for part in (r"\toprule", r"\bottomrule", r"50\% of\_a \& \textbackslash{}b", r"\textbf{0.810 $\pm$ 0.010}"):
+        assert part in table, part
+    assert r"\underline{0.600 $\pm$ 0.100 $\approx$}" in table
+    assert r"\caption{A 100\% true\_caption}" in table
+    rows = [line for line in table.splitlines() if line.endswith(r"\\")]
+    assert len({len(re.findall(r"(?<!\\)&", row)) for row in rows}) == 1
+
+
+def test_best_second_and_what_is_within_the_noise_are_marked():
+    records = [
+        *study(cell(method="a"), [0.80, 0.81, 0.82]),
+        *study(cell(method="b"), [0.79, 0.80, 0.83]),
+        *study(cell(method="c"), [0.10, 0.11, 0.12]),
+    ]
+    table = markdown_table(summarise(records))
+    assert "**0.810 ± 0.010**" in table
+    assert "<ins>0.807 ± 0.021 ≈</ins>" in table
+    assert "| 0.110 ± 0.010 |" in table
+
+
+def test_the_gap_to_full_fine_tuning_is_that_of_the_same_size_by_whatever_name():
+    everything = Parameters(total=5, trainable=5, base=5)
+    records = [*study(cell(method="all-weights"), [0.8, 0.8], parameters=everything), *study(cell(), [0.5, 0.7])]
+    records += study(cell("other"), [0.9])
+    rows = summarise(records).set_index(["model", "method"])["gap_to_full"]
+    assert rows["tiny", "lora"] == pytest.approx(-0.2)
+    assert rows.isna().sum() == 2, "itself, and the model that was not fully fine-tuned"
+
+
+def test_what_changed_between_two_results_has_an_interval_and_says_what_else_differs(tmp_path):
+    before = collect(
+        write_results(tmp_path / "a", [*study(cell(), [0.5, 0.51, 0.52]), *study(cell(method="x"), [0.1])])
+    )
+    after = collect(write_results(tmp_path / "b", study(cell(version=2), [0.9, 0.91, 0.92])))
+    found = compare(before, after)
+    (change,) = found.changes
+    assert change.gap.verdict == "beyond"
+    assert change.gap.difference == pytest.approx(0.4)
+    assert 0.3 < change.gap.interval.low < 0.4 < change.gap.interval.high < 0.5
+    assert change.unlike == ("settings",)
+    assert found.only_before == ("tiny / trec6 / x",)

@@ -1,0 +1,217 @@
+"""Every figure: what it draws, what it says where it has nothing, and that its words do not overlap."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_records import MIB, cell, run, study
+from sklearn.metrics import accuracy_score, confusion_matrix
+
+from bench.config import Config
+from bench.errors import BadInput
+from bench.records import Parameters, PhaseMemory, Predictions, TrainStep
+from bench.reporting.cells import group_cells
+from bench.reporting.figures import Drawing, figures, in_order, sections
+from bench.reporting.figures.confusion import confusion
+from bench.reporting.figures.cost import pareto
+from bench.reporting.figures.curves import thinned
+from bench.reporting.figures.ensemble import vote_accuracy
+from bench.reporting.figures.look import look, method_styles, render
+from bench.spec import Entry
+
+LONG = "a-very-long-label-of-a-method-with-everything-in-it-and-more"
+
+
+def answers(seed, right=0.7, items=40):
+    rng = np.random.default_rng(seed)
+    references = np.arange(items) % 4
+    predictions = np.where(rng.random(items) < right, references, rng.integers(4, size=items))
+    return Predictions(
+        ids=[str(n) for n in range(items)],
+        references=references.tolist(),
+        predictions=predictions.tolist(),
+        labels=["abbreviation", "a rather long label", "$dollars$", "<b>"],
+        confidences=np.round(rng.uniform(0.25, 1, items), 3).tolist(),
+    )
+
+
+def memory(base):
+    return {
+        phase: PhaseMemory(live_tensor_peak_bytes=base * 4, resident_peak_bytes=base * 4 + extra * MIB)
+        for phase, extra in (("load", 300), ("train", 900), ("validate", 400), ("test", 500))
+    }
+
+
+def everything(models=3, methods=("lora", "prompt_tuning-text", "prompt_tuning-random", LONG)):
+    """Cells in which every figure finds something."""
+    records = [*study(cell(None, "trec6-16", "majority", stochastic=False), [0.2], predictions=answers(0))]
+    curve = [TrainStep(step=n, loss=3 / n, learning_rate=0.01, grad_norm=n, tokens=9) for n in range(1, 11)]
+    for m, (k, method), size in itertools.product(range(models), enumerate(methods), (16, 64)):
+        of = cell(f"model-{m}", method=method, options={"init": "text" if k % 2 else "random"})
+        of = of.model_copy(update={"dataset": Entry(name="trec6", label=f"trec6-{size}", options={"train_size": size})})
+        base = 10 ** (6 + m)
+        values = {"base": base, "train_curve": curve, "memory": memory(base)}
+        score = 0.4 + 0.1 * m + 0.03 * k + size / 1000
+        for n in range(5):
+            params = {"learning_rate": 10 ** (-n - 1), "num_virtual_tokens": 5 * 2**n}
+            status = ("ok", "ok", "pruned", "ok", "oom")[n]
+            records.append(run(of, n, score=score - n / 50, params=params, status=status, **values))
+        params = {"learning_rate": 0.1, "num_virtual_tokens": 5}
+        for n in range(3):
+            records.append(run(of, n, "final", score + n / 100, params=params, predictions=answers(n), **values))
+    return group_cells(records)
+
+
+def drawn(name, cells, style="paper"):
+    """The first drawing of a figure that has data in these cells."""
+    return next(one for one in figures.get(name)().drawings(name, cells, style) if isinstance(one, Drawing))
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return everything()
+
+
+@pytest.mark.parametrize("style", ["paper", "slides"])
+@pytest.mark.parametrize("name", [name for name in figures.names() if name != "scale"])
+def test_no_text_overlaps_another_and_none_leaves_the_page(cells, name, style):
+    drawing = drawn(name, cells, style)
+    assert drawing.title
+    with look(style):
+        drawing.canvas.draw_without_rendering()
+        boxes = list(words_of(drawing.canvas))
+    for (one, first), (other, second) in itertools.combinations(boxes, 2):
+        assert not (first.overlaps(second) and shared(first, second) > 1), f"{one!r} overlaps {other!r}"
+
+
+def words_of(canvas):
+    """Texts with their boxes; of slanted labels their anchors alone, for boxes of slanted text are empty at corners."""
+    texts = [canvas._suptitle] if canvas._suptitle else []
+    for axes in canvas.axes:
+        if axes.axison:
+            texts += [axes.title, axes.xaxis.label, axes.yaxis.label]
+            for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+                # Ticks beyond the limits have labels that are not drawn.
+                texts += [t.label1 for t in axis.get_major_ticks() if min(limits) <= t.get_loc() <= max(limits)]
+    for text in texts:
+        if text.get_text() and text.get_visible() and text.get_rotation() in (0, 90):
+            yield text.get_text(), text.get_window_extent()
+    for legend in canvas.legends:
+        yield "legend", legend.get_window_extent()
+        for axes in canvas.axes:
+            if axes.axison:
+                yield "panel", axes.get_window_extent().shrunk(0.98, 0.98)
+
+
+def shared(one, other):
+    """Pixels that two boxes share; texts that only touch are not said to overlap, nor panels with themselves."""
+    wide = min(one.x1, other.x1) - max(one.x0, other.x0)
+    high = min(one.y1, other.y1) - max(one.y0, other.y0)
+    return max(0.0, wide) * max(0.0, high)
+
+
+@pytest.mark.parametrize("name", figures.names())
+def test_a_figure_without_data_says_what_is_missing(name):
+    found = list(figures.get(name)().drawings(name, group_cells([run(cell(), status="oom", params={})])))
+    assert len(found) == 1
+    assert isinstance(found[0], str)
+    assert len(found[0]) > 10
+
+
+@pytest.mark.parametrize("name", figures.names())
+def test_drawn_twice_it_is_the_same_file(name):
+    cells = everything(1, ("lora", "prompt_tuning-text"))
+    one, two = (next(figures.get(name)().drawings(name, cells)) for _ in range(2))
+    if isinstance(one, Drawing):
+        assert render(one.canvas, "svg") == render(two.canvas, "svg")
+
+
+def test_a_method_has_one_colour_in_all_figures(cells):
+    styles = method_styles(one.method for one in cells)
+    for name in ("expected_best", "curves", "ensemble", "few_shot", "learning_rate"):
+        drawing = drawn(name, cells)
+        handles = drawing.canvas.legends[0].legend_handles
+        colours = {handle.get_label().replace("\n", ""): handle.get_color() for handle in handles}
+        assert colours
+        for method, colour in colours.items():
+            assert styles[method].colour == colour
+
+
+def test_the_confusion_matrix_is_that_of_scikit_learn():
+    given_ = [answers(1), answers(2)]
+    references, predictions = ([x for a in given_ for x in getattr(a, n)] for n in ("references", "predictions"))
+    expected = confusion_matrix(references, predictions, normalize="true")
+    assert confusion(given_) == pytest.approx(expected)
+
+
+def test_a_vote_of_one_is_the_mean_accuracy_and_a_vote_of_three_is_the_majority():
+    voters = [answers(n) for n in range(3)]
+    single = np.mean([accuracy_score(one.references, one.predictions) for one in voters])
+    assert vote_accuracy(voters, 1) == pytest.approx(single)
+    sure = [one.model_copy(update={"confidences": None}) for one in voters]
+    votes = np.array([one.predictions for one in sure])
+    # Where two of three agree, they win; otherwise the first voter does.
+    majority = [b if b == c and a != b else a for a, b, c in votes.T]
+    assert vote_accuracy(sure, 3) == pytest.approx(accuracy_score(voters[0].references, majority))
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), min_size=1, max_size=20))
+def test_no_point_of_the_front_is_beaten_and_every_other_is(points):
+    front = pareto([(float(cost), float(score)) for cost, score in points])
+    for cost, score in points:
+        beaten = any(c <= cost and s >= score and (c, s) != (cost, score) for c, s in points)
+        assert ((cost, score) in front) == (not beaten)
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=500))
+def test_a_thinned_curve_keeps_its_end_and_its_range(values):
+    curve = list(enumerate(values, 1))
+    thin = thinned(curve, 20)
+    assert len(thin) <= 20
+    assert thin[-1][0] == len(values)
+    assert min(values) - 1e-9 <= min(v for _, v in thin) and max(v for _, v in thin) <= max(values) + 1e-9
+
+
+def test_the_published_curve_is_drawn_on_demand_and_its_source_is_named(cells):
+    drawing = next(figures.build("scale", {"published": True}, "test").drawings("scale", cells))
+    labels = [text.get_text().replace("\n", " ") for text in drawing.canvas.axes[0].get_legend().get_texts()]
+    assert any("Lester et al. (2021)" in label for label in labels)
+    plain = next(figures.get("scale")().drawings("scale", cells))
+    assert not any("2021" in text.get_text() for text in plain.canvas.axes[0].get_legend().get_texts())
+
+
+def test_trials_of_all_kinds_are_on_the_learning_rate_figure(cells):
+    of = sections(cells)["trec6-16"]
+    with look():
+        canvas = figures.get("learning_rate")().draw(of, method_styles(one.method for one in cells))
+    points = sum(len(line.get_xdata()) for axes in canvas.axes for line in axes.lines)
+    assert points == sum(len(one.trials) for one in of)
+
+
+def test_costs_of_nothing_are_not_put_on_a_log_axis():
+    free = Parameters(total=10, trainable=0, base=10)
+    records = [*study(cell(method="zero"), [0.5], parameters=free), *study(cell(method="lora"), [0.6])]
+    drawing = next(figures.get("cost")().drawings("cost", group_cells(records)))
+    low, high = drawing.canvas.axes[0].get_xlim()
+    assert 0 < low < 8192 < high and math.isfinite(high)
+
+
+def test_a_figure_is_a_plug_in_like_a_method():
+    @figures.register("of-a-test")
+    class OfATest(figures.get("ranks")):
+        """A figure of a test."""
+
+        extra: int = 1
+
+    try:
+        assert issubclass(figures.get("of-a-test"), Config)
+        assert in_order()[-1] == "of-a-test"
+        with pytest.raises(BadInput, match="did you mean 'extra'"):
+            figures.build("of-a-test", {"extr": 2}, "x")
+    finally:
+        del figures._targets["of-a-test"]

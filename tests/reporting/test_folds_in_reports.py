@@ -1,0 +1,64 @@
+"""A cross-validated cell says so: its spread is over folds."""
+
+from __future__ import annotations
+
+from statistics import stdev
+
+import pytest
+from report_records import cell, study, write_results
+
+from bench.reporting import collect, markdown_table, summarise
+from bench.reporting.report import report_text
+from bench.spec import Entry, Float
+
+SCORES = [0.6, 0.8, 0.7, 0.9, 0.5]
+
+
+def folded(method, **values):
+    entry = Entry(name="hub", label="tweets", options={"folds": 5})
+    return cell(method=method, dataset="tweets", **values).model_copy(update={"dataset": entry})
+
+
+@pytest.fixture
+def results(tmp_path):
+    records = [
+        *study(folded("prompt", search={"learning_rate": Float(low=0.001, high=0.1)}), SCORES),
+        *study(folded("majority", model=None, stochastic=False), [0.6, 0.6, 0.5, 0.6, 0.7]),
+    ]
+    return write_results(tmp_path, records)
+
+
+def test_the_spread_is_that_of_the_folds_and_the_table_says_so(results):
+    summary = summarise(collect(results).records)
+    row = summary[summary["method"] == "prompt"].iloc[0]
+    assert (row["folds"], row["test_seeds"]) == (5, 5)
+    assert row["test_mean"] == pytest.approx(0.7)
+    assert row["test_sd"] == pytest.approx(stdev(SCORES))
+    assert "5 of 5 folds" in markdown_table(summary)
+
+
+def test_a_baseline_without_seeds_has_a_spread_over_folds_too(results):
+    summary = summarise(collect(results).records)
+    row = summary[summary["method"] == "majority"].iloc[0]
+    assert bool(row["stochastic"])
+    assert row["test_sd"] == pytest.approx(stdev([0.6, 0.6, 0.5, 0.6, 0.7]))
+
+
+def test_the_report_says_how_configurations_were_chosen(results):
+    report = report_text(collect(results))
+    assert "Cross-validated: tweets." in report
+    assert "configurations were chosen on rows that other folds test on" in report
+    assert "(5 folds)" in report
+    assert "no seed changes it" not in report
+
+
+def test_where_nothing_was_searched_nothing_was_chosen(tmp_path):
+    report = report_text(collect(write_results(tmp_path, study(folded("prompt"), SCORES))))
+    assert "Cross-validated: tweets." in report
+    assert "were chosen" not in report
+
+
+def test_without_folds_nothing_is_said_of_them(tmp_path):
+    results = collect(write_results(tmp_path, study(cell(), SCORES)))
+    assert "fold" not in report_text(results)
+    assert "fold" not in markdown_table(summarise(results.records))

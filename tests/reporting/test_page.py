@@ -1,0 +1,194 @@
+"""The page: what stands in it, and what it does in a real browser."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from browser import opened
+from report_records import cell, run, study, write_results
+
+from bench.records import Predictions, Provenance, TrainStep
+from bench.reporting import collect
+from bench.reporting.cells import group_cells
+from bench.reporting.page import html_page
+from bench.reporting.page import runs as page_runs
+
+HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\""
+
+
+def records():
+    """Two models, two methods with three seeds, a failure, and text that wants to be markup."""
+    predictions = Predictions(
+        ids=[f"item-{n}" for n in range(30)],
+        references=[n % 2 for n in range(30)],
+        predictions=[0] * 30,
+        labels=[HOSTILE, "plain"],
+        confidences=[0.75] * 30,
+    )
+    curve = [TrainStep(step=n, loss=2 - n / 10, learning_rate=0.01, grad_norm=1.0, tokens=9) for n in range(1, 11)]
+    found = []
+    for model, base in (("small", 1_000_000), ("big", 100_000_000)):
+        for method, scores in (("lora", [0.5, 0.52, 0.51]), ("prompt", [0.7, 0.9, 0.8])):
+            values = {"base": base, "predictions": predictions, "train_curve": curve}
+            found += study(cell(model, method=method), scores, **values)
+    found.append(run(cell("big", method="lora"), 1, status="oom", reason=HOSTILE))
+    return found
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    root = write_results(folder / "r", records(), experiment={"name": "demo", "description": HOSTILE})
+    path = folder / "index.html"
+    path.write_text(html_page(collect(root)), encoding="utf-8")
+    return path
+
+
+class Tags(HTMLParser):
+    """The tags of a page, with their attributes, and its text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_is_one_file_that_asks_for_nothing(page):
+    html = page.read_text()
+    tags = Tags(html).tags
+    asked = [
+        value
+        for _, attributes in tags
+        for name, value in attributes.items()
+        if name in ("src", "href") and value and not value.startswith(("data:", "#"))
+    ]
+    assert not asked
+    assert "@import" not in html and "url(" not in html
+    assert [tag for tag, _ in tags].count("script") == 1
+
+
+def test_text_of_records_stays_text(page):
+    parsed = Tags(page.read_text())
+    assert HOSTILE in parsed.text
+    assert not [tag for tag in parsed.tags if any(name.startswith("on") for name in tag[1])]
+    assert all(attributes["src"].startswith("data:image/svg+xml") for tag, attributes in parsed.tags if tag == "img")
+
+
+def test_the_page_says_what_was_found_in_words(page):
+    text = " ".join(Tags(page.read_text()).text.split())
+    for part in (
+        "prompt with 0.800 ± 0.100 (3 seeds) is best, followed by lora with 0.510 ± 0.010",
+        "beyond the noise over seeds",
+        "Wins / ties / losses",
+        "Probability of improvement",
+        "fewer than 6 the test cannot reach p < 0.05",
+        "big / trec6 / lora, trial 1: oom.",
+        "bench run experiments/demo.yaml",
+        "torch 2.13.0",
+        "item-0",
+    ):
+        assert part in text, part
+
+
+def test_every_run_is_there_with_its_curve(page):
+    html = page.read_text()
+    rows = html.split('id="every-run"')[1].split("</table>")[0]
+    assert rows.count("<tr>") == 1 + len(records())
+    assert rows.count('<polyline class="loss"') == len(records()) - 1, "all but the one that ran out of memory"
+
+
+def test_too_many_runs_leave_those_that_count(monkeypatch):
+    monkeypatch.setattr(page_runs, "MOST_RUNS", 4)
+    lora = cell()
+    trials = [run(lora, n, score=0.1, params={"rank": n}) for n in range(1, 20)]
+    rows, left = page_runs.run_rows(group_cells([*trials, *study(lora, [0.5, 0.6, 0.7])]))
+    assert left == 19
+    assert [(row.kind, row.number) for row in rows] == [("trial", 0), ("final", 0), ("final", 1), ("final", 2)]
+
+
+def test_the_same_records_give_the_same_page(tmp_path):
+    root = write_results(tmp_path / "r", study(cell(), [0.5, 0.6]))
+    assert html_page(collect(root)) == html_page(collect(root))
+
+
+def test_records_of_unlike_code_are_flagged_at_the_top(tmp_path):
+
+    one, other = (
+        write_results(
+            tmp_path / name, study(cell(method=name), [0.5, 0.6], provenance=Provenance(git_commit=name * 40))
+        )
+        for name in ("a", "b")
+    )
+    text = " ".join(Tags(html_page(collect([one, other]))).text.split())
+    assert "Read with care Not alike in all runs: git commit of the code" in text
+
+
+def test_a_click_sorts_by_number_and_back_with_what_is_missing_at_the_end(page):
+    with opened(page) as tab:
+        score = tab.get_by_role("button", name="accuracy (test)")
+        score.click()
+        assert column(tab, "cells", "accuracy (test)") == ["0.510 ± 0.010"] * 2 + ["0.800 ± 0.100"] * 2
+        score.click()
+        assert column(tab, "cells", "accuracy (test)")[0] == "0.800 ± 0.100"
+        test = tab.locator("#every-run").get_by_role("button", name="test", exact=True)
+        for order in (min, max):
+            test.click()
+            values = column(tab, "every-run", "test")
+            numbers = [float(value) for value in values if value != "-"]
+            assert numbers[0] == order(numbers)
+            assert set(values[len(numbers) :]) == {"-"}
+
+
+def column(tab, table, heading):
+    return tab.evaluate(
+        """([table, heading]) => {
+            const body = document.getElementById(table);
+            const place = [...body.tHead.rows[0].cells].findIndex((cell) => cell.textContent.trim() === heading);
+            return [...body.tBodies[0].rows].map((row) => row.cells[place].textContent.trim());
+        }""",
+        [table, heading],
+    )
+
+
+def test_the_filter_shows_the_rows_that_hold_all_words(page):
+    with opened(page) as tab:
+        box = tab.locator('input[data-filter="cells"]')
+        box.fill("BIG prompt")
+        assert tab.locator("#cells tbody tr:visible").count() == 1
+        assert tab.locator('[data-count="cells"]').inner_text() == "1 of 4 rows"
+        box.fill("<script>")
+        assert tab.locator("#cells tbody tr:visible").count() == 0
+        box.fill("")
+        assert tab.locator("#cells tbody tr:visible").count() == 4
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_scrolls_tables_not_the_page(page, scheme):
+    with opened(page, 390, 844, scheme) as tab:
+        assert tab.evaluate("document.documentElement.scrollWidth") == 390
+        size = tab.evaluate("getComputedStyle(document.querySelector('li')).fontSize")
+        assert float(size.removesuffix("px")) >= 15
+        front, back = (tab.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor"))
+        assert contrast(front, back) > 7
+        loaded = tab.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+        assert loaded
+
+
+def contrast(one, other):
+    """The contrast of two colours by the rule of WCAG 2.2, section 1.4.3."""
+
+    def luminance(colour):
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)

@@ -1,0 +1,249 @@
+"""Every statistic against scipy, or against the enumeration that its definition is."""
+
+from __future__ import annotations
+
+import itertools
+from statistics import fmean
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
+
+from bench.reporting.statistics.aggregate import (
+    interquartile_mean,
+    probability_of_improvement,
+    stratified_bootstrap,
+)
+from bench.reporting.statistics.intervals import difference_interval, mean_interval
+from bench.reporting.statistics.noise import gap_between
+from bench.reporting.statistics.outcomes import Outcome, Scores, outcomes, ranks
+from bench.reporting.statistics.paired import holm, paired_bootstrap, wilcoxon
+from bench.reporting.statistics.reliability import reliability
+from bench.reporting.statistics.search import expected_best, learning_rate_sensitivity
+
+score = st.integers(0, 1000).map(lambda thousandth: thousandth / 1000)
+seeds = st.lists(score, min_size=2, max_size=8)
+
+
+def generator():
+    return np.random.default_rng(0)
+
+
+@given(seeds)
+def test_the_interval_of_a_mean_is_students(values):
+    assume(len(set(values)) > 1)
+    found = mean_interval(values)
+    low, high = scipy.stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=scipy.stats.sem(values))
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_one_seed_has_no_interval_and_equal_seeds_have_one_of_no_width():
+    assert mean_interval([0.5]) is None
+    equal = mean_interval([0.5, 0.5, 0.5])
+    assert (equal.low, equal.high) == (0.5, 0.5)
+
+
+@given(seeds, seeds)
+def test_the_interval_of_a_difference_is_welchs(first, second):
+    assume(len(set(first)) > 1 or len(set(second)) > 1)
+    expected = scipy.stats.ttest_ind(first, second, equal_var=False).confidence_interval()
+    found = difference_interval(first, second)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_against_a_score_that_no_seed_changes_it_is_the_interval_of_one_sample():
+    first = [0.6, 0.7, 0.75]
+    expected = scipy.stats.ttest_1samp(first, 0.4).confidence_interval()
+    gap = gap_between(first, [0.4], (True, False))
+    assert (gap.interval.low + 0.4, gap.interval.high + 0.4) == pytest.approx((expected.low, expected.high))
+    assert gap.verdict == "beyond"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "stochastic", "verdict"),
+    [
+        ([0.9, 0.91, 0.92], [0.5, 0.51, 0.52], (True, True), "beyond"),
+        ([0.4, 0.5, 0.6], [0.45, 0.5, 0.58], (True, True), "within"),
+        ([0.9, 0.91], [0.5, 0.51, 0.52], (True, True), "too few seeds"),
+        ([0.9], [0.5], (False, False), "exact"),
+        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], (True, True), "within"),
+    ],
+)
+def test_a_gap_is_beyond_the_noise_when_its_interval_leaves_out_zero(first, second, stochastic, verdict):
+    assert gap_between(first, second, stochastic).verdict == verdict
+
+
+def test_without_a_score_there_is_no_gap():
+    assert gap_between([], [0.5]) is None
+
+
+@given(st.lists(score, min_size=1, max_size=30))
+def test_the_interquartile_mean_is_scipys_trimmed_mean(values):
+    assert interquartile_mean(values) == pytest.approx(scipy.stats.trim_mean(values, 0.25))
+
+
+def test_the_stratified_bootstrap_is_the_distribution_over_all_resamples():
+    tasks = [[0.1, 0.5, 0.9, 0.32], [0.2, 0.3, 0.37]]
+    drawn = (itertools.product(task, repeat=len(task)) for task in tasks)
+    every = [interquartile_mean([*one, *other]) for one, other in itertools.product(*drawn)]
+    found = stratified_bootstrap(tasks, interquartile_mean, generator(), resamples=20_000)
+    low, high = np.quantile(every, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.02)
+
+
+def test_the_bootstrap_of_one_task_is_scipys():
+    values = [0.1, 0.4, 0.5, 0.8, 0.9, 0.2, 0.33, 0.61]
+    peer = scipy.stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=generator()
+    ).confidence_interval
+    found = stratified_bootstrap([values], lambda scores: float(scores.mean()), generator(), resamples=20_000)
+    assert (found.low, found.high) == pytest.approx((peer.low, peer.high), abs=0.01)
+
+
+def test_the_same_generator_gives_the_same_interval_and_one_seed_a_task_gives_none():
+    tasks = [[0.1, 0.5, 0.9], [0.2, 0.3]]
+    one, two = (stratified_bootstrap(tasks, interquartile_mean, generator(), resamples=50) for _ in range(2))
+    assert one == two
+    assert stratified_bootstrap([[0.1], [0.2]], interquartile_mean, generator()) is None
+
+
+@given(st.lists(st.tuples(seeds, seeds), min_size=1, max_size=3), st.booleans())
+def test_probability_of_improvement_is_mann_and_whitneys_u_over_all_pairs(tasks, greater):
+    first, second = zip(*tasks, strict=True)
+    better, worse = (first, second) if greater else (second, first)
+    expected = [
+        scipy.stats.mannwhitneyu(a, b).statistic / (len(a) * len(b)) for a, b in zip(better, worse, strict=True)
+    ]
+    assert probability_of_improvement(first, second, greater) == pytest.approx(np.mean(expected))
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=6, max_size=10))
+def test_wilcoxons_p_is_that_of_all_sign_patterns(pairs):
+    """The exact test by its definition: every pattern of signs is equally likely."""
+    differences = [a - b for a, b in pairs if a != b]
+    assume(len(differences) >= 2)
+    assume(len({abs(d) for d in differences}) == len(differences))
+    ranks_ = scipy.stats.rankdata(np.abs(differences))
+    rank_sums = np.array([np.dot(signs, ranks_) for signs in itertools.product((0, 1), repeat=len(ranks_))])
+    seen = ranks_[np.array(differences) > 0].sum()
+    expected = min(1.0, 2 * min((rank_sums <= seen).mean(), (rank_sums >= seen).mean()))
+    found = wilcoxon([a / 100 for a, _ in pairs], [b / 100 for _, b in pairs])
+    assert found.p == pytest.approx(expected)
+    total = ranks_.sum()
+    assert found.effect == pytest.approx((seen - (total - seen)) / total)
+
+
+def test_too_few_data_sets_have_no_test_and_equal_scores_no_effect():
+    assert wilcoxon([0.9] * 5, [0.1] * 5) is None
+    equal = wilcoxon([0.5] * 6, [0.5] * 6)
+    assert (equal.p, equal.effect) == (1.0, 0.0)
+
+
+def test_holms_correction_is_the_step_down_rule():
+    # The example of statsmodels' and R's documentation (p.adjust): sorted 0.01, 0.02, 0.03, 0.04, 0.05.
+    assert holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09])
+    assert holm([0.04, 0.01]) == pytest.approx([0.04, 0.02])
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_holm_rejects_what_the_closed_testing_of_bonferroni_rejects(values):
+    """Holm's adjusted p is the largest Bonferroni p of all sets of hypotheses that hold this one."""
+    sets = [s for n in range(1, len(values) + 1) for s in itertools.combinations(range(len(values)), n)]
+    for place, found in enumerate(holm(values)):
+        closed = max(min(1.0, len(s) * min(values[i] for i in s)) for s in sets if place in s)
+        assert found == pytest.approx(closed)
+
+
+def test_the_paired_bootstrap_is_scipys_on_the_same_items():
+    rng = generator()
+    first, second = (rng.random(200) < 0.8).astype(float), (rng.random(200) < 0.6).astype(float)
+    peer = scipy.stats.bootstrap(
+        (first, second),
+        lambda a, b, axis: a.mean(axis) - b.mean(axis),
+        paired=True,
+        method="percentile",
+        vectorized=True,
+        rng=generator(),
+    ).confidence_interval
+    found = paired_bootstrap(first, second, generator())
+    assert found.difference == pytest.approx(first.mean() - second.mean())
+    assert (found.interval.low, found.interval.high) == pytest.approx((peer.low, peer.high), abs=0.006)
+    assert found.p < 0.01
+
+
+def test_few_items_say_nothing_and_the_same_answers_differ_by_nothing():
+    assert paired_bootstrap(np.ones(19), np.zeros(19), generator()) is None
+    same = paired_bootstrap(np.ones(30), np.ones(30), generator())
+    assert (same.difference, same.p) == (0.0, 1.0)
+
+
+@settings(max_examples=40)
+@given(st.lists(score, min_size=1, max_size=5), st.booleans())
+def test_the_expected_best_is_the_mean_over_all_draws(scores, greater):
+    best = max if greater else min
+    for trials in range(1, len(scores) + 1):
+        every = [best(drawn) for drawn in itertools.product(scores, repeat=trials)]
+        assert expected_best(scores, trials, greater) == pytest.approx(fmean(every))
+
+
+def test_the_expected_best_is_not_extrapolated():
+    with pytest.raises(ValueError, match="between 1 and 2"):
+        expected_best([0.1, 0.2], 3)
+
+
+def test_learning_rate_sensitivity_is_the_mean_loss_over_the_log_range():
+    rates, scores = [1e-4, 1e-3, 1e-2, 1e-2], [0.5, 0.9, 0.7, 0.1]
+    at = np.linspace(-4, -2, 200_001)
+    interpolated = np.interp(at, [-4, -3, -2], [0.5, 0.9, 0.7])
+    assert learning_rate_sensitivity(rates, scores) == pytest.approx(0.9 - interpolated.mean(), abs=1e-6)
+    losses = [1 - value for value in scores]
+    assert learning_rate_sensitivity(rates, losses, greater_is_better=False) == pytest.approx(0.15)
+    assert learning_rate_sensitivity([1e-3] * 5, [0.1] * 5) is None
+
+
+def test_wins_ties_and_losses_are_of_tasks_that_both_have():
+    table = {
+        "a": {"x": Scores([0.9, 0.91, 0.92]), "y": Scores([0.5, 0.5]), "z": Scores([0.4, 0.5, 0.6])},
+        "b": {"x": Scores([0.5, 0.51, 0.52]), "y": Scores([0.1, 0.1]), "z": Scores([0.45, 0.5, 0.58])},
+        "c": {"x": Scores([0.95], stochastic=False)},
+    }
+    found = outcomes(table)
+    assert found["a", "b"] == Outcome(wins=1, ties=1, undecided=1)
+    assert found["b", "a"] == Outcome(losses=1, ties=1, undecided=1)
+    assert found["a", "c"] == Outcome(losses=1)
+
+
+def test_where_lower_is_better_the_lower_wins_and_ranks_first():
+    table = {
+        "low": {"x": Scores([0.1, 0.11, 0.12], greater_is_better=False)},
+        "high": {"x": Scores([0.9, 0.91, 0.92], greater_is_better=False)},
+    }
+    assert outcomes(table)["low", "high"] == Outcome(wins=1)
+    assert ranks(table) == {"low": {"x": 1.0}, "high": {"x": 2.0}}
+
+
+def test_equals_share_their_rank_and_tasks_that_one_lacks_are_left_out():
+    table = {
+        "a": {"x": Scores([0.5]), "y": Scores([0.9])},
+        "b": {"x": Scores([0.5])},
+        "c": {"x": Scores([0.1])},
+    }
+    assert ranks(table) == {"a": {"x": 1.5}, "b": {"x": 1.5}, "c": {"x": 3.0}}
+    assert ranks({}) == {}
+
+
+def test_the_reliability_diagram_is_that_of_scikit_learn():
+    rng = generator()
+    confidences = rng.random(500)
+    right = rng.random(500) < confidences**2
+    bins, error = reliability(confidences, right, bins=10)
+    accuracy, confidence = calibration_curve(right, confidences, n_bins=10)
+    assert [one.accuracy for one in bins] == pytest.approx(list(accuracy))
+    assert [one.confidence for one in bins] == pytest.approx(list(confidence))
+    assert error == pytest.approx(sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / 500)
+    assert reliability([], []) == ([], 0.0)
