@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.engines import Engine, engines
-from bench.manifest import Manifest, Planned, portable_path
+from bench.errors import BadInput, did_you_mean
+from bench.manifest import Manifest, Planned, portable_path, without_password
+from bench.plugins import load_plugins, loaded_plugins
 from bench.records import TrialRecord
 from bench.spec import Cell, Experiment
 from bench.studies.cells import plan_cells
@@ -21,6 +24,40 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """Which cells of an experiment to run this time; the others stay part of it.
+
+    A pattern is the label of a model, a data set or a method, or ``model/data set/method``; ``*`` stands for anything.
+    """
+
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+
+    def of(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Return the cells that are selected.
+
+        Raises:
+            BadInput: a pattern that fits no cell, or nothing is left.
+        """
+        for option, patterns in (("--only", self.only), ("--skip", self.skip)):
+            for pattern in patterns:
+                if not any(_fits(cell, pattern) for cell in cells):
+                    labels = {label for cell in cells for label in (*cell.labels, "/".join(cell.labels))}
+                    raise BadInput(f"{option} {pattern}: fits no cell{did_you_mean(pattern, labels)}")
+        kept = [cell for cell in cells if not self.only or any(_fits(cell, pattern) for pattern in self.only)]
+        kept = [cell for cell in kept if not any(_fits(cell, pattern) for pattern in self.skip)]
+        if not kept:
+            raise BadInput("--only and --skip leave no cell to run")
+        return kept
+
+
+def _fits(cell: Cell, pattern: str) -> bool:
+    if pattern.count("/") == len(cell.labels) - 1:
+        return all(map(fnmatchcase, cell.labels, pattern.split("/")))
+    return any(fnmatchcase(label, pattern) for label in cell.labels)
+
+
+@dataclass(frozen=True)
 class Plan:
     """An experiment, checked and ready to be executed."""
 
@@ -29,6 +66,12 @@ class Plan:
     results: Path
     engine: Engine
     manifest: Manifest
+    storage: str | None = None
+    """URL of the database for Optuna's tools; None is a file in the results folder."""
+
+    def select(self, selection: Selection) -> Plan:
+        """Return the plan with the selected cells alone; the manifest keeps all."""
+        return replace(self, cells=selection.of(self.cells))
 
 
 def run(
@@ -39,6 +82,7 @@ def run(
     workers: int | None = None,
     engine: str | None = None,
     accept_licenses: Iterable[str] = (),
+    plugins: Iterable[str] = (),
 ) -> pd.DataFrame:
     """Run an experiment, or go on with one that was interrupted: ``bench run`` without the printing.
 
@@ -49,6 +93,7 @@ def run(
         workers: trials that run at the same time.
         engine: where trials run: a name that ``bench list engines`` lists.
         accept_licenses: names of opt-in models whose licence you accept.
+        plugins: plug-in files besides those that the experiment names.
 
     Returns:
         All runs that count, one a row (see `bench.load_results`), those that failed included.
@@ -58,7 +103,7 @@ def run(
     """
     from bench.reporting import load_results
 
-    planned = plan(experiment, results, changes=changes, workers=workers, engine=engine)
+    planned = plan(experiment, results, changes=changes, workers=workers, engine=engine, plugins=plugins)
     execute(planned, [*planned.experiment.accept_licenses, *accept_licenses])
     return load_results(planned.results)
 
@@ -70,6 +115,7 @@ def plan(
     changes: Sequence[str] = (),
     workers: int | None = None,
     engine: str | None = None,
+    plugins: Iterable[str] = (),
 ) -> Plan:
     """Read and check an experiment; nothing is written or fetched. Arguments are those of `run`."""
     file: str | None = None
@@ -80,6 +126,8 @@ def plan(
         where = "experiment"
         data = experiment.model_dump() if isinstance(experiment, Experiment) else experiment
         asked = parse_experiment(data, where, changes)
+    files = dict.fromkeys([*asked.plugins, *plugins])
+    load_plugins(files)
     cells = plan_cells(asked, where)
     folder = Path(results) if results is not None else Path("results") / asked.name
     return Plan(
@@ -88,15 +136,30 @@ def plan(
         results=folder,
         engine=engines.build(
             engine or asked.engine,
-            {"workers": workers or asked.workers, "log_folder": folder / "logs"},
+            {
+                # Those of the file are of the file's engine.
+                **(asked.engine_options if engine in (None, asked.engine) else {}),
+                "workers": workers or asked.workers,
+                "log_folder": folder / "logs",
+            },
             f"{where}: engine" if engine is None else "--engine",
         ),
         manifest=Manifest(
-            experiment=asked.model_dump(mode="json"),
+            experiment=_without_password(asked).model_dump(mode="json"),
             file=file,
-            changes=tuple(changes),
+            changes=tuple(change for change in changes if not change.startswith("study.storage=")),
+            plugins=tuple(plugin for plugin in loaded_plugins() if plugin.file in files),
             cells={cell.path: Planned(trials=cell.study.trials, finals=cell.planned_finals) for cell in cells},
         ),
+        storage=asked.study.storage,
+    )
+
+
+def _without_password(asked: Experiment) -> Experiment:
+    """Return an experiment as it may be written down."""
+    url = asked.study.storage
+    return asked.model_copy(
+        update={"study": asked.study.model_copy(update={"storage": without_password(url) if url else None})}
     )
 
 
@@ -105,19 +168,32 @@ def execute(
     accepted: Iterable[str] = (),
     watcher: Watcher | None = None,
     say: Callable[[str], None] = lambda text: None,
+    *,
+    retry_failed: bool = False,
 ) -> list[TrialRecord]:
     """Run what a plan says and return all records that count; what is on disk already is not run again.
+
+    The records that are returned lack their curves; `bench.load_results` and the files have all of them.
 
     Args:
         planned: the plan.
         accepted: names of opt-in models whose licence the user accepts.
         watcher: hears of every run.
         say: told of what takes a while before the first run.
+        retry_failed: run again every trial that did not end well.
     """
     check_licenses(planned.cells, accepted)
     # Only now: importing optuna takes a moment that a typo should not have to wait for.
     from bench.studies.driver import Driver
 
-    with Driver(planned.manifest, planned.cells, planned.results, planned.engine, watcher or Watcher()) as driver:
+    with Driver(
+        planned.manifest,
+        planned.cells,
+        planned.results,
+        planned.engine,
+        watcher or Watcher(),
+        planned.storage,
+        retry_failed,
+    ) as driver:
         prepare(planned.cells, say)
         return driver.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any, Self
@@ -10,9 +11,12 @@ from pydantic import ValidationError
 
 from bench.config import Config
 from bench.errors import BadInput
+from bench.plugins import PluginFile
 from bench.records import write_atomic
 
 FILENAME = "experiment.json"
+HOLDER = ".driver.json"
+"""Who runs in the folder: written by the driver, gone when it has ended well."""
 
 
 class Planned(Config):
@@ -31,6 +35,8 @@ class Manifest(Config):
     """The experiment file, relative to where the command ran; None if the experiment came from code."""
     changes: tuple[str, ...] = ()
     """What ``--set`` changed."""
+    plugins: tuple[PluginFile, ...] = ()
+    """Plug-in files that the experiment names, or ``--plugin`` did, as they were."""
     cells: dict[str, Planned]
     """The current cells by their path; records of others are of an earlier version of the experiment."""
 
@@ -45,7 +51,9 @@ class Manifest(Config):
         if self.file is None:
             return None
         changes = [part for change in self.changes for part in ("--set", change)]
-        return shlex.join(["bench", "run", self.file, *changes])
+        own = self.experiment.get("plugins") or []
+        added = [part for plugin in self.plugins if plugin.file not in own for part in ("--plugin", plugin.file)]
+        return shlex.join(["bench", "run", self.file, *changes, *added])
 
     @classmethod
     def read(cls, root: Path) -> Self | None:
@@ -67,6 +75,11 @@ class Manifest(Config):
     def write(self, root: Path) -> None:
         """Write the manifest of a results folder, atomically."""
         write_atomic(root / FILENAME, (self.model_dump_json(indent=1) + "\n").encode())
+
+
+def without_password(url: str) -> str:
+    """Return a database URL without its password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 def portable_path(path: Path) -> str:

@@ -43,7 +43,7 @@ def demo_spec(cell: Cell | None = None, number: int = 0, kind: str = "trial", **
 def score(spec: TrialSpec) -> float:
     """Prefer a learning rate of 0.1, and more virtual tokens a little."""
     rate, tokens = spec.params.get("learning_rate", 0.03), spec.params.get("num_virtual_tokens", 20)
-    return 1 - abs(math.log10(rate) + 1) + tokens / 1000
+    return 1 - abs(math.log10(rate or 1e-9) + 1) + tokens / 1000
 
 
 def ended(spec: TrialSpec, **values: Any) -> TrialRecord:

@@ -9,6 +9,7 @@ engines: Registry[Engine] = Registry(
     builtin={
         "inline": "bench.engines.inline:Inline",
         "processes": "bench.engines.processes:Processes",
+        "ray": "bench.engines.ray_actors:Ray",
     },
 )
 

@@ -63,6 +63,7 @@ class Engine(Config):
     log_folder: Path | None = None
     """Where workers write what they print; None discards it."""
 
+    @abstractmethod
     def start(self, listener: Listener) -> Pool:
         """Return a pool that is ready to take specs."""
         raise NotImplementedError

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import field_validator
 
 from bench.engines.base import Engine, Listener, Pool, cores
+from bench.engines.running import guarded, training_runner
 from bench.records import TrialRecord
 from bench.spec import TrialSpec
 
@@ -30,10 +31,8 @@ class InlinePool(Pool):
     """Holds at most one spec and runs it when it is polled."""
 
     def __init__(self, listener: Listener) -> None:
-        from bench.training.session import Session
-
         self._listener = listener
-        self._session = Session()
+        self._run = training_runner()
         self._next: tuple[TrialSpec, Path] | None = None
 
     def free(self) -> int:
@@ -48,13 +47,9 @@ class InlinePool(Pool):
         """Run the trial that was submitted; the timeout does not interrupt it."""
         if self._next is None:
             return []
-        from bench.training.device import configure_threads
-        from bench.training.trial import run_trial
-
         spec, artifacts = self._next
-        configure_threads(spec.cell.runtime, cores())
         try:
-            return [run_trial(spec, self._session, _Bound(spec, self._listener), artifacts)]
+            return [guarded(self._run, spec, _Bound(spec, self._listener), artifacts, cores())]
         finally:
             self._next = None
 
@@ -63,8 +58,7 @@ class InlinePool(Pool):
         self._next = None
 
     def close(self) -> None:
-        """Let the base model go."""
-        self._session.forget()
+        """Do nothing: the base model goes with the pool."""
 
 
 class _Bound:

@@ -13,9 +13,10 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from bench.engines.base import Engine, Listener, Pool, cores, lost
+from bench.engines.gpus import visible_gpus
 from bench.errors import BadInput
 from bench.records import TrialRecord
 from bench.spec import TrialSpec
@@ -35,17 +36,24 @@ _ENVIRONMENT = {
 class Processes(Engine):
     """Runs trials in N long-lived processes of this machine; a dead one is replaced and loses its trial alone."""
 
+    module: ClassVar[str] = "bench.engines.worker"
+    """What a worker process runs: ``python -m <module> <scratch folder>``."""
+
     def start(self, listener: Listener) -> Pool:
         """Return a pool; workers start when they are first needed."""
-        return ProcessPool(self.workers, self.log_folder, listener)
+        return ProcessPool(self.workers, self.log_folder, listener, self.module)
 
 
 class ProcessPool(Pool):
     """N slots, each with a worker process once it was needed."""
 
-    def __init__(self, workers: int, log_folder: Path | None, listener: Listener) -> None:
+    def __init__(self, workers: int, log_folder: Path | None, listener: Listener, module: str) -> None:
         self._listener = listener
+        self._module = module
+        self._gpus = visible_gpus()
         self._events: queue.SimpleQueue[tuple[Worker, dict[str, Any] | None]] = queue.SimpleQueue()
+        # The same number for each, even if cores are left over: a sum over more threads has other last bits, and
+        # what a trial computes must not depend on which worker runs it.
         self._threads = max(1, cores() // workers)
         self._log_folder = log_folder
         self._workers: list[Worker | None] = [None] * workers
@@ -67,7 +75,8 @@ class ProcessPool(Pool):
         index = min(idle, key=warmth)
         worker = self._workers[index]
         if worker is None:
-            worker = self._workers[index] = Worker(index, self._log_folder, self._events)
+            gpu = self._gpus[index % len(self._gpus)] if self._gpus else None
+            worker = self._workers[index] = Worker(index, self._log_folder, self._events, self._module, gpu)
         worker.run(spec, artifacts, self._threads)
 
     def poll(self, timeout: float) -> list[TrialRecord]:
@@ -97,9 +106,14 @@ class ProcessPool(Pool):
                 self._drop(worker)
 
     def _handle(self, worker: Worker, message: dict[str, Any] | None) -> TrialRecord | None:
-        if worker not in self._workers or worker.spec is None:
+        if worker not in self._workers:
             return None  # the last words of a worker that was dropped
+        if worker.spec is None:
+            if message is None:
+                self._drop(worker)  # it died while it was idle: the next trial is not to wait for it
+            return None
         spec = worker.spec
+        worker.heard = time.monotonic()
         if message is None:
             self._drop(worker)
             return lost(spec, "killed", worker.obituary())
@@ -114,19 +128,33 @@ class ProcessPool(Pool):
             raise BadInput(message["refused"])
         elif "record" in message:
             worker.spec = None
-            return TrialRecord.model_validate(message["record"])
+            return self._ended(worker, TrialRecord.model_validate(message["record"]))
         return None
+
+    def _ended(self, worker: Worker, record: TrialRecord) -> TrialRecord | None:
+        """Return a record, unless its trial may have suffered from what ran in the worker before it."""
+        worker.trials += 1
+        if record.status in ("oom", "error"):
+            self._drop(worker)  # nobody knows what such an end leaves in memory
+        if record.status == "oom" and worker.trials > 1:
+            self.submit(record.spec, worker.artifacts)
+            return None
+        return record
 
     def _overdue(self) -> list[TrialRecord]:
         ended = []
         for worker in self._workers:
             if worker is None or worker.spec is None:
                 continue
-            limit = worker.spec.cell.runtime.trial_timeout
-            if limit is not None and time.monotonic() - worker.began > limit:
-                spec = worker.spec
+            spec, now = worker.spec, time.monotonic()
+            limit, silence = spec.cell.runtime.trial_timeout, spec.cell.runtime.hang_timeout
+            if limit is not None and now - worker.began > limit:
                 self._drop(worker)
                 ended.append(lost(spec, "timeout", f"stopped after {limit:g} s (runtime.trial_timeout)"))
+            elif silence is not None and now - worker.heard > silence and self._events.empty():
+                self._drop(worker)
+                why = f"the worker hung: no sign of life for {silence:g} s (runtime.hang_timeout)"
+                ended.append(lost(spec, "killed", why))
         return ended
 
     def _drop(self, worker: Worker) -> None:
@@ -142,10 +170,17 @@ class Worker:
         index: int,
         log_folder: Path | None,
         events: queue.SimpleQueue[tuple[Worker, dict[str, Any] | None]],
+        module: str,
+        gpu: str | None,
     ) -> None:
         self.spec: TrialSpec | None = None
         self.model: Any = None
-        self.began = 0.0
+        self.artifacts = Path()
+        self.began = self.heard = 0.0
+        self.trials = 0
+        """Trials that have ended in this process."""
+        self._command = [sys.executable, "-m", module]
+        self._gpu = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
         self._log = None if log_folder is None else log_folder / f"worker-{index}.log"
         # A worker that is killed cannot clean up; what it had in here goes with it.
         self._scratch = tempfile.TemporaryDirectory(prefix="bench-worker-", ignore_cleanup_errors=True)
@@ -159,14 +194,14 @@ class Worker:
             errors = self._log.open("a", encoding="utf-8")
         try:
             return subprocess.Popen(
-                [sys.executable, "-m", "bench.engines.worker", self._scratch.name],
+                [*self._command, self._scratch.name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
                 encoding="utf-8",
                 start_new_session=True,
-                env={**_ENVIRONMENT, **os.environ, "TMPDIR": self._scratch.name},
+                env={**_ENVIRONMENT, **os.environ, **self._gpu, "TMPDIR": self._scratch.name},
             )
         finally:
             if not isinstance(errors, int):
@@ -174,7 +209,8 @@ class Worker:
 
     def run(self, spec: TrialSpec, artifacts: Path, threads: int) -> None:
         """Begin a trial."""
-        self.spec, self.model, self.began = spec, spec.cell.model, time.monotonic()
+        self.spec, self.model, self.artifacts = spec, spec.cell.model, artifacts
+        self.began = self.heard = time.monotonic()
         self.send({"run": spec.model_dump(mode="json"), "artifacts": str(artifacts.absolute()), "threads": threads})
 
     def send(self, message: dict[str, Any]) -> None:

@@ -1,9 +1,9 @@
 """A worker process: takes specs as JSON lines on stdin, gives progress and records as JSON lines on stdout.
 
 Messages in: ``{"run": spec, "artifacts": path, "threads": n}`` and ``{"keep_going": bool}``, the
-answer to a validation. Messages out: ``{"progress": [step, steps, loss]}``, ``{"validated": [step,
-value]}`` (then the worker waits for the answer), ``{"record": record}``, and ``{"refused": reason}`` for a
-spec that cannot run here at all. JSON, not pickle: nothing that arrives can run code.
+answer to a validation. Messages out: ``{"alive": true}`` every now and then, ``{"progress": [step,
+steps, loss]}``, ``{"validated": [step, value]}`` (then the worker waits for the answer), ``{"record": record}``, and
+``{"refused": reason}`` for a spec that cannot run here at all. JSON, not pickle: nothing that arrives can run code.
 """
 
 from __future__ import annotations
@@ -15,11 +15,18 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from bench.engines.running import Runner, guarded, training_runner
+from bench.errors import BenchError
+from bench.spec import TrialSpec
+
 PROGRESS_SECONDS = 0.2
 """At most one progress message in this time."""
+BEAT_SECONDS = 2.0
+"""A sign of life in this time."""
 
 
 class Channel:
@@ -31,6 +38,7 @@ class Channel:
         self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._sending = threading.Lock()
         self._last_progress = 0.0
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -40,8 +48,16 @@ class Channel:
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message."""
-        self._out.write(json.dumps(message, allow_nan=False) + "\n")
-        self._out.flush()
+        line = json.dumps(message, allow_nan=False) + "\n"
+        with self._sending:
+            self._out.write(line)
+            self._out.flush()
+
+    def beat(self) -> None:
+        """Tell again and again that this process is alive, however long a step takes."""
+        while True:
+            time.sleep(BEAT_SECONDS)
+            self.send({"alive": True})
 
     def progress(self, step: int, steps: int, loss: float) -> None:
         """Tell of an optimizer step, but not too often."""
@@ -63,23 +79,21 @@ class Channel:
         os._exit(1)
 
 
-def main(scratch: str) -> None:
-    """Serve until the driver closes the pipe; ``scratch`` is the folder for temporary files."""
+def serve(scratch: str, make_runner: Callable[[], Runner]) -> None:
+    """Serve until the driver closes the pipe.
+
+    Args:
+        scratch: folder for temporary files.
+        make_runner: makes what runs a spec; called once the pipes are in order, for it may print and take long.
+    """
     channel = Channel(scratch)
-
-    from bench.errors import BenchError
-    from bench.spec import TrialSpec
-    from bench.training.device import configure_threads
-    from bench.training.session import Session
-    from bench.training.trial import run_trial
-
-    session = Session()
+    threading.Thread(target=channel.beat, daemon=True).start()
+    run = make_runner()
     while True:
         message = channel.receive()
         spec = TrialSpec.model_validate(message["run"])
-        configure_threads(spec.cell.runtime, message["threads"])
         try:
-            record = run_trial(spec, session, channel, Path(message["artifacts"]))
+            record = guarded(run, spec, channel, Path(message["artifacts"]), message["threads"])
         except BenchError as error:
             channel.send({"refused": str(error)})
         else:
@@ -87,4 +101,4 @@ def main(scratch: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    serve(sys.argv[1], training_runner)

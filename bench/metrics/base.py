@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -28,6 +29,7 @@ class Metric(Config):
             Unavailable: it is not to be had.
         """
 
+    @abstractmethod
     def compute(self, predictions: Sequence[int], references: Sequence[int]) -> float:
         """Return the score; both sequences hold label indices and are of the same length."""
         raise NotImplementedError

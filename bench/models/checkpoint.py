@@ -65,6 +65,13 @@ def weights_sha256(files: Iterable[Path]) -> str:
     return next(iter(hashes.values())) if len(hashes) == 1 else content_hash(hashes)
 
 
+def content_files_sha256(folder: Path) -> str:
+    """Return the sha256 over all that decides what a model folder computes: weights, configuration, tokenizer."""
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    small = [name for name in names if name.endswith((".json", ".model", ".txt", ".jinja", ".tiktoken"))]
+    return weights_sha256(folder / name for name in sorted({*weight_names(names), *small}))
+
+
 def _shards(folder: Path) -> set[str]:
     """Return the files that the index of sharded weights names."""
     for first, _ in _WEIGHTS:

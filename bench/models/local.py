@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from bench.errors import BadInput
 from bench.models.base import Model
-from bench.models.checkpoint import check_folder, weight_names, weights_sha256
+from bench.models.checkpoint import check_folder, content_files_sha256, weight_names, weights_sha256
 from bench.models.conversion import convert_gguf, convert_once, converted_path
+from bench.packages import cache_folder
 
 
 class Local(Model):
@@ -30,8 +31,17 @@ class Local(Model):
             _check_gguf(gguf)
 
     def ready(self) -> bool:
-        """Whether there is nothing to convert, or it is converted."""
-        return self._gguf() is None or self._converted.is_dir()
+        """Whether it is converted if it has to be, and its weights were seen to load."""
+        return self._converted.is_dir() if self._gguf() is not None else self._checked.exists()
+
+    def check(self) -> None:
+        """See that the weights load and fill the network; what was seen is remembered by their hash."""
+        if self._gguf() is None:
+            from bench.models.loading import check_weights
+
+            check_weights(self._path)
+            self._checked.parent.mkdir(parents=True, exist_ok=True)
+            self._checked.touch()
 
     def folder(self) -> Path:
         """Return the folder itself, or the GGUF's conversion in the cache."""
@@ -41,6 +51,16 @@ class Local(Model):
             return self._path
         return convert_once(self._converted, lambda folder: convert_gguf(gguf, folder))
 
+    def pin(self) -> str | None:
+        """Return the sha256 over weights, configuration and tokenizer; None if there is nothing yet to hash."""
+        gguf = self._gguf()
+        try:
+            if gguf is not None:
+                return self.revision_id()
+            return content_files_sha256(self._path)
+        except OSError:  # `prepare` says what is wrong
+            return None
+
     def revision_id(self) -> str:
         """Return the sha256 of the weights."""
         gguf = self._gguf()
@@ -48,6 +68,10 @@ class Local(Model):
             [self._path / name for name in weight_names(p.name for p in self._path.iterdir())] if not gguf else [gguf]
         )
         return weights_sha256(files)
+
+    @property
+    def _checked(self) -> Path:
+        return cache_folder() / "checked" / str(self.pin())
 
     @property
     def _converted(self) -> Path:

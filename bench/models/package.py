@@ -49,6 +49,10 @@ class PackagedModel(Model):
         """Return the converted model, converting it if this is the first time."""
         return convert_once(self.converted, self.convert)
 
+    def pin(self) -> str:
+        """Return the sha256 of the wheels."""
+        return self.revision_id()
+
     def revision_id(self) -> str:
         """Return the sha256 of the wheel."""
         hashes = [wheel.sha256 for wheel in self.wheels]

@@ -15,6 +15,7 @@ from bench.methods import methods
 from bench.methods.base import Method
 from bench.metrics import metrics
 from bench.models import models
+from bench.plugins import load_plugins, plugins_behind
 from bench.spec import (
     Cell,
     Choice,
@@ -28,6 +29,9 @@ from bench.spec import (
     SearchSpace,
     Training,
 )
+from bench.studies.defaults import own_values
+from bench.studies.grid import POINTS, grid_points
+from bench.studies.samplers import check_study
 
 
 def plan_cells(experiment: Experiment, where: str) -> list[Cell]:
@@ -40,6 +44,7 @@ def plan_cells(experiment: Experiment, where: str) -> list[Cell]:
     Raises:
         BadInput: an unknown name, key, label or a setting that cannot be.
     """
+    load_plugins(experiment.plugins)
     Training.parse(experiment.training, f"{where}: training")
     _check_overrides(experiment, where)
     chosen_models = [_model(entry, f"{where}: models[{i}]") for i, entry in enumerate(experiment.models)]
@@ -50,7 +55,10 @@ def plan_cells(experiment: Experiment, where: str) -> list[Cell]:
             place = f"{where}: methods[{position}]"
             kind = methods.get(method.name, place)
             for model in chosen_models if kind.uses_model else [None]:
-                cells.append(_cell(experiment, model, dataset, source, method, place))
+                if not any(o.skip for o in experiment.overrides if _applies(o, model, dataset, method)):
+                    cells.append(_cell(experiment, model, dataset, source, method, place))
+    if not cells:
+        raise BadInput(f"{where}: overrides: every cell is skipped; nothing is left to run")
     # One model after the other, small ones first: results appear early and a base model is loaded once.
     order = {entry.label: rank for rank, entry in enumerate(sorted(chosen_models, key=_size))}
     return sorted(cells, key=lambda cell: order[cell.model.label] if cell.model else -1)
@@ -63,6 +71,10 @@ def _model(entry: Entry, where: str) -> Entry:
         entry = entry.model_copy(update={"name": "hub", "options": options})
     built = models.build(entry.name, entry.options, f"{where}.{entry.name}")
     return entry.model_copy(update={"options": built.model_dump(mode="json")})
+
+
+def _pinned(entry: Entry | None) -> str | None:
+    return models.build(entry.name, entry.options, f"model {entry.label}").pin() if entry else None
 
 
 def _size(entry: Entry) -> float:
@@ -98,25 +110,43 @@ def _cell(
     search, fixed = _search_space(built, changes, f"{place}.search")
     built = kind.parse({**options, **{k: v for k, v in fixed.items() if k in kind.model_fields}}, place)
     training = training.model_copy(update={k: v for k, v in fixed.items() if k in Training.model_fields})
+    check_study(experiment.study, training, f"{where.partition(': ')[0]}: study")
     objective = source.metrics[0]
-    trials = next((o.trials for o in reversed(mine) if o.trials), experiment.study.trials)
-    return Cell(
+    trials = next((o.trials for o in reversed(mine) if o.trials is not None), experiment.study.trials)
+    if trials == 0:
+        search = {}
+    cell = Cell(
         model=model,
         dataset=dataset.model_copy(update={"options": source.model_dump(mode="json")}),
         method=Entry(name=method.name, label=method.label, options=built.model_dump(mode="json")),
         training=training,
         search=search,
-        study=experiment.study.model_copy(update={"trials": trials if search else 1}),
+        # Nothing to search: the finals are all there is to run. A database's URL may hold a password.
+        study=experiment.study.model_copy(
+            update={"trials": trials if search else int(not experiment.finals.seeds), "storage": None}
+        ),
         finals=experiment.finals,
         evaluation=experiment.evaluation,
         runtime=experiment.runtime,
         seed=experiment.seed,
         version=kind.version,
+        model_pin=_pinned(model),
+        data_pin=source.pin(),
+        plugins=plugins_behind(
+            *([(models, model.name)] if model else []),
+            (datasets, dataset.name),
+            (methods, method.name),
+            *((metrics, metric.name) for metric in source.metrics),
+        ),
         trust_remote_code=experiment.trust_remote_code,
         objective=objective.label,
         greater_is_better=metrics.build(objective.name, objective.options, where).greater_is_better,
-        stochastic=kind.stochastic,
+        stochastic=built.stochastic,
     )
+    if cell.study.sampler == "grid" and search:
+        points = grid_points(search, own_values(cell), cell.study.sampler_options.get("points", POINTS))
+        cell = cell.model_copy(update={"study": cell.study.model_copy(update={"trials": min(trials, len(points))})})
+    return cell
 
 
 def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tuple[SearchSpace, dict[str, Any]]:
@@ -141,11 +171,20 @@ def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tup
         else:
             space.pop(name, None)
             fixed[name] = change
-    for name, distribution in space.items():
-        _check_values(type(method), name, distribution, f"{where}.{name}")
+    _check_space(method, space, where)
     for name, value in fixed.items():
         _check_value(type(method), name, value, f"{where}.{name}")
     return space, fixed
+
+
+def check_search_space(method: Method, where: str) -> None:
+    """Raise `BadInput` unless a method's own search space names fields that exist, and values that they accept."""
+    _check_space(method, method.search_space(), where)
+
+
+def _check_space(method: Method, space: SearchSpace, where: str) -> None:
+    for name, distribution in space.items():
+        _check_values(type(method), name, distribution, f"{where}.{name}")
 
 
 def _changed(old: Distribution | None, change: Mapping[str, Any], real: bool) -> dict[str, Any]:

@@ -2,136 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from filelock import FileLock, Timeout
-
-from bench.config import derive_seed
 from bench.engines.base import Engine, Pool
-from bench.errors import BadInput
 from bench.manifest import Manifest
-from bench.records import RecordStore, TrialRecord, best_trial, finals_of, make_writable
+from bench.records import RecordStore, TrialRecord
 from bench.spec import Cell, TrialSpec
-from bench.studies.search import Search
+from bench.studies.cell_run import CellRun
+from bench.studies.holding import check_owner, let_go, take
+from bench.studies.signals import Signals
+from bench.studies.storage import Mirror
 from bench.studies.watcher import Watcher
 
 POLL_SECONDS = 0.5
-
-_LOCK, _HOLDER = ".driver.lock", ".driver.json"
-_OURS = {_LOCK, _HOLDER, "records", "adapters", "logs"}
-"""What may be in a folder whose manifest was removed."""
-
-
-class CellRun:
-    """One cell on its way: its trials, then its finals."""
-
-    def __init__(self, experiment: str, cell: Cell, store: RecordStore) -> None:
-        self.cell = cell
-        self._experiment = experiment
-        known = store.read_cell(cell.path)
-        self._trials = {r.spec.number: r for r in known if r.spec.kind == "trial"}
-        self._finals = {r.spec.hash: r for r in known if r.spec.kind == "final"}
-        self._search = Search(cell, self._trials.values())
-        self._running: dict[str, TrialSpec] = {}
-        self._retries: list[TrialSpec] = []
-        self._attempts: dict[str, int] = {}
-
-    @property
-    def records(self) -> list[TrialRecord]:
-        """What has ended so far and counts: the trials, and the finals of the best of them."""
-        return [*self._trials.values(), *finals_of(self.best, self._finals.values())]
-
-    @property
-    def best(self) -> TrialRecord | None:
-        """The best trial so far."""
-        return best_trial(self._trials.values())
-
-    @property
-    def running(self) -> int:
-        """Runs under way."""
-        return len(self._running)
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing is left to do."""
-        return not self._running and self.peek() is None
-
-    def peek(self) -> str | None:
-        """Return what `next_spec` would give: ``trial``, ``final`` or None if it has to wait or is through."""
-        if self._retries:
-            return "retry"
-        if self._missing_trial() is not None:
-            return "trial"
-        if any(spec.kind == "trial" for spec in self._running.values()):
-            return None
-        return "final" if self._missing_final() is not None else None
-
-    def next_spec(self) -> TrialSpec:
-        """Return the next run to begin."""
-        if self._retries:
-            spec = self._retries.pop()
-        elif (number := self._missing_trial()) is not None:
-            spec = TrialSpec(
-                experiment=self._experiment,
-                cell=self.cell,
-                kind="trial",
-                number=number,
-                seed=derive_seed(self.cell.seed, self.cell.hash, "trial", number),
-                params=self._search.ask(number),
-            )
-        else:
-            final = self._missing_final()
-            assert final is not None, "nothing left to run"
-            spec = final
-        self._running[spec.hash] = spec
-        return spec
-
-    def should_prune(self, spec: TrialSpec, step: int, value: float) -> bool:
-        """Ask the study about a running trial; a final is never pruned."""
-        return spec.kind == "trial" and self._search.should_prune(spec.number, step, value)
-
-    def finish(self, record: TrialRecord) -> bool:
-        """Take the record of a run; False if the run is to be tried again and the record dropped."""
-        spec = self._running.pop(record.spec_hash)
-        self._attempts[spec.hash] = self._attempts.get(spec.hash, 0) + 1
-        if record.status == "killed" and self._attempts[spec.hash] <= self.cell.runtime.retries:
-            self._retries.append(spec)
-            return False
-        if spec.kind == "trial":
-            self._trials[spec.number] = record
-            self._search.tell(record)
-        else:
-            self._finals[spec.hash] = record
-        return True
-
-    def _missing_trial(self) -> int | None:
-        running = {spec.number for spec in self._running.values() if spec.kind == "trial"}
-        numbers = range(self.cell.study.trials)
-        return next((n for n in numbers if n not in self._trials and n not in running), None)
-
-    def _missing_final(self) -> TrialSpec | None:
-        best = self.best
-        if best is None:
-            return None
-        for number in range(self.cell.planned_finals):
-            spec = TrialSpec(
-                experiment=self._experiment,
-                cell=self.cell,
-                kind="final",
-                number=number,
-                # Not of the cell: the n-th final of every cell has the same seed, so that they can be paired.
-                seed=derive_seed(self.cell.seed, "final", number),
-                params=best.spec.params,
-            )
-            if spec.hash not in self._finals and spec.hash not in self._running:
-                return spec
-        return None
 
 
 class Driver:
@@ -140,45 +25,66 @@ class Driver:
     It holds the results folder until it is closed (it is a context manager).
 
     Args:
-        manifest: what was asked for; written into the results folder.
+        manifest: what was asked for; written into the results folder when the first run begins.
         cells: what to run, in this order.
         results: the results folder.
         engine: where trials run.
         watcher: hears of everything.
+        storage: URL of the database for Optuna's tools; None is ``study.db`` in the results folder.
+        retry_failed: run again what did not end well.
 
     Raises:
         BadInput: the folder belongs to another experiment, is in use or cannot be written.
     """
 
     def __init__(
-        self, manifest: Manifest, cells: Sequence[Cell], results: Path, engine: Engine, watcher: Watcher
+        self,
+        manifest: Manifest,
+        cells: Sequence[Cell],
+        results: Path,
+        engine: Engine,
+        watcher: Watcher,
+        storage: str | None = None,
+        retry_failed: bool = False,
     ) -> None:
         self.store = RecordStore(results)
+        self._manifest = manifest
         self._engine = engine
         self._watcher = watcher
-        self._lock = _take(results)
+        self._signals = Signals()
+        self._lock = take(results)
         try:
-            _claim(results, manifest)
-            self.cells = [CellRun(manifest.name, cell, self.store) for cell in cells]
+            check_owner(results, manifest)
+            self.cells = [CellRun(manifest.name, cell, self.store, retry_failed) for cell in cells]
+            for path in self.store.set_aside:
+                watcher.warn(f"{path}: a damaged record; it was set aside, and its run is repeated")
         except BaseException:
             self.close()
             raise
-        self._by_path = {run.cell.path: run for run in self.cells}
+        self._by_path = {run.path: run for run in self.cells}
+        self._mirror = Mirror(results, storage, manifest.name, watcher.warn)
 
     @property
     def records(self) -> list[TrialRecord]:
-        """All records that count so far."""
+        """All records that count so far, without their curves."""
         return [record for run in self.cells for record in run.records]
 
     def run(self) -> list[TrialRecord]:
-        """Run everything that is missing and return all records that count.
+        """Run everything that is missing and return all records that count, without their curves.
 
         On any exception, Ctrl-C included, workers are stopped; finished records stay on disk.
         """
+        with self._signals:
+            return self._run()
+
+    def _run(self) -> list[TrialRecord]:
+        self._manifest.write(self.store.root)
         pool = self._engine.start(self)
         try:
             self._watcher.begin(self.records)
+            self._mirror.begin([run.cell for run in self.cells], self.store)
             while True:
+                self._signals.check()
                 self._submit(pool)
                 if all(run.done for run in self.cells):
                     return self.records
@@ -187,11 +93,12 @@ class Driver:
         finally:
             pool.close()
             self._watcher.end()
+            self._mirror.close()
+            self._say_stopped()
 
     def close(self) -> None:
         """Let go of the results folder."""
-        (self.store.root / _HOLDER).unlink(missing_ok=True)
-        self._lock.release()
+        let_go(self._lock, self.store.root)
 
     def __enter__(self) -> Self:
         return self
@@ -201,18 +108,24 @@ class Driver:
 
     def progress(self, spec: TrialSpec, step: int, steps: int, loss: float) -> None:
         """Pass on what the engine hears."""
+        self._signals.check()
         self._watcher.progress(spec, step, steps, loss)
 
     def validated(self, spec: TrialSpec, step: int, value: float) -> bool:
         """Ask the trial's study whether to go on."""
+        self._signals.check()
         return not self._by_path[spec.cell.path].should_prune(spec, step, value)
 
     def _take_in(self, record: TrialRecord) -> None:
-        if self._by_path[record.cell_path].finish(record):
-            self.store.write(record)
-            self._watcher.finished(record)
-        else:
+        run = self._by_path[record.cell_path]
+        if run.retry(record):
             self._watcher.retried(record)
+            return
+        # Written before anybody acts on it: what the study was told, a restarted driver has to find.
+        self.store.write(record)
+        run.finish(record)
+        self._mirror.add(record)
+        self._watcher.finished(record)
 
     def _submit(self, pool: Pool) -> None:
         while pool.free():
@@ -225,34 +138,10 @@ class Driver:
             self._watcher.started(spec)
             pool.submit(spec, self.store.artifacts(spec))
 
-
-def _take(results: Path) -> FileLock:
-    """Lock a results folder for this driver; the lock of a dead process is free by itself."""
-    make_writable(results, "--results")
-    lock = FileLock(results / _LOCK, timeout=0)
-    holder = results / _HOLDER
-    try:
-        lock.acquire()
-    except Timeout:
-        try:
-            who = json.loads(holder.read_text())
-            by = f"process {who['pid']} on {who['host']} since {who['since']}"
-        except (OSError, ValueError, KeyError):
-            by = "another process"
-        raise BadInput(f"{results}: in use by {by}; wait for it, or choose another folder by --results") from None
-    since = time.strftime("%Y-%m-%d %H:%M:%S")
-    holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
-    return lock
-
-
-def _claim(results: Path, manifest: Manifest) -> None:
-    """Write the manifest, unless the folder is somebody else's."""
-    owner = Manifest.read(results)
-    if owner is None and any(entry.name not in _OURS for entry in results.iterdir()):
-        raise BadInput(f"{results}: is not empty and no results folder; choose another by --results")
-    if owner is not None and owner.name != manifest.name:
-        raise BadInput(
-            f"{results}: holds the results of experiment '{owner.name}', not of '{manifest.name}'; "
-            "choose another folder by --results"
-        )
-    manifest.write(results)
+    def _say_stopped(self) -> None:
+        for run in self.cells:
+            ended = sum(record.spec.kind == "trial" for record in run.records)
+            if ended < run.cell.study.trials and run.stopped is not None:
+                self._watcher.warn(
+                    f"{run.cell.title}: {ended} of {run.cell.study.trials} trials have run, no more: {run.stopped}"
+                )

@@ -60,10 +60,15 @@ def load_experiment(path: str | Path, assignments: Sequence[str] = ()) -> Experi
 
 def parse_experiment(data: Mapping[str, Any], where: str, assignments: Sequence[str] = ()) -> Experiment:
     """Validate what an experiment file holds, with ``assignments`` on top; ``where`` names it in messages."""
+    return Experiment.parse(assigned(data, assignments), where)
+
+
+def assigned(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """Return a copy of ``data`` with ``assignments`` applied, as ``--set`` takes them (see `load_experiment`)."""
     changed = deepcopy(dict(data))
     for assignment in assignments:
         _assign(changed, assignment)
-    return Experiment.parse(changed, where)
+    return changed
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def prepare(cells: Sequence[Cell], say: Callable[[str], None]) -> None:
         _announce(source.downloads(), f"model {entry.label}", say)
         source.prepare()
         if not source.ready():
-            say(f"converting model {entry.label}, once")
+            say(f"making model {entry.label} ready, once")
             run_errand("model", entry)
     for entry, dataset in _datasets(cells):
         _announce(dataset.downloads(), f"data set {entry.label}", say)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from bench.config import derive_seed
-from bench.methods import methods
+from bench.errors import BadInput
+from bench.objectives import greater_is_better, objective_values
 from bench.records import TrialRecord
-from bench.spec import Cell, Choice, Float, Scalar, Study
+from bench.spec import Cell, Choice, Float, Scalar
+from bench.studies.defaults import own_values
+from bench.studies.grid import POINTS, grid_points
+from bench.studies.samplers import MEMORYLESS_PRUNERS, MEMORYLESS_SAMPLERS, build_pruner, build_sampler
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+# A constraint is told to every sampler; some make no use of it.
+warnings.filterwarnings("ignore", message="Constraints have been set")
 
-# Out of memory, divergence and impossible configurations are told as pruned: TPE learns from a
-# pruned trial to leave the region, and ignores a failed one.
+# Out of memory, divergence and impossible configurations are told as pruned and as violating a constraint: the
+# sampler learns to leave the region. A failed trial it ignores, and walks into the same wall again.
 _STATES = {
     "ok": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -25,71 +34,174 @@ _STATES = {
     "oom": TrialState.PRUNED,
     "infeasible": TrialState.PRUNED,
 }
+_WALLS = ("diverged", "oom", "infeasible")
+CONSTRAINT = "runs"
+"""Name of the constraint that such a trial violates."""
 
 
 class Search:
     """An Optuna study in memory, rebuilt from the cell's records whenever the driver starts.
 
     Every trial's sampler is seeded from root seed, cell and trial number, so a resumed study asks for
-    the points that the uninterrupted one would have asked for.
+    the points that the uninterrupted one would have asked for. Samplers and pruners that keep notes in the study
+    (CMA-ES, Hyperband) get them back because the records are replayed through them.
     """
 
-    def __init__(self, cell: Cell, records: Iterable[TrialRecord]) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        records: Iterable[TrialRecord],
+        again: Mapping[int, Mapping[str, Scalar]] | None = None,
+        fill: bool = True,
+    ) -> None:
         self.cell = cell
-        self._distributions = {name: _distribution(d) for name, d in cell.search.items()}
+        known = {record.spec.number: record for record in records}
+        again = again or {}
+        self._distributions = distributions(cell)
+        self._several = len(cell.study.objectives) > 1
+        self._grid = _grid(cell) if cell.study.sampler == "grid" else None
         self._study = optuna.create_study(
-            direction="maximize" if cell.greater_is_better else "minimize", pruner=_pruner(cell.study)
+            directions=directions(cell),
+            pruner=build_pruner(cell.study, cell.training),
+            study_name=cell.path,  # Hyperband derives a trial's bracket from it
         )
         self._open: dict[int, optuna.trial.Trial] = {}
         self._reported: set[tuple[int, int]] = set()
-        for record in sorted(records, key=lambda r: r.spec.number):
-            self._study.add_trial(self._frozen(record))
+        self._before: dict[int, Search] = {}
+        """For a trial that is repeated although later ones have ended: the study as it was before that trial."""
+        memoryless = cell.study.sampler in MEMORYLESS_SAMPLERS
+        replay = not (memoryless and cell.study.pruner in MEMORYLESS_PRUNERS)
+        for number in range(max([*known, *again], default=-1) + 1):
+            if number in known and replay:
+                self._replay(known[number], memoryless)
+            elif number in known:
+                self._study.add_trial(frozen(known[number], self._distributions))
+            elif fill and (number in again or number < cell.study.trials):
+                self._fill(number, [r for n, r in known.items() if n < number], again.get(number))
 
     def ask(self, number: int) -> dict[str, Scalar]:
         """Return the point of trial ``number``; the first is the method's defaults."""
-        seed = derive_seed(self.cell.seed, self.cell.hash, "sampler", number)
-        self._study.sampler = _sampler(self.cell.study, seed)
-        if number == 0:
+        if number in self._open:
+            return dict(self._open[number].params)
+        self._study.sampler = build_sampler(self.cell.study, self._seed(number))
+        if self._grid is not None:
+            self._study.enqueue_trial(self._grid[number % len(self._grid)])
+        elif number == 0:
             self._study.enqueue_trial(self._defaults())
-        trial = self._study.ask(self._distributions)
-        self._open[number] = trial
-        return dict(trial.params)
+        return self._begin(number)
+
+    def reopen(self, number: int, params: Mapping[str, Scalar]) -> None:
+        """Begin a trial again whose point is known, because its worker had died."""
+        if number in self._open:
+            return
+        self._study.sampler = optuna.samplers.RandomSampler(seed=0)
+        self._study.enqueue_trial(dict(params))
+        self._begin(number)
 
     def should_prune(self, number: int, step: int, value: float) -> bool:
         """Hear of a validation score of a running trial; True if the trial is not worth going on."""
+        if self._several:
+            return False
         trial = self._open[number]
         # A trial that runs again after its worker died reports its first steps again.
         if (number, step) not in self._reported:
             self._reported.add((number, step))
             trial.report(value, step)
-        return bool(trial.should_prune())
+        verdict = bool(trial.should_prune())
+        before = self._before.get(number)
+        return verdict if before is None else before.should_prune(number, step, value)
 
     def tell(self, record: TrialRecord) -> None:
         """Hear how a trial ended."""
-        state = _STATES.get(record.status, TrialState.FAIL)
-        value = record.objective if state is TrialState.COMPLETE else None
-        self._study.tell(self._open.pop(record.spec.number), value, state)
+        number = record.spec.number
+        trial = self._open.pop(number)
+        self._before.pop(number, None)
+        self._reported = {pair for pair in self._reported if pair[0] != number}
+        state, values = outcome(record)
+        if record.status in _WALLS:
+            trial.set_constraint(CONSTRAINT, 1.0)
+        self._study.tell(trial, values, state)
+
+    def _fill(self, number: int, earlier: list[TrialRecord], params: Mapping[str, Scalar] | None) -> None:
+        """Open a trial whose record is missing among others: what came before it decides, as the first time."""
+        before = Search(self.cell, earlier, fill=False)
+        if params is None:
+            params = before.ask(number)
+        else:
+            before.reopen(number, params)
+        self._before[number] = before
+        self.reopen(number, params)
+
+    def _begin(self, number: int) -> dict[str, Scalar]:
+        try:
+            trial = self._study.ask(self._distributions)
+        except Exception as error:  # what a sampler that the user has named cannot search
+            said = " ".join(str(error).split())
+            raise BadInput(
+                f"study.sampler: {self.cell.study.sampler} cannot search {self.cell.title}: {said}"
+            ) from error
+        self._open[number] = trial
+        return dict(trial.params)
+
+    def _replay(self, record: TrialRecord, memoryless: bool) -> None:
+        """Take a record through ask, report and tell, as when it ran."""
+        number = record.spec.number
+        if memoryless:
+            self.reopen(number, record.spec.params)
+        elif self.ask(number) != record.spec.params:
+            # With several workers it was asked for when less was known. What it found counts all the same.
+            self._study.tell(self._open.pop(number), state=TrialState.FAIL)
+            self._study.add_trial(frozen(record, self._distributions))
+            return
+        for step, value in curve(record).items():
+            self.should_prune(number, step, value)
+        self.tell(record)
+
+    def _seed(self, number: int) -> int:
+        return derive_seed(self.cell.seed, self.cell.hash, "sampler", number)
 
     def _defaults(self) -> dict[str, Any]:
         """Return the cell's own values of what is searched, where they lie inside the range."""
-        method = methods.build(self.cell.method.name, self.cell.method.options, self.cell.title)
-        own = {**self.cell.training.model_dump(), **method.model_dump()}
-        return {
-            name: own[name]
-            for name, distribution in self._distributions.items()
-            if own.get(name) is not None and _contains(distribution, own[name])
-        }
+        return own_values(self.cell)
 
-    def _frozen(self, record: TrialRecord) -> optuna.trial.FrozenTrial:
-        state = _STATES.get(record.status, TrialState.FAIL)
-        curve = {e.step: e.metrics[self.cell.objective] for e in record.validation_curve}
-        return optuna.trial.create_trial(
-            state=state,
-            value=record.objective if state is TrialState.COMPLETE else None,
-            params=dict(record.spec.params),
-            distributions=self._distributions,
-            intermediate_values=curve,
-        )
+
+def directions(cell: Cell) -> list[StudyDirection]:
+    """Return Optuna's direction of each objective."""
+    up, down = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
+    return [up if greater_is_better(cell, name) else down for name in cell.study.objectives]
+
+
+def distributions(cell: Cell) -> dict[str, BaseDistribution]:
+    """Return a cell's search space as Optuna's distributions."""
+    return {name: _distribution(ours) for name, ours in cell.search.items()}
+
+
+def outcome(record: TrialRecord) -> tuple[TrialState, list[float] | None]:
+    """Return state and values that tell Optuna how a trial ended."""
+    state = _STATES.get(record.status, TrialState.FAIL)
+    values = objective_values(record, record.spec.cell.study.objectives)
+    if state is TrialState.COMPLETE and values is None:
+        state = TrialState.FAIL
+    return state, values if state is TrialState.COMPLETE else None
+
+
+def curve(record: TrialRecord) -> dict[int, float]:
+    """Return the validation scores by step."""
+    return {e.step: e.metrics[record.spec.cell.objective] for e in record.validation_curve}
+
+
+def frozen(record: TrialRecord, space: Mapping[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
+    """Return a record as a finished trial of Optuna."""
+    state, values = outcome(record)
+    return optuna.trial.create_trial(
+        state=state,
+        values=values,
+        params=dict(record.spec.params),
+        distributions=dict(space),
+        intermediate_values=curve(record) if len(record.spec.cell.study.objectives) == 1 else {},
+        constraints={CONSTRAINT: 1.0} if record.status in _WALLS else None,
+        user_attrs={"number": record.spec.number, "status": record.status, "reason": record.reason},
+    )
 
 
 def _distribution(ours: Any) -> BaseDistribution:
@@ -100,22 +212,5 @@ def _distribution(ours: Any) -> BaseDistribution:
     return IntDistribution(ours.low, ours.high, log=ours.log)
 
 
-def _contains(distribution: BaseDistribution, value: Any) -> bool:
-    if isinstance(distribution, CategoricalDistribution):
-        return value in distribution.choices
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    return bool(distribution.low <= value <= distribution.high)
-
-
-def _sampler(study: Study, seed: int) -> optuna.samplers.BaseSampler:
-    if study.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=5)
-
-
-def _pruner(study: Study) -> optuna.pruners.BasePruner:
-    if study.pruner == "none":
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(
-        n_startup_trials=study.pruner_startup_trials, n_warmup_steps=study.pruner_warmup_steps
-    )
+def _grid(cell: Cell) -> list[dict[str, Scalar]]:
+    return grid_points(cell.search, own_values(cell), cell.study.sampler_options.get("points", POINTS))

@@ -26,5 +26,8 @@ class Watcher:
     def finished(self, record: TrialRecord) -> None:
         """Hear that a run has ended and its record is on disk."""
 
+    def warn(self, text: str) -> None:
+        """Hear of something that the user should know and that stops nothing."""
+
     def end(self) -> None:
         """Hear that nothing runs any more, for whatever reason."""

@@ -103,7 +103,7 @@ def test_a_dry_run_shows_trials_ranges_and_downloads_and_writes_nothing(bench, m
     out = bench("run", "x.yaml", "--dry-run", "--set", "study.trials=4")
     for part in (
         "rank: 2 to 32 (log)",
-        "5 trials and 4 finals; results go to results/a",
+        "4 trials and 4 finals; results go to results/a",
         "glassllm 0.1.0 for glasslm-0.9m: 3.0 MiB, to be downloaded",
         "to download: 33.6 MiB",
     ):

@@ -108,3 +108,12 @@ def test_the_best_is_the_lowest_where_lower_is_better():
     for number, value in enumerate((0.5, 0.2, 0.4)):
         screen.view.finished(ended(screen.spec(number), objective=value))
     assert "accuracy 0.400  (best 0.200)" in screen.printed().splitlines()[-1]
+
+
+def test_a_larger_models_time_is_foretold_by_its_size():
+    screen = Screen(models=["glasslm-0.9m", "smollm2-135m"], study={"trials": 1}, finals={"seeds": 1})
+    small, large = (screen.spec(cell=n) for n in (0, 1))
+    assert small.cell.labels[0] == "glasslm-0.9m" and large.cell.labels[0] == "smollm2-135m"
+    screen.view.finished(ended(small, seconds={"total": 2.0}))
+    # One run of 2 s is left on the small model; on the large one 2 x 2 s x (134.5 + 10) / (0.85 + 10).
+    assert "1 of 4 runs done, about 55 s left" in screen.drawn()[-1]

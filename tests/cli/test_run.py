@@ -71,7 +71,7 @@ def test_whatever_stops_a_run_the_same_command_goes_on_and_leaves_no_process(hom
     def begin() -> tuple[subprocess.Popen[str], list[psutil.Process]]:
         command = [*BENCH, "run", "x.yaml", "--workers", "1"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        wait_for(lambda: len(first()) == 2)  # the trial and its final; now the second waits
+        wait_for(lambda: len(first()) == 1)  # its final; now the second waits
         wait_for(lambda: psutil.Process(process.pid).children())
         return process, psutil.Process(process.pid).children(recursive=True)
 
@@ -89,7 +89,7 @@ def test_whatever_stops_a_run_the_same_command_goes_on_and_leaves_no_process(hom
     driver.send_signal(signal.SIGINT)
     out, err = driver.communicate(timeout=30)
     assert driver.returncode == 130
-    assert "going on: 2 of 4 runs are done already" in out
+    assert "going on: 1 of 2 runs are done already" in out
     assert "interrupted; what was finished is in results/waiting. To go on:\n  bench run x.yaml --workers 1\n" in err
     assert "Traceback" not in out + err
     wait_for(lambda: not any(worker.is_running() for worker in workers), 10)
@@ -100,7 +100,7 @@ def test_whatever_stops_a_run_the_same_command_goes_on_and_leaves_no_process(hom
     assert done.returncode == 0, done.stdout + done.stderr
     assert "report: reports/waiting/report.md" in done.stdout
     after = records(home)
-    assert len(after) == 4
+    assert len(after) == 2
     assert {name: after[name] for name in before} == before, "nothing that was finished ran again"
 
 
@@ -138,11 +138,11 @@ overrides:
 
     assert "loaded []" in done.stdout, done.stdout + done.stderr
     assert "code 1" in done.stdout, "lora has no such layer, and that is said"
-    assert "infeasible tiny / toy / lora, trial 0: " in done.stdout
-    assert "act, trial 0  killed, trying again: the worker process ended with signal SIGKILL" in done.stdout
+    assert "infeasible tiny / toy / lora, final 0: " in done.stdout
+    assert "act, final 0  killed, trying again: the worker process ended with signal SIGKILL" in done.stdout
     frame = public.load_results("results/outside")
     statuses = frame.groupby(["method", "status"]).size().to_dict()
-    assert statuses == {("act", "ok"): 2, ("shift", "ok"): 3, ("lora", "infeasible"): 1}
+    assert statuses == {("act", "ok"): 1, ("shift", "ok"): 3, ("lora", "infeasible"): 1}
     stored = [json.loads(path.read_text()) for path in Path("results").rglob("final-*.json")]
     (final,) = [record for record in stored if record["spec"]["cell"]["method"]["name"] == "shift"]
     assert final["parameters"]["trainable"] == final["parameters"]["with_gradient"] == 112
@@ -164,7 +164,7 @@ def test_from_python_a_run_gives_the_frame_of_its_results(home):
         changes=["finals.seeds=2"],
         engine="inline",
     )
-    assert sorted(frame["kind"]) == ["final", "trial"], "no seed changes a majority: one final is enough"
+    assert sorted(frame["kind"]) == ["final"], "nothing is searched, and no seed changes a majority: one final is enough"
     assert set(frame["status"]) == {"ok"}
     assert Path("r/experiment.json").exists()
 
@@ -179,7 +179,7 @@ runtime: {{trial_timeout: 0.2}}
 """)
     done = bench("run", "x.yaml")
     assert done.returncode == 1
-    assert "timeout none / toy / act, trial 0: stopped after 0.2 s (runtime.trial_timeout)" in done.stdout
+    assert "timeout none / toy / act, final 0: stopped after 0.2 s (runtime.trial_timeout)" in done.stdout
     assert "report: reports/hopeless/report.md" in done.stdout
     assert "stopped after 0.2 s" in Path("reports/hopeless/report.md").read_text()
 

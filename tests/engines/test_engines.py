@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import queue
+import signal
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from plugin import write_acting, write_table, write_tiny_model
 
 from bench.engines import engines
 from bench.engines.base import Listener
+from bench.engines.gpus import visible_gpus
 from bench.engines.processes import Worker
 from bench.errors import BadInput
 from bench.records import TrialRecord
@@ -204,6 +206,67 @@ def test_a_worker_that_cannot_start_says_its_last_words(home, monkeypatch, tmp_p
         pool.close()
     assert record.status == "killed"
     assert record.reason.endswith("exit code 1; its last words: ImportError: libcuda is broken")
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced_and_its_trial_marked(pool, home):
+    spec = act(home, "wait", "never", number=5, hang_timeout=4.0)
+    pool.submit(spec, home / "artifacts")
+    (worker,) = [w for w in pool._workers if w is not None and w.spec is not None]
+    os.kill(worker._process.pid, signal.SIGSTOP)  # what is stopped sends no sign of life, but is not dead
+    (record,) = wait(pool)
+    assert (record.status, record.reason) == (
+        "killed",
+        "the worker hung: no sign of life for 4 s (runtime.hang_timeout)",
+    )
+    assert not psutil.pid_exists(worker._process.pid)
+
+
+def test_a_worker_that_dies_while_it_is_idle_is_replaced_before_the_next_trial(pool, home):
+    pool.submit(act(home, number=7), home / "artifacts")
+    assert [record.status for record in wait(pool)] == ["ok"]
+    for pid in pids(pool):
+        os.kill(pid, signal.SIGKILL)
+    assert pool.poll(1.0) == []
+    assert pids(pool) == []
+    pool.submit(act(home, number=8), home / "artifacts")
+    assert [record.status for record in wait(pool)] == ["ok"]
+
+
+def test_a_slow_trial_is_no_hung_worker(pool, home):
+    pool.submit(act(home, "wait", "later", number=6, hang_timeout=4.0), home / "artifacts")
+    assert wait(pool, seconds=6) == []
+    (home / "later").touch()
+    assert [record.status for record in wait(pool)] == ["ok"]
+
+
+def test_a_trial_that_finds_no_memory_where_others_ran_before_gets_a_worker_of_its_own(home):
+    pool = engines.build("processes", {}, "x").start(Heard())
+    try:
+        pool.submit(act(home, number=0), home / "artifacts")
+        assert [record.status for record in wait(pool)] == ["ok"]
+        (used,) = pids(pool)
+        pool.submit(act(home, "leak", number=1), home / "artifacts")
+        (record,) = wait(pool)
+        assert (record.status, record.spec.number) == ("oom", 1), "in a fresh worker it fails again, and that counts"
+        assert not psutil.pid_exists(used)
+        assert pool.free() == 1
+    finally:
+        pool.close()
+
+
+def test_each_worker_sees_one_gpu_of_those_that_the_user_allows(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5,-1")
+    assert visible_gpus() == ["2", "5"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\nprintf '0\\n1\\n'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert visible_gpus() == ["0", "1"]
+    pool = engines.build("processes", {"workers": 3}, "x").start(Heard())
+    assert [pool._gpus[index % 2] for index in range(3)] == ["0", "1", "0"]
+    tool.write_text("#!/bin/sh\nexit 9\n")
+    assert visible_gpus() == []
 
 
 def test_the_inline_engine_runs_one_at_a_time():

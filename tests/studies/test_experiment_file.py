@@ -88,8 +88,17 @@ def test_a_path_that_is_no_text_file_is_said_so(tmp_path, monkeypatch, make, sai
         ("nmae=x", "x.yaml: nmae: unknown key; did you mean 'name'?"),
         ("study.trails=3", "x.yaml: study.trails: unknown key; did you mean 'trials'?"),
         ("study.trials=many", "x.yaml: study.trials: input should be a valid integer"),
-        ("study.trials=0", "x.yaml: study.trials: input should be greater than 0, found 0"),
-        ("study.sampler=tp", "x.yaml: study.sampler: input should be 'tpe' or 'random', found 'tp'"),
+        ("study.trials=-1", "x.yaml: study.trials: input should be greater than or equal to 0, found -1"),
+        ("study.sampler=tp", "x.yaml: study.sampler: Optuna has no sampler 'tp' for this; did you mean 'tpe'?"),
+        ("study.sampler=TPESampeler", "Optuna has no sampler 'TPESampeler' for this; did you mean 'TPESampler'?"),
+        ("study.sampler=GridSampler", "x.yaml: study.sampler: Optuna has no sampler 'GridSampler' for this"),
+        ("study.sampler_options={gama: 3}", "study.sampler_options.gama: TPESampler has no such option; did you mean"),
+        ("study={sampler: grid, sampler_options: {points: 0}}", "grid takes 'points', a whole number above 0"),
+        ("study.pruner=medain", "x.yaml: study.pruner: Optuna has no pruner 'medain' for this; did you mean 'median'?"),
+        ("study={pruner: percentile, pruner_options: {percentile: 200}}", "study.pruner_options: PercentilePruner: "),
+        ("study.objectives=[scroe]", "x.yaml: study.objectives[0]: input should be 'score', 'trainable_parameters'"),
+        ("study.budget={hours: 3}", "x.yaml: study.budget.hours: unknown key"),
+        ("overrides=[{skip: true}]", "x.yaml: overrides: every cell is skipped; nothing is left to run"),
         ("name=../up", "x.yaml: name: '../up' is not a valid name"),
         ("models=[]", "x.yaml: models: list should have at least 1 item"),
         ("models=[glaslm]", "x.yaml: models[0].glaslm: unknown model 'glaslm'; did you mean 'glasslm-0.9m'?"),
@@ -174,7 +183,7 @@ def test_choices_can_become_a_range_again_for_one_cell(write):
 def test_a_value_that_is_fixed_leaves_the_search_and_with_it_the_study(write):
     changes = ["methods=[{lora: {search: {rank: 4, learning_rate: 1e-3}}}]", "study.trials=9"]
     (cell,) = plan(write(GOOD), changes=changes).cells
-    assert (cell.search, cell.study.trials) == ({}, 1)
+    assert (cell.search, cell.study.trials) == ({}, 0)
     assert (cell.method.options["rank"], cell.training.learning_rate) == (4, 1e-3)
 
 

@@ -34,7 +34,7 @@ def test_a_model_that_is_not_converted_is_once_and_in_another_process(monkeypatc
 
     prepare.prepare(cells("glasslm-0.9m"), said.append)
     assert errands == [("model", "glasslm-0.9m")]
-    assert said == ["fetching glassllm 0.1.0 for model glasslm-0.9m, 3.0 MiB", "converting model glasslm-0.9m, once"]
+    assert said == ["fetching glassllm 0.1.0 for model glasslm-0.9m, 3.0 MiB", "making model glasslm-0.9m ready, once"]
 
     GlassLM().converted.mkdir(parents=True)
     said.clear()

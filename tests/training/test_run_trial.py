@@ -19,6 +19,7 @@ from bench.methods.prompt_tuning import PromptTuning
 from bench.records import TrialRecord
 from bench.spec import Experiment, TrialSpec
 from bench.studies.cells import plan_cells
+from bench.training import trial
 from bench.training.session import Session
 from bench.training.trial import run_trial
 
@@ -357,3 +358,37 @@ def test_a_lower_score_is_better_where_the_metric_says_so(folder, session):
     record = run_trial(spec.model_copy(update={"cell": cell}), session, Listener())
     assert record.objective == min(e.metrics["accuracy"] for e in record.validation_curve)
     assert len({e.metrics["accuracy"] for e in record.validation_curve}) > 1
+
+
+@pytest.mark.parametrize("room", [2, 0])
+def test_out_of_memory_halves_the_passes_and_keeps_the_batch(folder, monkeypatch, room):
+    real = trial.train
+
+    def crowded(tuned, encoder, examples, room_, settings, *rest):
+        if trial.micro_batch(settings) > room:
+            raise torch.OutOfMemoryError("no room")
+        real(tuned, encoder, examples, room_, settings, *rest)
+
+    whole = {"batch_size": 8, "eval_batch_size": 16}
+    by_hand = spec_of(folder, training={**whole, "gradient_accumulation_steps": 4, "eval_batch_size": 4})
+    wanted = run_trial(by_hand, Session(), Listener())
+    monkeypatch.setattr(trial, "train", crowded)
+    record = run_trial(spec_of(folder, training=whole), Session(), Listener())
+    if room:
+        assert record.status == "ok"
+        assert [step.loss for step in record.train_curve] == [step.loss for step in wanted.train_curve]
+        notes = {key: record.notes[key] for key in ("halved_for_memory", "micro_batch_size", "eval_batch_size")}
+        assert notes == {"halved_for_memory": 2, "micro_batch_size": 2, "eval_batch_size": 4}
+    else:
+        assert record.status == "oom"
+        assert (record.notes["micro_batch_size"], record.notes["eval_batch_size"]) == (1, 1)
+
+
+def test_a_device_that_breaks_ends_the_trial_and_not_the_worker(folder, session, monkeypatch):
+    def broken(cell):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(session, "device", broken)
+    record = run_trial(spec_of(folder), session, Listener())
+    assert record.status == "error"
+    assert record.reason.startswith("RuntimeError: CUDA error")

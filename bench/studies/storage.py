@@ -1,0 +1,219 @@
+"""The studies as a database that Optuna's own tools open: a mirror of the records, never their source.
+
+The driver alone writes it, one trial as soon as its record is on disk and all earlier numbers of its study are
+there, so that Optuna's trial numbers are ours. Whatever happens to the database, no result depends on it:
+trouble with it is a warning, and ``bench rebuild`` makes it anew from the records.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BadInput
+from bench.manifest import without_password
+from bench.records import RecordStore, TrialRecord
+from bench.spec import Cell
+from bench.studies.search import directions, distributions, frozen
+
+if TYPE_CHECKING:
+    import optuna
+
+FILENAME = "study.db"
+RETRY_SECONDS = 30.0
+"""After trouble with the database, how long until the next attempt."""
+
+
+class Mirror:
+    """Keeps a database as the records are.
+
+    Args:
+        results: the results folder.
+        url: of a database that SQLAlchemy knows; None is ``study.db`` in the results folder.
+        experiment: begins the studies' names.
+        warn: told once of trouble.
+    """
+
+    def __init__(self, results: Path, url: str | None, experiment: str, warn: Callable[[str], None]) -> None:
+        self._file = None if url else results / FILENAME
+        self._url = url or _sqlite(results)
+        self._experiment = experiment
+        self._warn = warn
+        self._warned = False
+        self._storage: Any = None
+        self._studies: dict[str, _Study] = {}
+        self._not_before = 0.0
+
+    def begin(self, cells: Sequence[Cell], store: RecordStore) -> None:
+        """Bring the studies of ``cells`` up to date with what is on disk."""
+        self._studies = {
+            cell.path: _Study(f"{self._experiment}/{cell.path}", cell, store) for cell in cells if cell.search
+        }
+        self._flush()
+
+    def add(self, record: TrialRecord) -> None:
+        """Take in a record that has just been written."""
+        study = self._studies.get(record.cell_path)
+        if study is not None and record.spec.kind == "trial":
+            study.hold(record)
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is still held back, and close the database."""
+        self._not_before = 0.0
+        self._flush()
+        if self._storage is not None:
+            close_storage(self._storage)
+            self._storage = None
+
+    def _flush(self) -> None:
+        if time.monotonic() < self._not_before or not any(study.behind for study in self._studies.values()):
+            return
+        try:
+            if self._storage is None:
+                self._storage = open_storage(self._url, self._file)
+            for study in self._studies.values():
+                study.write(self._storage)
+        except Exception as error:  # sqlalchemy, drivers and Optuna raise what they like; no result depends on it
+            self._not_before = time.monotonic() + RETRY_SECONDS
+            if not self._warned:
+                self._warned = True
+                where = self._file or without_password(self._url)
+                self._warn(
+                    f"the database {where} cannot be written ({_first_line(error)}); the run goes on, "
+                    "and 'bench rebuild' writes it from the records"
+                )
+
+
+class _Study:
+    """One cell's study in the database, and the trials that it still lacks."""
+
+    def __init__(self, name: str, cell: Cell, store: RecordStore) -> None:
+        self._name = name
+        self._cell = cell
+        self._store = store
+        self._space = distributions(cell)
+        self._held: dict[int, optuna.trial.FrozenTrial] = {}
+        self._written = 0
+        self._study: optuna.Study | None = None
+
+    @property
+    def written(self) -> int:
+        """Trials in the database."""
+        return self._written
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is something to write."""
+        return self._study is None or self._written in self._held
+
+    def hold(self, record: TrialRecord) -> None:
+        """Keep a trial until its turn has come."""
+        if record.spec.number < self._written:
+            self._study = None  # a run that was repeated: the database has what it was before
+        else:
+            self._held[record.spec.number] = frozen(record, self._space)
+
+    def write(self, storage: Any) -> None:
+        """Write what is held back and in turn."""
+        if self._study is None:
+            self._study = self._open(storage)
+        while (trial := self._held.get(self._written)) is not None:
+            self._study.add_trial(trial)
+            del self._held[self._written]
+            self._written += 1
+
+    def _open(self, storage: Any) -> optuna.Study:
+        """Return the study, with no trial in it that the records do not know."""
+        import optuna
+
+        def opened() -> optuna.Study:
+            return optuna.create_study(
+                study_name=self._name, storage=storage, directions=directions(self._cell), load_if_exists=True
+            )
+
+        records = (r for r in self._store.iter_cell(self._cell.path) if r.spec.kind == "trial")
+        known = {record.spec.number: frozen(record, self._space) for record in records}
+        study = opened()
+        there = study.get_trials(deepcopy=False)
+        if any(number not in known or not _same(trial, known[number]) for number, trial in enumerate(there)):
+            optuna.delete_study(study_name=self._name, storage=storage)
+            study, there = opened(), []
+        self._written = len(there)
+        self._held = {number: trial for number, trial in known.items() if number >= self._written}
+        return study
+
+
+def rebuild(results: Path, url: str | None, experiment: str, cells: Sequence[Cell]) -> int:
+    """Write the database anew from the records and return how many trials it holds.
+
+    Raises:
+        BadInput: the database cannot be written.
+    """
+    store = RecordStore(results)
+    file = None if url else results / FILENAME
+    try:
+        if file is not None:
+            file.unlink(missing_ok=True)
+        storage = open_storage(url or _sqlite(results), file)
+        studies = [_Study(f"{experiment}/{cell.path}", cell, store) for cell in cells if cell.search]
+        written = 0
+        for study in studies:
+            study.write(storage)
+            written += study.written
+        close_storage(storage)
+    except Exception as error:  # see Mirror
+        raise BadInput(f"{file or without_password(str(url))}: cannot be written: {_first_line(error)}") from error
+    return written
+
+
+def open_storage(url: str, file: Path | None) -> Any:
+    """Return Optuna's storage behind a URL; a damaged SQLite file of our own is set aside first."""
+    import sqlalchemy
+    from optuna.storages import RDBStorage
+
+    options: dict[str, Any] = {}
+    if url.startswith("sqlite"):
+        options = {"connect_args": {"timeout": 2.0}}  # a dashboard that reads holds it for less
+        if (
+            file is not None
+            and file.is_file()
+            and file.stat().st_size
+            and not file.open("rb").read(16).startswith(_MAGIC)
+        ):
+            file.replace(file.with_suffix(".db.corrupt"))
+    storage = RDBStorage(url, engine_kwargs=options)
+    if url.startswith("sqlite"):
+        # The records are safe already; what a power cut takes from the mirror is written again from them.
+        @sqlalchemy.event.listens_for(storage.engine, "connect")
+        def _relax(connection: Any, _: Any) -> None:
+            connection.execute("PRAGMA synchronous=OFF")
+
+        storage.remove_session()
+        storage.engine.dispose()
+    return storage
+
+
+def close_storage(storage: Any) -> None:
+    """Let go of all connections."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+_MAGIC = b"SQLite format 3\0"
+
+
+def _sqlite(results: Path) -> str:
+    return f"sqlite:///{(results / FILENAME).absolute()}"
+
+
+def _same(one: optuna.trial.FrozenTrial, other: optuna.trial.FrozenTrial) -> bool:
+    what = ("state", "values", "params", "intermediate_values", "user_attrs", "constraints")
+    return all(getattr(one, name) == getattr(other, name) for name in what)
+
+
+def _first_line(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error.__cause__ or error
+    return str(getattr(cause, "orig", None) or cause).strip().partition("\n")[0] or type(error).__name__

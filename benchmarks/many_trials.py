@@ -1,0 +1,136 @@
+"""``python -m benchmarks.many_trials``: what the driver itself costs in a study of ten thousand trials.
+
+Trials train nothing and end at once, so all that is measured is asking, writing, telling, and the database.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.api import plan
+from bench.engines.base import Engine, Listener, Pool
+from bench.methods import methods
+from bench.records import Evaluated, TrainStep, TrialRecord
+from bench.spec import TrialSpec
+from bench.studies.driver import Driver
+from bench.studies.watcher import Watcher
+from benchmarks.faults.campaign import ROWS
+from benchmarks.faults.null import Null, score
+
+
+class Instant(Engine):
+    """Ends each trial at once, after ten steps that took no time."""
+
+    def start(self, listener: Listener) -> Pool:
+        """Return a pool."""
+        return InstantPool(listener)
+
+
+class InstantPool(Pool):
+    """Holds one spec."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._spec: TrialSpec | None = None
+
+    def free(self) -> int:
+        """One, or none."""
+        return int(self._spec is None)
+
+    def submit(self, spec: TrialSpec, artifacts: Path) -> None:
+        """Keep the spec."""
+        self._spec = spec
+
+    def poll(self, timeout: float) -> list[TrialRecord]:
+        """Return the record."""
+        spec, self._spec = self._spec, None
+        assert spec is not None
+        train, validation, pruned = [], [], False
+        for step in range(1, 11):
+            train.append(TrainStep(step=step, loss=1.0, learning_rate=0.1, grad_norm=1.0, tokens=10))
+            value = score(spec, step)
+            validation.append(Evaluated(step=step, metrics={spec.cell.objective: value}, loss=1.0))
+            if not self._listener.validated(spec, step, value) and spec.kind == "trial":
+                pruned = True
+                break
+        values: dict[str, Any] = {"status": "pruned"} if pruned else {"status": "ok", "objective": value}
+        record = TrialRecord.of(
+            spec, started_at="2026-01-01T00:00:00+00:00", train_curve=train, validation_curve=validation, **values
+        )
+        # As it would come from a worker.
+        return [TrialRecord.model_validate_json(record.model_dump_json())]
+
+    def cancel(self, spec: TrialSpec) -> None:
+        """Forget it."""
+        self._spec = None
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Clocked(Watcher):
+    """Prints the cost of each thousand trials."""
+
+    def __init__(self, every: int) -> None:
+        self._every, self._done, self._since = every, 0, time.perf_counter()
+        self._used = time.process_time()
+        self._process = psutil.Process()
+
+    def finished(self, record: TrialRecord) -> None:
+        """Count."""
+        self._done += 1
+        if self._done % self._every == 0:
+            now = time.perf_counter()
+            cost = 1000 * (now - self._since) / self._every
+            used = 1000 * (time.process_time() - self._used) / self._every
+            resident = self._process.memory_info().rss / 2**20
+            print(f"| {self._done} | {cost:.1f} | {used:.1f} | {resident:.0f} |", flush=True)
+            self._since, self._used = now, time.process_time()
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.many_trials")
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--pruner", default="median")
+    parser.add_argument("--sampler", default="tpe")
+    given = parser.parse_args()
+    methods.add("null", Null, owner="benchmarks.faults")
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        (home / "rows.csv").write_text(ROWS)
+        experiment = {
+            "name": "many",
+            "models": ["glasslm-0.9m"],
+            "datasets": [{"local": {"path": str(home / "rows.csv")}}],
+            "methods": ["null"],
+            "study": {"trials": given.trials, "sampler": given.sampler, "pruner": given.pruner},
+            "finals": {"seeds": 1},
+            "engine": "inline",
+        }
+        planned = plan(experiment, home / "results")
+        print("| trials | driver, ms a trial | of these CPU | resident, MiB |\n| ---: | ---: | ---: | ---: |")
+        arguments = (planned.manifest, planned.cells, planned.results, Instant())
+        with Driver(*arguments, Clocked(max(1, given.trials // 10))) as driver:
+            driver.run()
+        began = time.perf_counter()
+        with Driver(*arguments, Watcher()) as driver:
+            driver.run()
+        print(f"\nstarting again, with all done: {time.perf_counter() - began:.1f} s")
+        for attempt in ("first", "second"):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "bench", "status", str(home / "results")], check=True)
+            print(f"bench status, {attempt} time: {time.perf_counter() - began:.2f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
