@@ -164,7 +164,8 @@ def test_from_python_a_run_gives_the_frame_of_its_results(home):
         changes=["finals.seeds=2"],
         engine="inline",
     )
-    assert sorted(frame["kind"]) == ["final"], "nothing is searched, and no seed changes a majority: one final is enough"
+    # Nothing is searched, and no seed changes a majority: one final is enough.
+    assert sorted(frame["kind"]) == ["final"]
     assert set(frame["status"]) == {"ok"}
     assert Path("r/experiment.json").exists()
 
