@@ -4,7 +4,7 @@ Linear layers, norms and activations see one row of real tokens: the virtual tok
 examples (`Layout`). Attention alone takes the row apart again: every example's queries look at the
 shared beginning and at their own tokens, so its cost grows with the examples' own lengths, not with
 the square of the row. The result is that of the padded batch with the prompt before every example,
-exactly (section "Everything before the input is a prefix" of the design).
+exactly. (Where a network has dropout that is switched on, what is shared is drawn once for all.)
 """
 
 from __future__ import annotations
