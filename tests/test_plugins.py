@@ -14,6 +14,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from bench import plugins
 from bench.api import plan
 from bench.cli import app
 from bench.cli.new import new_method, skeleton
@@ -52,7 +53,7 @@ def forgotten(tmp_path, monkeypatch):
     for plugin in loaded_plugins():
         for registry in Registry.known():
             registry.forget(plugin.file)
-    monkeypatch.setattr("bench.plugins._loaded", {})
+    plugins._loaded.clear()
 
 
 def write(path, text):

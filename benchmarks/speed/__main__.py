@@ -8,6 +8,7 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 # Before torch: spinning threads would take the other side's cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads, for both sides")
     parser.add_argument("--study-trials", type=int, default=16)
     parser.add_argument("--study-steps", type=int, default=6)
+    parser.add_argument("--remark", help="what a reader has to know of the machine, such as what else ran on it")
     parser.add_argument("--out", type=Path, default=Path("reports/speed"))
     asked = parser.parse_args()
 
@@ -47,6 +49,7 @@ def main() -> None:
         "threads": asked.threads,
         "versions": {name: version(name) for name in ("torch", "transformers", "peft", "optuna")},
         "data": f"{DATA[0]} questions as its template writes them",
+        "remark": asked.remark or stored.get("machine", {}).get("remark"),
         "command": f"python -m benchmarks.speed --steps {asked.steps} --threads {asked.threads}",
     }
     for case in every:
@@ -61,9 +64,15 @@ def main() -> None:
             print(f"  NOT COMPARED: {error}", flush=True)
             continue
         print(f"  {case.column}: {results[case.name][case.column]:.2f}", flush=True)
-        asked.out.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, (json.dumps({"machine": machine, "results": results}, indent=1) + "\n").encode())
+        keep(file, machine, results)
+    keep(file, machine, results)
     write(every, results, machine, asked.out)
+
+
+def keep(file: Path, machine: dict[str, Any], results: dict[str, Any]) -> None:
+    """Store what has been measured so far."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(file, (json.dumps({"machine": machine, "results": results}, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def write(cases: Sequence[Case], results: Mapping[str, Any], machine: Mapping[st
         + ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
         + f". Data: {machine['data']}.",
         "",
+        *([machine["remark"], ""] if machine.get("remark") else []),
         f"    {machine['command']}",
         "",
         "| work | ratio | quartiles | ours, s | theirs, s | loss gap | to reach | reached |",
@@ -37,7 +38,12 @@ def write(cases: Sequence[Case], results: Mapping[str, Any], machine: Mapping[st
     missing = [case.title for case in cases if case.name not in results and _in_table(case)]
     if missing:
         lines += ["", "Not measured yet: " + "; ".join(missing) + "."]
-    lines += ["", "![Step time by prompt length](prompt-length.png)", "", "![Step time by batch size](batch-size.png)"]
+    for kind, values, name, title in (
+        ("length", LENGTHS, "prompt-length", "Step time by prompt length"),
+        ("batch", BATCHES, "batch-size", "Step time by batch size"),
+    ):
+        if any(f"{kind}-{value}" in results for value in values):
+            lines += ["", f"![{title}]({name}.png)"]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.md").write_text("\n".join(lines) + "\n")
     _figure(results, "length", LENGTHS, "virtual tokens P (batch 16)", folder / "prompt-length")
