@@ -85,10 +85,9 @@ class Layout:
         before = outside + virtual
         row_depths = torch.cat([torch.arange(outside, before + common), before + depth])
         tokens = torch.cat([ids[0, :common], ids[packed]])
-        size = (len(slots) // (int(group[-1]) + 1), int(group[-1]) + 1)
 
         def grouped(values: Tensor) -> Tensor:
-            return values[slots].reshape(size[1], size[0]).to(device)
+            return values[slots].reshape(int(group[-1]) + 1, -1).to(device)
 
         return cls(
             outside=outside,
