@@ -16,6 +16,7 @@ app = typer.Typer(
     help="Which way of adapting a frozen language model is best, at which size, and at what cost?",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help: the panels alone would take a third of the time of `bench --help`
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

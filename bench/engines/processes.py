@@ -22,9 +22,10 @@ from bench.records import TrialRecord
 from bench.spec import TrialSpec
 
 _ENVIRONMENT = {
-    # Threads that wait must not spin: on a machine that is busy otherwise, small models
-    # become many times slower when a spinning thread keeps a working one from its core.
-    "OMP_WAIT_POLICY": "PASSIVE",
+    # Threads that wait spin for microseconds, then sleep (GNU OpenMP): on a machine that is busy otherwise, small
+    # models become many times slower when a spinning thread keeps a working one from its core; on an idle one
+    # they become twice as slow when every wait is a sleep (OMP_WAIT_POLICY=PASSIVE).
+    "GOMP_SPINCOUNT": "1000",
     # Memory that a step has freed serves the next one, in large pages: a step spent an eighth of its time in
     # page faults (glibc; elsewhere nobody reads these).
     "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
