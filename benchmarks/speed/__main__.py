@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-# Before torch: spinning threads would take the other side's cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Before torch, and for both sides: threads wait as those of a worker do (bench/engines/processes.py).
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
 import transformers

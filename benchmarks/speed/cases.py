@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.speed.measure import evaluation, live_bytes, training, utilisation
+from benchmarks.speed.profile import profile
 from benchmarks.speed.workload import Work
 
 SMOL, GEMMA = "smollm2-135m", "gemma3-270m"
@@ -74,6 +75,15 @@ def cases(steps: int) -> list[Case]:
             0.75,
             "share",
         ),
+    ]
+    profiled = {
+        "p20": prompt(SMOL, 20),
+        "p100": prompt(SMOL, 100),
+        "lora": Work(SMOL, "lora", learning_rate=1e-4),
+        "full": Work(SMOL, "full_fine_tuning", learning_rate=1e-6),
+    }
+    found += [
+        Case(f"profile-{name}", w.title, partial(profile, w, few), column="bound") for name, w in profiled.items()
     ]
     found += [step(f"length-{p}", prompt(SMOL, p), None, count=few) for p in LENGTHS]
     found += [step(f"batch-{b}", prompt(SMOL, 20, b), None, count=few) for b in BATCHES]

@@ -38,6 +38,7 @@ def write(cases: Sequence[Case], results: Mapping[str, Any], machine: Mapping[st
     missing = [case.title for case in cases if case.name not in results and _in_table(case)]
     if missing:
         lines += ["", "Not measured yet: " + "; ".join(missing) + "."]
+    lines += _profiles(cases, results)
     for kind, values, name, title in (
         ("length", LENGTHS, "prompt-length", "Step time by prompt length"),
         ("batch", BATCHES, "batch-size", "Step time by batch size"),
@@ -51,7 +52,33 @@ def write(cases: Sequence[Case], results: Mapping[str, Any], machine: Mapping[st
 
 
 def _in_table(case: Case) -> bool:
-    return not case.name.startswith(("length-", "batch-"))
+    return not case.name.startswith(("length-", "batch-", "profile-"))
+
+
+def _profiles(cases: Sequence[Case], results: Mapping[str, Any]) -> list[str]:
+    """Return where the time of our steps goes, and how much faster than the peer they could be."""
+    found = [
+        (case.title, results[case.name]) for case in cases if case.name.startswith("profile-") and case.name in results
+    ]
+    if not found:
+        return []
+    kinds = list(dict.fromkeys(kind for _, result in found for kind in result["shares"]))
+    return [
+        "",
+        "## Where the time of our steps goes",
+        "",
+        "Shares of the time on the clock, by torch's profiler. The bound is the multiply-adds of PEFT's step over",
+        "those of ours, as torch counts them on one batch: the ratio if products were all, and both at the peak.",
+        "",
+        "| work | bound | " + " | ".join(kinds) + " |",
+        "|---|---|" + "---|" * len(kinds),
+        *(
+            f"| {title} | {result['bound']:.2f}x | "
+            + " | ".join(f"{100 * result['shares'].get(kind, 0):.0f} %" for kind in kinds)
+            + " |"
+            for title, result in found
+        ),
+    ]
 
 
 def _line(case: Case, result: Mapping[str, Any]) -> str:
