@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tiny import tiny_encoder, tiny_examples, tiny_model, tiny_splits
+from tiny import example, tiny_encoder, tiny_examples, tiny_model, tiny_splits
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from bench.methods.lora import Lora
@@ -36,13 +36,13 @@ class Run:
         self.progress: list[tuple[int, int]] = []
         self.keep_going = keep_going
 
-    def go(self, folder):
+    def go(self, folder, examples=EXAMPLES):
         better = lambda new, old: old is None or new.metrics["score"] > old.metrics["score"]  # noqa: E731
         hooks = Hooks(
             self.validate, better, self.keep_going, lambda step, steps, _: self.progress.append((step, steps))
         )
         meters = Meters(torch.device("cpu"))
-        arguments = (self.tuned, self.encoder, EXAMPLES, None, self.settings, torch.float32, 0, hooks, meters)
+        arguments = (self.tuned, self.encoder, examples, None, self.settings, torch.float32, 0, hooks, meters)
         torch.manual_seed(0)
         train(*arguments, folder / "best", self.outcome)
         return self
@@ -61,6 +61,12 @@ class Run:
     @property
     def rates(self):
         return [step.learning_rate for step in self.outcome.train_curve]
+
+
+def mean_loss(run, examples):
+    """Return the loss a supervised token over all examples, without training."""
+    with torch.no_grad(), run.tuned.evaluating():
+        return Scorer(run.tuned, run.encoder, None, 32).run(examples).evaluated(0, [e.label for e in examples], {}).loss
 
 
 @pytest.mark.parametrize("labels", [("yes", "no"), ("yes", "maybe, but not now")], ids=["one token", "several"])
@@ -216,6 +222,19 @@ def test_the_loss_falls(tmp_path, optimizer, grouped):
     run = Run(optimizer=optimizer, group_by_length=grouped, eval_steps=40, **settings).go(tmp_path)
     assert run.rates == [0.05] * 40
     assert sum(run.losses[-8:]) < 0.6 * sum(run.losses[:8])
+
+
+def test_batches_by_length_learn_what_mixed_ones_learn(tmp_path):
+    # The trap: here the length tells the label, so that batches of one length are mostly batches of one label.
+    examples = [example(i, "ab"[i % 2] + "klmnop"[i % 6] * (1 + i % 9 + 6 * (i % 2)), i % 2) for i in range(160)]
+    losses = {}
+    for grouped in (True, False):
+        run = Run(group_by_length=grouped, max_steps=80, eval_steps=80, learning_rate=0.05, weight_decay=0.0)
+        before = mean_loss(run, examples)
+        run.go(tmp_path / str(grouped), examples)
+        losses[grouped] = mean_loss(run, examples)
+        assert losses[grouped] < 0.5 * before
+    assert losses[True] == pytest.approx(losses[False], rel=0.1)
 
 
 def test_adafactor_steps_by_its_own_rate_and_not_by_the_size_of_the_weights(tmp_path):
