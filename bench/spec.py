@@ -12,62 +12,19 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from bench.config import Config, content_hash
+
+# Named as themselves: they are part of what this module offers.
+from bench.distributions import Choice as Choice
+from bench.distributions import Distribution as Distribution
+from bench.distributions import Float as Float
+from bench.distributions import Int as Int
+from bench.distributions import Scalar as Scalar
+from bench.distributions import SearchSpace as SearchSpace
 from bench.plugins import PluginFile
 from bench.registry import NAME
 
 NO_MODEL = "none"
 """Stands in tables and paths for the model of a method that uses none."""
-
-Scalar = bool | int | float | str | None
-
-
-class Float(Config):
-    """A real number that a study varies, both ends included."""
-
-    kind: Literal["float"] = "float"
-    low: float
-    high: float
-    log: bool = False
-    """Draw on a logarithmic scale (learning rates)."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        _check_range(self.low, self.high, self.log)
-        return self
-
-
-class Int(Config):
-    """A whole number that a study varies, both ends included."""
-
-    kind: Literal["int"] = "int"
-    low: int
-    high: int
-    log: bool = False
-    """Draw on a logarithmic scale."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        _check_range(self.low, self.high, self.log)
-        return self
-
-
-class Choice(Config):
-    """One of a list of values that a study varies."""
-
-    kind: Literal["choice"] = "choice"
-    choices: tuple[Scalar, ...] = Field(min_length=1)
-
-
-Distribution = Float | Int | Choice
-SearchSpace = dict[str, Distribution]
-"""What a study may vary: a field of the method or of the training, and its distribution."""
-
-
-def _check_range(low: float, high: float, log: bool) -> None:
-    if low > high:
-        raise ValueError(f"the range is upside down: low {low:g} is above high {high:g}")
-    if log and low <= 0:
-        raise ValueError(f"a logarithmic range must begin above 0, found low {low:g}")
 
 
 class Training(Config):
@@ -240,7 +197,8 @@ class MethodEntry(Entry):
     training: dict[str, Any] = {}
     """Training settings for this method alone."""
     search: dict[str, Any] = {}
-    """Changes to the method's search space (see the README)."""
+    """Changes to the method's search space, by option or training setting (see the README); of ``peft``, the fields of
+    its configuration class are options too."""
 
 
 class Override(Config):
@@ -283,6 +241,8 @@ class Experiment(Config):
     """Settings of the engine, such as ``{address: auto, gpus: 0.5}`` of ``ray`` (see ``bench show engine ray``)."""
     accept_licenses: list[str] = []
     """Names of the models whose licence the user has read and accepts."""
+    trackers: list[Entry] = []
+    """Where else runs are shown while they go on: ``tensorboard``, ``mlflow``, ``trackio`` (docs/trackers.md)."""
     plugins: list[str] = []
     """Python files that register further methods, data sets, models or metrics (docs/plugins.md)."""
     trust_remote_code: bool = False
@@ -297,7 +257,7 @@ class Experiment(Config):
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:
-        for kind in ("models", "datasets", "methods"):
+        for kind in ("models", "datasets", "methods", "trackers"):
             labels = [entry.label for entry in getattr(self, kind)]
             twice = sorted({label for label in labels if labels.count(label) > 1})
             if twice:

@@ -2,6 +2,7 @@
 
 from bench.testing.tiny import (
     CAUSAL,
+    ENCODERS,
     FAMILIES,
     SPECIALS,
     SPREAD,
@@ -21,6 +22,7 @@ from bench.testing.tiny import (
 
 __all__ = [
     "CAUSAL",
+    "ENCODERS",
     "FAMILIES",
     "SPECIALS",
     "SPREAD",

@@ -10,6 +10,7 @@ from bench.datasets import datasets
 from bench.datasets.base import Dataset, Splits
 from bench.errors import BadInput, BenchError
 from bench.methods import methods
+from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
 from bench.models import models
 from bench.models.base import LanguageModel
@@ -35,7 +36,7 @@ class Revived:
         """Attach the method as the run did, before its first step."""
         spec = self.run.record.spec
         method = methods.build(spec.cell.method.name, spec.method_options, f"method {spec.cell.method.label}")
-        return method.attach(self.base, self.splits, spec.seed)  # type: ignore[arg-type]
+        return attach(method, self.base, self.splits, spec.seed)
 
     def load(self, tuned: TunedModel) -> None:
         """Put in what the run trained.

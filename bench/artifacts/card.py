@@ -9,6 +9,7 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 
 from bench.datasets import datasets
+from bench.models.kinds import Kind
 from bench.records import TrialRecord
 from bench.reporting import text
 
@@ -28,7 +29,7 @@ def _metadata(record: TrialRecord, folder: Path) -> ModelCardData:
         base_model=str(base) if base else None,
         library_name="peft" if adapter else "transformers",
         datasets=[hub_id] if hub_id else None,
-        pipeline_tag="text-generation",
+        pipeline_tag="text-generation" if kind_of(folder).generates else "text-classification",
         tags=["promptscale", cell.method.name],
         eval_results=[
             EvalResult(
@@ -93,19 +94,22 @@ def _use(record: TrialRecord, folder: Path) -> str:
         "In promptscale, with `DIR` for this folder:\n\n    bench predict DIR --text 'a text for the template'",
     ]
     entry = record.spec.cell.model
-    auto = "AutoModelForSeq2SeqLM" if _seq2seq(folder) else "AutoModelForCausalLM"
+    kind = kind_of(folder)
+    auto = kind.auto_class_name
+    labels = record.predictions.labels if record.predictions else []
+    head = f", num_labels={len(labels)}" if not kind.generates else ""
     if (folder / "adapter_config.json").is_file() and entry is not None:
         revision = record.provenance.model_revision
         if "id" in entry.options:
-            load = f'base = {auto}.from_pretrained("{entry.options["id"]}", revision="{revision}")'
+            load = f'base = {auto}.from_pretrained("{entry.options["id"]}", revision="{revision}"{head})'
         elif entry.name != "local":
             load = (
                 "from bench.models import models  # the base model comes from a package; see `bench show model "
                 f"{entry.name}`\n\n"
-                f'base = {auto}.from_pretrained(models.build("{entry.name}", {{}}, "").folder())'
+                f'base = {auto}.from_pretrained(models.build("{entry.name}", {{}}, "").folder(){head})'
             )
         else:
-            load = f'base = {auto}.from_pretrained("...")  # a local model; sha256 of its weights: {revision}'
+            load = f'base = {auto}.from_pretrained("..."{head})  # a local model; sha256 of its weights: {revision}'
         parts.append(
             "With PEFT:\n\n```python\nfrom peft import PeftModel\n"
             f'from transformers import {auto}\n\n{load}\nmodel = PeftModel.from_pretrained(base, "DIR")\n```'
@@ -119,19 +123,23 @@ def _use(record: TrialRecord, folder: Path) -> str:
     parts.append(
         "The model reads the template with the text in it, and answers with the label word whose tokens have the "
         "highest mean log-likelihood."
+        if kind.generates
+        else "The model reads the template with the text in it; the logits of its classification head are those of "
+        f"{', '.join(map(text.markdown, labels))}, in this order."
     )
     return "\n\n".join(parts)
 
 
-def _seq2seq(folder: Path) -> bool:
-    for name, key, value in (
-        ("adapter_config.json", "task_type", "SEQ_2_SEQ_LM"),
-        ("config.json", "is_encoder_decoder", True),
-    ):
-        file = folder / name
-        if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get(key) == value:
-            return True
-    return False
+def kind_of(folder: Path) -> Kind:
+    """Return the kind of network that a folder's weights are for: as peft's adapter says, or its own configuration."""
+    if (adapter := folder / "adapter_config.json").is_file():
+        task = json.loads(adapter.read_text(encoding="utf-8")).get("task_type")
+        return next((kind for kind in Kind if kind.task_type == task), Kind.CAUSAL)
+    if (folder / "config.json").is_file():
+        from transformers import AutoConfig
+
+        return Kind.of(AutoConfig.from_pretrained(folder))
+    return Kind.CAUSAL
 
 
 def _bullets(rows: list[tuple[str, object]]) -> str:

@@ -27,7 +27,8 @@ class Answer:
     probabilities: Mapping[str, float]
     """Softmax over the scores of the label words."""
     base_probabilities: Mapping[str, float] | None
-    """The same of the base model without what was trained; None where nothing was."""
+    """The same of the base model without what was trained; None where nothing was, and for an encoder, which does not
+    answer without its head."""
 
 
 def predict(revived: Revived, texts: Sequence[str]) -> list[Answer]:
@@ -35,7 +36,7 @@ def predict(revived: Revived, texts: Sequence[str]) -> list[Answer]:
     examples = [Example(hashlib.sha256(text.encode()).hexdigest()[:16], text, 0) for text in texts]
     labels = revived.splits.labels
     before = None
-    if revived.base is not None and revived.run.adapter is not None:
+    if revived.base is not None and revived.run.adapter is not None and revived.base.kind.generates:
         before = _probabilities(revived.scorer(TunedModel(revived.base)).run(examples).scores)
     tuned = revived.attach()
     try:

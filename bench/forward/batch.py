@@ -18,9 +18,10 @@ class Batch:
     attention_mask: Tensor
     """[B, L] 1 for real tokens."""
     positions: Tensor
-    """Bool [B, L], or [B, T] of the decoder: True where the logits of the next token are wanted."""
+    """Bool [B, L], or [B, T] of the decoder: True where the logits of the next token are wanted. An encoder answers
+    once an example, whatever they say."""
     targets: Tensor
-    """[N] the next tokens at those positions, in row-major order."""
+    """[N] the next tokens at those positions, in row-major order; of an encoder [B], the labels' indices."""
     decoder_input_ids: Tensor | None = None
     """[B, T] for encoder-decoders."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from bench.forward.batch import Batch
 
@@ -58,14 +58,44 @@ def prompted_logits(network: PreTrainedModel, prompt: Tensor, batch: Batch) -> T
     looks both ways), and decoders whose cache is not keys and values of all positions.
     """
     rows, length = len(batch), prompt.shape[0]
-    embedded = network.get_input_embeddings()(batch.input_ids)
-    inputs: dict[str, Any] = {
-        "inputs_embeds": torch.cat([prompt.to(embedded.dtype).expand(rows, -1, -1), embedded], 1),
-        "attention_mask": torch.cat([batch.attention_mask.new_ones(rows, length), batch.attention_mask], 1),
-    }
+    inputs = _behind(network, prompt, batch)
     positions = batch.positions
     if batch.decoder_input_ids is not None:
         inputs["decoder_input_ids"] = batch.decoder_input_ids
     else:
         positions = torch.cat([positions.new_zeros(rows, length), positions], 1)
     return logits_at(network, positions, use_cache=False, **inputs)
+
+
+def class_logits(
+    network: PreTrainedModel, batch: Batch, prompt: Tensor | None = None, past: Cache | None = None
+) -> Tensor:
+    """Return the logits [B, C] of an encoder's classification head, one row an example.
+
+    Args:
+        network: a network for sequence classification.
+        batch: the examples.
+        prompt: input embeddings [P, E] before every example; the head looks at the first place, which is then theirs,
+            as in PEFT.
+        past: keys and values before every example, instead of a prompt.
+    """
+    if prompt is not None:
+        inputs = _behind(network, prompt, batch)
+    else:
+        length = past.get_seq_length() if past is not None else 0
+        mask = torch.cat([batch.attention_mask.new_ones(len(batch), length), batch.attention_mask], 1)
+        inputs = {"input_ids": batch.input_ids, "attention_mask": mask}
+        if past is not None:
+            inputs["past_key_values"] = past
+    logits: Tensor = network(**inputs).logits
+    return logits.float()
+
+
+def _behind(network: PreTrainedModel, prompt: Tensor, batch: Batch) -> dict[str, Any]:
+    """Return the inputs of a network whose examples all stand behind a prompt."""
+    rows, length = len(batch), prompt.shape[0]
+    embedded = network.get_input_embeddings()(batch.input_ids)
+    return {
+        "inputs_embeds": torch.cat([prompt.to(embedded.dtype).expand(rows, -1, -1), embedded], 1),
+        "attention_mask": torch.cat([batch.attention_mask.new_ones(rows, length), batch.attention_mask], 1),
+    }

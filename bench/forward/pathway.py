@@ -10,8 +10,8 @@ from transformers import PreTrainedModel
 
 from bench.forward.batch import Batch
 from bench.forward.packed import can_pack, packed_logits
-from bench.forward.padded import plain_logits, prompted_logits
-from bench.forward.shared_prefix import KeysAndValues, can_share, prefix_of, shared_prefix_logits
+from bench.forward.padded import class_logits, plain_logits, prompted_logits
+from bench.forward.shared_prefix import KeysAndValues, can_share, expanded, prefix_of, shared_prefix_logits
 
 
 @dataclass(frozen=True)
@@ -21,24 +21,32 @@ class Pathway:
     packed: the whole batch in one row, shared beginnings once (`bench.forward.packed`).
     shared prefix: examples padded, what stands before them once (`bench.forward.shared_prefix`).
     padded: as PEFT does it, a prompt before every example.
+    classes: the same of an encoder, whose head has a row of logits over the labels for every example.
     """
 
     network: PreTrainedModel
-    name: Literal["packed", "shared prefix", "padded"]
+    name: Literal["packed", "shared prefix", "padded", "classes"]
 
     @classmethod
     def of(cls, network: PreTrainedModel) -> Pathway:
         """Choose the way for a network, with whatever a method has put into it."""
+        if network.get_output_embeddings() is None:  # no head over a vocabulary
+            return cls(network, "classes")
         if can_pack(network):
             return cls(network, "packed")
         return cls(network, "shared prefix" if can_share(network) else "padded")
 
+    @property
+    def shares_prompt(self) -> bool:
+        """Whether what stands before all examples of a batch is run once for them, not once for each."""
+        return self.name in ("packed", "shared prefix")
+
     def prefix_of(self, prompt: Tensor) -> KeysAndValues | None:
         """Run input embeddings [P, E] once, for the batches to come; None where that is not exact."""
-        return None if self.name == "padded" else prefix_of(self.network, prompt)
+        return None if self.name in ("padded", "classes") else prefix_of(self.network, prompt)
 
     def logits(self, batch: Batch, prompt: Tensor | None = None, prefix: KeysAndValues | None = None) -> Tensor:
-        """Return the float32 logits [N, V] at the batch's positions, in row-major order.
+        """Return the float32 logits [N, V] at the batch's positions, in row-major order; of an encoder [B, C].
 
         Args:
             batch: the examples.
@@ -47,6 +55,8 @@ class Pathway:
         """
         if self.name == "packed":
             return packed_logits(self.network, prompt, batch, prefix)
+        if self.name == "classes":
+            return class_logits(self.network, batch, prompt, expanded(prefix, len(batch)) if prefix else None)
         if prefix is None and prompt is not None:
             if self.name == "padded":
                 return prompted_logits(self.network, prompt, batch)

@@ -52,7 +52,11 @@ class TunedModel:
         return Pathway.of(self.network)
 
     def trainable(self) -> dict[str, Parameter]:
-        """Return the parameters to train, by name; empty for a method that does not train."""
+        """Return the parameters to train, by name; empty for a method that does not train.
+
+        A method that trains parameters of its own returns them with those of ``super().trainable()``: what is
+        trainable in the network already, which is an encoder's classification head.
+        """
         return {name: p for name, p in self.network.named_parameters() if p.requires_grad}
 
     def added_parameters(self) -> int:
@@ -60,7 +64,10 @@ class TunedModel:
         return 0
 
     def logits(self, batch: Batch) -> Tensor:
-        """Return the next-token logits [N, V] at the batch's positions, in row-major order."""
+        """Return the next-token logits [N, V] at the batch's positions, in row-major order.
+
+        An encoder has the logits [B, C] of its head over the labels instead.
+        """
         return self.pathway.logits(batch)
 
     def score_labels(
@@ -108,6 +115,7 @@ class TunedModel:
         network.requires_grad_(False)
         network.zero_grad(set_to_none=True)
         network.eval()
+        self.base.release()
 
     def notes(self) -> Mapping[str, int | float | str | bool | None]:
         """Return what a reader of the record should know, such as which way the forward pass took."""
@@ -132,6 +140,10 @@ class Method(Config):
     training_defaults: ClassVar[Mapping[str, Any]] = {}
     """Training settings that suit this method; an experiment's own settings win."""
 
+    def options(self) -> dict[str, Any]:
+        """Return the method's options by name, those with default values too: what a study can be told to vary."""
+        return self.model_dump()
+
     def search_space(self) -> SearchSpace:
         """Return what a study may vary, fields of the method or of `Training`, and over which range."""
         return {}
@@ -141,7 +153,8 @@ class Method(Config):
         """Attach the method to a base model.
 
         Args:
-            base: the base model; None if `uses_model` is False.
+            base: the base model; None if `uses_model` is False. An encoder comes with a trainable head over the
+                labels, among the network's parameters.
             dataset: the splits; a method may read train and the label words, nothing else.
             seed: seeds whatever is drawn.
 

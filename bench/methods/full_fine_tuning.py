@@ -48,6 +48,6 @@ class FullFineTuning(Method):
         from bench.methods.tuned.head import TunedHead
         from bench.methods.tuned.weights import TunedWeights
 
-        if self.head_only:
-            return TunedHead(base)
+        if self.head_only:  # an encoder's head over the labels is trained whatever else is
+            return TunedHead(base) if base.head is None else TunedWeights(base, ())
         return TunedWeights(base, None if self.last_layers is None else last_layers(base.network, self.last_layers))

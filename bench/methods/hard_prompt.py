@@ -43,4 +43,4 @@ class HardPrompt(Method):
         shown = drawn(dataset, self.shots, seed)
         if self.calibrate:
             return Calibrated(base, dataset, shown, self.separator)
-        return Demonstrations(base, dataset, shown, self.separator) if shown else TunedModel(base)
+        return Demonstrations(base, dataset, shown, self.separator)

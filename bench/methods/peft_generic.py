@@ -26,7 +26,8 @@ OWN_NAMES = {
 class Peft(PeftMethod):
     """Any method of the installed peft that changes layers in place: its configuration class and that class's fields.
 
-    As in ``peft: {config_class: LoHaConfig, r: 8, alpha: 16}``. What the fields mean is said by peft.
+    As in ``peft: {config_class: LoHaConfig, r: 8, alpha: 16}``. What the fields mean is said by peft. A study varies
+    them by their names, as any option: ``search: {r: [4, 8, 16], alpha: {low: 4, high: 32, log: true}}``.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -39,11 +40,8 @@ class Peft(PeftMethod):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        kind = self._class()
-        given = self.model_extra or {}
-        own = {"task_type", "inference_mode", "base_model_name_or_path", "peft_type", "auto_mapping", "revision"}
-        known = {field.name for field in dataclasses.fields(kind) if field.init} - own
-        for name in given:
+        known = self._fields()
+        for name in self.model_extra or {}:
             if name not in known:
                 raise ValueError(f"{self.config_class} has no field {name!r}{did_you_mean(name, known)}")
         try:
@@ -52,8 +50,12 @@ class Peft(PeftMethod):
             raise ValueError(f"{self.config_class}: {' '.join(str(error).split())}") from None
         return self
 
+    def options(self) -> dict[str, Any]:
+        """Return the fields of peft's class too, with the values that it gives them."""
+        return {**self._fields(), **self.model_dump()}
+
     def search_space(self) -> SearchSpace:
-        """Learning rate."""
+        """Learning rate; ``search: {r: [4, 8, 16]}`` adds a field of peft's class."""
         return {"learning_rate": Float(low=1e-4, high=1e-2, log=True)}
 
     def peft_config(self, common: dict[str, Any]) -> PeftConfig:
@@ -64,6 +66,13 @@ class Peft(PeftMethod):
             raise Infeasible(f"{self.config_class} has no target_modules")
         config: PeftConfig = kind(**{k: v for k, v in common.items() if k in fields}, **(self.model_extra or {}))
         return config
+
+    def _fields(self) -> dict[str, Any]:
+        """Return the fields of peft's class that can be given, with their default values."""
+        own = {"task_type", "inference_mode", "base_model_name_or_path", "peft_type", "auto_mapping", "revision"}
+        known = [f for f in dataclasses.fields(self._class()) if f.init and f.name not in own]
+        made = {f.name: f.default_factory() for f in known if f.default_factory is not dataclasses.MISSING}
+        return {f.name: made.get(f.name, f.default) for f in known}
 
     def _targets(self) -> dict[str, Any]:
         targets = self.target_modules

@@ -31,7 +31,8 @@ class PeftMethod(Method):
         """Return peft's configuration.
 
         Args:
-            common: ``task_type`` and ``target_modules``, which all of peft's configurations take.
+            common: ``task_type`` and ``target_modules``, which all of peft's configurations take, and of an encoder
+                ``modules_to_save``, its head.
         """
         raise NotImplementedError
 
@@ -47,9 +48,12 @@ class PeftMethod(Method):
         Raises:
             Infeasible: the model has no such layers.
         """
-        from bench.methods.tuned.peft_adapter import advice_silenced, task_type
+        from bench.methods.tuned.peft_adapter import advice_silenced
 
         check_targets(base.network, self.target_modules, self.candidates(base.network))
         targets = list(self.target_modules) if isinstance(self.target_modules, tuple) else self.target_modules
         with advice_silenced():
-            return self.peft_config({"task_type": task_type(base), "target_modules": targets})
+            common = {"task_type": base.kind.task_type, "target_modules": targets}
+            if base.head is not None:
+                common["modules_to_save"] = list(base.head.paths)
+            return self.peft_config(common)

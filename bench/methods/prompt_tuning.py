@@ -66,7 +66,7 @@ class PromptTuning(Method):
 
         if not self.num_decoder_virtual_tokens:
             return SoftPrompt(base, initial_prompt(self, base, dataset, seed))
-        if base.kind != "seq2seq":
-            raise Infeasible("num_decoder_virtual_tokens: this model has no encoder; use num_virtual_tokens alone")
+        if not base.network.config.is_encoder_decoder:
+            raise Infeasible("num_decoder_virtual_tokens: this is no encoder-decoder; use num_virtual_tokens alone")
         drawn = initial_prompt(self, base, dataset, seed, self.num_virtual_tokens + self.num_decoder_virtual_tokens)
         return DecoderPrompt(base, drawn, self.num_decoder_virtual_tokens)

@@ -28,7 +28,7 @@ Targets = Annotated[str | tuple[str, ...] | None, AfterValidator(_some)]
 
 
 def linear_layers(network: PreTrainedModel) -> dict[str, nn.Module]:
-    """Return a network's linear layers by path, the head aside."""
+    """Return a network's linear layers by path, its head over a vocabulary aside."""
     from torch.nn import Linear
     from transformers.pytorch_utils import Conv1D
 

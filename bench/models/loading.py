@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import BadInput
 from bench.models.base import LanguageModel, Model
 from bench.models.checkpoint import check_folder
 from bench.models.conversion import quiet
+from bench.models.kinds import Kind
 from bench.models.mapping import map_weights
 
 if TYPE_CHECKING:
@@ -23,26 +24,25 @@ def load_language_model(
 ) -> LanguageModel:
     """Load what ``source.folder()`` holds: frozen, in eval mode, on ``device``.
 
-    Whether it is a decoder or an encoder-decoder is read from its configuration. Weights are read from safetensors,
+    What kind of network it is is read from its configuration. Weights are read from safetensors,
     or from ``.bin`` by `torch.load` with ``weights_only=True``, which `transformers` always uses: no file is unpickled
     into code.
 
     Raises:
         BadInput: the folder holds no language model, or not all of one.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
+
+    from bench.models.heads import find_head
 
     folder = source.folder()
     check_folder(folder, "model")
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
-    kind: Literal["causal", "seq2seq"]
     try:
         with quiet():
             config = AutoConfig.from_pretrained(folder, **options)
-            _refuse_encoder(config)
-            kind = "seq2seq" if config.is_encoder_decoder else "causal"
-            auto: Any = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
-            network, info = auto.from_pretrained(
+            kind = _kind(config)
+            network, info = kind.auto_class.from_pretrained(
                 folder, config=config, dtype=dtype, output_loading_info=True, **options
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
@@ -54,25 +54,32 @@ def load_language_model(
                 f"model: {folder} brings code of its own; if you trust it, say 'trust_remote_code: true'"
             ) from error
         raise BadInput(f"model: {folder} does not load: {_first_line(error)}") from error
-    _refuse_gaps(info, folder)
+    head = None
+    if kind is Kind.ENCODER:
+        head = find_head(network, info["missing_keys"])
+    _refuse_gaps(info, folder, network, kind)
     network.requires_grad_(False)
     network.eval()
     network.to(device)
     if device.type == "cpu":
-        map_weights(network, folder)
+        map_weights(network, folder, head.fresh if head is not None else ())
     tokenizer.padding_side = "right"
     notes = give_pad_token(tokenizer, network.get_input_embeddings().num_embeddings)
-    if network.generation_config is not None and network.generation_config.pad_token_id is None:
-        network.generation_config.pad_token_id = tokenizer.pad_token_id
+    if head is not None:
+        notes["answers"] = "by a classification head that is trained with the method; nothing is generated"
+    generation = getattr(network, "generation_config", None)  # an encoder has none
+    if generation is not None and generation.pad_token_id is None:
+        generation.pad_token_id = tokenizer.pad_token_id
     return LanguageModel(
         network=network,
         tokenizer=tokenizer,
         kind=kind,
         parameters=count_parameters(network),
-        context_length=context_length(config),
+        context_length=context_length(config, network),
         revision=source.revision_id(),
         folder=folder,
         notes=notes,
+        head=head,
     )
 
 
@@ -82,20 +89,20 @@ def check_weights(folder: Path) -> None:
     Raises:
         BadInput: they cannot be read, or do not fill the network.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+    from transformers import AutoConfig
 
     try:
         with quiet():
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
-            auto: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-            _, info = auto.from_pretrained(
+            kind = Kind.of(config)
+            network, info = kind.auto_class.from_pretrained(
                 folder, config=config, device_map="meta", output_loading_info=True, local_files_only=True
             )
     except Exception as error:  # see load_language_model
         if "trust_remote_code" in str(error):
             return  # loading says what is to be done about it
         raise BadInput(f"model: {folder} does not load: {_first_line(error)}") from error
-    _refuse_gaps(info, folder)
+    _refuse_gaps(info, folder, network, kind)
 
 
 def count_parameters(network: PreTrainedModel) -> int:
@@ -103,8 +110,13 @@ def count_parameters(network: PreTrainedModel) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def context_length(config: PreTrainedConfig) -> int | None:
+def context_length(config: PreTrainedConfig, network: PreTrainedModel | None = None) -> int | None:
     """Return how many positions the model can take, or None where positions are relative (T5, Bloom)."""
+    for name, module in network.named_modules() if network is not None else ():
+        if name.endswith("position_embeddings") and isinstance(rows := getattr(module, "num_embeddings", None), int):
+            # An encoder's table. RoBERTa and its kin count positions from behind the padding token's row.
+            padding = getattr(module, "padding_idx", None)
+            return rows if padding is None else rows - int(padding) - 1
     text = config.get_text_config()
     if hasattr(text, "relative_attention_num_buckets"):  # T5's n_positions is a memory of its training, not a limit
         return None
@@ -127,16 +139,22 @@ def give_pad_token(tokenizer: PreTrainedTokenizerBase, rows: int) -> dict[str, s
     return {"pad_token": f"{reason}; {tokenizer.pad_token!r} is used"}
 
 
-def _refuse_encoder(config: PreTrainedConfig) -> None:
-    """An encoder loads as a decoder without complaint, and then reads the answer."""
-    for name in config.architectures or ():
+def _kind(config: PreTrainedConfig) -> Kind:
+    """Return the kind of a network; a decoder with a head for something else would load, and answer at random."""
+    kind = Kind.of(config)
+    for name in config.architectures or () if kind.generates else ():
         if name.endswith(("ForMaskedLM", "ForPreTraining", "Classification", "ForQuestionAnswering")):
             raise BadInput(f"model: {name} is no generative language model; a decoder or an encoder-decoder is needed")
+    return kind
 
 
-def _refuse_gaps(info: dict[str, Any], folder: Path) -> None:
+def _refuse_gaps(info: dict[str, Any], folder: Path, network: PreTrainedModel, kind: Kind) -> None:
     """Weights that are missing or of another shape are drawn at random by `transformers`: a model nobody asked for."""
+    from bench.models.heads import may_be_missing
+
     gaps = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
+    if not kind.generates:
+        gaps = [name for name in gaps if not may_be_missing(network, name)]
     if gaps:
         raise BadInput(
             f"model: the weights in {folder} do not fill the network: {gaps[0]} and {len(gaps) - 1} more are missing "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 
 
-def map_weights(network: PreTrainedModel, folder: Path) -> bool:
+def map_weights(network: PreTrainedModel, folder: Path, without: Collection[str] = ()) -> bool:
     """Replace a network's parameters by the same ones mapped from their file; False if the file does not hold them all.
 
     All workers on a machine then share one copy in the page cache. A mapping is private: whoever writes to a
@@ -23,6 +24,7 @@ def map_weights(network: PreTrainedModel, folder: Path) -> bool:
     Args:
         network: on the CPU, loaded from ``folder``.
         folder: where its `WEIGHTS` are.
+        without: parameters that the file need not hold; they stay as they are.
     """
     file = folder / WEIGHTS
     if not file.is_file():
@@ -31,6 +33,8 @@ def map_weights(network: PreTrainedModel, folder: Path) -> bool:
         names = set(stored.keys())
         mapped = {}
         for name, parameter in network.named_parameters():
+            if name in without:
+                continue
             if name not in names:
                 return False
             tensor = stored.get_tensor(name)
@@ -38,5 +42,6 @@ def map_weights(network: PreTrainedModel, folder: Path) -> bool:
                 return False
             mapped[name] = tensor
     for name, parameter in network.named_parameters():
-        parameter.data = mapped[name]
+        if name in mapped:
+            parameter.data = mapped[name]
     return True

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.errors import BadInput
 from bench.methods import methods
+from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
 from bench.planning.weightless import ReadsAsZero, stand_in_data, weightless
 from bench.records import Parameters
@@ -36,7 +37,7 @@ def attach_weightless(model: str, method: str, options: Mapping[str, Any], where
         raise BadInput(f"method '{method}' uses no language model; there are no parameters to count")
     built = methods.build(method, options, where)
     with ReadsAsZero():  # type: ignore[no-untyped-call]
-        return built.attach(weightless(model), stand_in_data(), seed=0)
+        return attach(built, weightless(model), stand_in_data(), seed=0)
 
 
 def parameters_of(tuned: TunedModel) -> Parameters:

@@ -15,6 +15,7 @@ from bench.errors import BadInput, Unavailable, did_you_mean
 from bench.models import models
 from bench.models.base import LanguageModel
 from bench.models.conversion import quiet
+from bench.models.kinds import Kind
 from bench.models.loading import context_length, count_parameters
 from bench.planning.configurations import find, published
 
@@ -30,19 +31,21 @@ def weightless(name: str) -> LanguageModel:
         BadInput: nothing of that name.
         Unavailable: its configuration would have to be fetched, and cannot be.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+    from transformers import AutoConfig
+
+    from bench.models.heads import expected_head
 
     with quiet():
         fields = model_config(name)
         try:
             config = AutoConfig.for_model(**fields)
-            auto: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            kind = Kind.of(config)
             with torch.device("meta"):
-                network = auto.from_config(config)
+                network = kind.auto_class.from_config(config)
         except (ValueError, TypeError) as error:  # an unknown kind of model, an encoder, a vision model, ...
             raise BadInput(f"{name}: {str(error).splitlines()[0]}") from error
     head, embedding = network.get_output_embeddings(), network.get_input_embeddings()
-    if fields.get("tie_word_embeddings") is False and head.weight is embedding.weight:
+    if head is not None and fields.get("tie_word_embeddings") is False and head.weight is embedding.weight:
         # transformers 5 makes T5's head one with its embedding, whatever is asked for, until a checkpoint such as
         # T5 v1.1's comes with a head of its own, which is then kept.
         head.weight = torch.nn.Parameter(torch.empty_like(head.weight))
@@ -51,10 +54,11 @@ def weightless(name: str) -> LanguageModel:
     return LanguageModel(
         network=network,
         tokenizer=WordCounter(config.get_text_config().vocab_size),  # type: ignore[arg-type]
-        kind="seq2seq" if config.is_encoder_decoder else "causal",
+        kind=kind,
         parameters=count_parameters(network),
-        context_length=context_length(config),
+        context_length=context_length(config, network),
         revision="configuration",
+        head=None if kind.generates else expected_head(network),
     )
 
 

@@ -11,7 +11,7 @@ from bench.spec import Cell, Choice, Distribution
 def own_values(cell: Cell) -> dict[str, Any]:
     """Return the values of method and training that the first trial runs, where they lie inside the range."""
     method = methods.build(cell.method.name, cell.method.options, cell.title)
-    own = {**cell.training.model_dump(), **method.model_dump()}
+    own = {**method.options(), **cell.training.model_dump()}
     return {
         name: own[name]
         for name, distribution in cell.search.items()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.methods.attaching import attach
 from bench.methods.base import Method, TunedModel
 from bench.models.base import LanguageModel
 from bench.spec import Training
@@ -54,7 +55,7 @@ class MethodContract:
     method: ClassVar[Method]
     """The method to test, configured."""
     family: ClassVar[str] = "llama"
-    """One of `bench.testing.tiny.FAMILIES`: llama, gpt2, gpt_neox, bloom, opt, gemma3, qwen2, t5."""
+    """One of `bench.testing.tiny`: llama, gpt2, gpt_neox, bloom, opt, gemma3, qwen2, t5, bert, roberta, distilbert."""
     learning_rate: ClassVar[float] = 0.01
     """Large enough that five steps change what the tiny model answers."""
 
@@ -62,9 +63,8 @@ class MethodContract:
         """Attach the method to a tiny model that nothing else uses."""
         base = tiny_model(self.family)
         uses = self.method.uses_model
-        tuned = self.method.attach(base if uses else None, tiny_splits(), seed)  # type: ignore[arg-type]
-        assert isinstance(tuned, TunedModel), f"attach has to return a TunedModel, it returned {tuned!r}"
-        return Attached(base, tuned, tiny_encoder(base) if uses else None)
+        tuned = attach(self.method, base, tiny_splits(), seed)
+        return Attached(tuned.base if uses else base, tuned, tiny_encoder(base) if uses else None)
 
     def train(self, attached: Attached, folder: Path, steps: int = 5) -> Outcome:
         """Train as a trial does, on the tiny training split; a method that trains nothing is left as it is."""
@@ -106,7 +106,7 @@ class MethodContract:
         for interrupted in (False, True):
             base = tiny_model(self.family)
             before = state_of(base.network)
-            tuned = self.method.attach(base if self.method.uses_model else None, tiny_splits(), 0)  # type: ignore[arg-type]
+            tuned = attach(self.method, base, tiny_splits(), 0)
             attached = Attached(base, tuned, tiny_encoder(base) if self.method.uses_model else None)
             self.train(attached, tmp_path / str(interrupted))
             attached.scores()
@@ -172,7 +172,15 @@ class MethodContract:
         assert list((tmp_path / "saved").rglob("*.safetensors")), "weights are kept as safetensors"
         other = self.attach(seed=2)
         other.tuned.load(tmp_path / "saved")
+        assert all(p.requires_grad for p in other.tuned.trainable().values()), "training can go on"
         np.testing.assert_allclose(other.logits(), trained, rtol=1e-5, atol=1e-5)
+
+    def test_it_scores_every_example_and_label(self) -> None:
+        """Scores are [n, C], and a method with a language model has a loss."""
+        attached = self.attach()
+        done = Scorer(attached.tuned, attached.encoder, None, 4).run(tiny_splits().validation)
+        assert done.scores.shape == (len(tiny_splits().validation), len(tiny_splits().labels))
+        assert (done.loss is None) == (attached.encoder is None)
 
     def test_an_answer_does_not_depend_on_its_neighbours(self, tmp_path: Path) -> None:
         """An example gets the same scores alone as in a batch, behind whatever padding."""
@@ -187,7 +195,7 @@ class MethodContract:
         closed: Any = _Closed()
         closed = dataclasses.replace(tiny_splits(), validation=closed, test=closed)
         base = tiny_model(self.family)
-        self.method.attach(base if self.method.uses_model else None, closed, 0)  # type: ignore[arg-type]
+        attach(self.method, base, closed, 0)
 
 
 class _Closed:

@@ -9,9 +9,9 @@ from typing import Any, cast
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
+    BertConfig,
     BloomConfig,
+    DistilBertConfig,
     Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
@@ -21,16 +21,22 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    RobertaConfig,
     T5Config,
 )
 
 from bench.datasets.base import Example, Splits
 from bench.models.base import LanguageModel
+from bench.models.heads import expected_head
+from bench.models.kinds import Kind
 from bench.models.loading import context_length, count_parameters
 from bench.training.encoding import Encoder
 
 CAUSAL = ("llama", "gpt2", "gpt_neox", "bloom", "opt", "gemma3", "qwen2")
 FAMILIES = (*CAUSAL, "t5")
+"""Models that answer with words."""
+ENCODERS = ("bert", "roberta", "distilbert")
+"""Models that answer by a classification head."""
 
 SPECIALS = ("<s>", "</s>", "<pad>", "<unk>")
 # "Ġ" is a space and "Ċ" a new line, as byte-level tokenizers write them.
@@ -55,6 +61,7 @@ def _config(family: str) -> PreTrainedConfig:
     }
     length: dict[str, Any] = {"max_position_embeddings": 256}
     silent: dict[str, Any] = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
+    still: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     sizes: dict[str, Any]
     own: dict[str, Any]
     match family:
@@ -79,15 +86,23 @@ def _config(family: str) -> PreTrainedConfig:
             sizes = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
             own = {"feed_forward_proj": "gated-gelu", "dropout_rate": 0.0, "decoder_start_token_id": 2}
             return T5Config(**IDS, **sizes, **own)
+        case "bert":  # a pooler behind the first token
+            return BertConfig(**IDS, **heads, **length, **SPREAD, **still)
+        case "roberta":  # positions counted from behind the padding token; a head of two layers
+            return RobertaConfig(**IDS, **heads, **length, **SPREAD, **still)
+        case "distilbert":  # a head of two modules; takes no keys and values
+            sizes = {"dim": 32, "hidden_dim": 48, "n_layers": 2, "n_heads": 4}
+            own = {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
+            return DistilBertConfig(**IDS, **length, **SPREAD, **sizes, **own)
     raise AssertionError(family)
 
 
 @cache
 def _network(family: str) -> PreTrainedModel:
-    auto: Any = AutoModelForSeq2SeqLM if family == "t5" else AutoModelForCausalLM
+    config = _config(family)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
-        network = auto.from_config(_config(family), dtype=torch.float32)
+        network = Kind.of(config).auto_class.from_config(config, dtype=torch.float32)
         # Norms and biases begin at ones and zeros, which hides mistakes.
         for parameter in network.parameters():
             if parameter.dim() == 1:
@@ -119,18 +134,21 @@ def tiny_tokenizer(bos: bool = False, eos: bool = False) -> PreTrainedTokenizerF
 
 def tiny_model(family: str = "llama", bos: bool = False) -> LanguageModel:
     """Return a frozen base model with its tokenizer, the same at every call."""
-    return handle(tiny_network(family), tiny_tokenizer(bos=bos, eos=family == "t5"))
+    both_ends = family in ENCODERS
+    return handle(tiny_network(family), tiny_tokenizer(bos=bos or both_ends, eos=family == "t5" or both_ends))
 
 
 def handle(network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
-    """Put the project's handle around a network."""
+    """Put the project's handle around a network, as if the checkpoint of an encoder had no head."""
+    kind = Kind.of(network.config)
     return LanguageModel(
         network=network,
         tokenizer=tokenizer,
-        kind="seq2seq" if network.config.is_encoder_decoder else "causal",
+        kind=kind,
         parameters=count_parameters(network),
-        context_length=context_length(network.config),
+        context_length=context_length(network.config, network),
         revision="tiny",
+        head=None if kind.generates else expected_head(network),
     )
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from bench.errors import BadInput, Infeasible
 from bench.forward.batch import Batch
-from bench.methods.tokens import Specials, label_tokens
+from bench.methods.tokens import Specials
+from bench.training.answers import ANSWERS, Pair
 
 if TYPE_CHECKING:
     from bench.datasets.base import Example
     from bench.models.base import LanguageModel
 
-Pair = tuple[list[int], list[int]]
-"""Token ids of an input and of what is to follow it."""
+__all__ = ["Encoder", "Pair"]
 
 
 class Encoder:
@@ -32,20 +33,20 @@ class Encoder:
 
     def __init__(self, base: LanguageModel, template: str, labels: Sequence[str]) -> None:
         self.tokenizer = base.tokenizer
-        self.seq2seq = base.kind == "seq2seq"
+        self.answers = ANSWERS[base.kind](base)
+        self.generates = base.kind.generates
         self.context_length = base.context_length
         self.device = base.device
         self.pad_id: int = base.tokenizer.pad_token_id
-        self.start_id: int | None = base.network.config.decoder_start_token_id if self.seq2seq else None
         self.specials = Specials.of(base.tokenizer)
         self.labels = tuple(labels)
-        self.label_ids = [self._label(template, word) for word in labels]
+        self.label_ids = self.answers.label_ids(template, self.labels)
         self._check_labels()
         self._cache: dict[str, list[int]] = {}
 
     @property
     def single_token_labels(self) -> bool:
-        """Whether every label word is one token, so that one row of logits scores them all."""
+        """Whether every label is one token, or one class of a head, so that one row of logits scores them all."""
         return all(len(ids) == 1 for ids in self.label_ids)
 
     def room(self, virtual_tokens: int, max_length: int | None) -> int | None:
@@ -54,7 +55,6 @@ class Encoder:
         Raises:
             Infeasible: nothing of the text would be left.
         """
-        label = max(map(len, self.label_ids))
         limits = []
         if self.context_length is not None:
             limits.append(self.context_length - virtual_tokens)
@@ -62,12 +62,12 @@ class Encoder:
             limits.append(max_length)
         if not limits:
             return None
-        around = len(self.specials.before) + (len(self.specials.after) if self.seq2seq else label)
+        around = len(self.specials.before) + self.answers.beside(self.label_ids)
         room = min(limits) - around
         if room < 1:
             raise Infeasible(
-                f"{virtual_tokens} virtual tokens and a label of {label} tokens leave no room for text "
-                f"in {min(limits) + (virtual_tokens if max_length is None else 0)} positions"
+                f"{virtual_tokens} virtual tokens and a label of {max(map(len, self.label_ids))} tokens leave no room "
+                f"for text in {min(limits) + (virtual_tokens if max_length is None else 0)} positions"
             )
         return room
 
@@ -88,35 +88,20 @@ class Encoder:
             if room is not None and len(ids) > room:
                 cut += 1
                 ids = ids[-room:]
-            after = self.specials.after if self.seq2seq else ()
-            rows.append([*self.specials.before, *ids, *after])
+            rows.append([*self.specials.before, *ids, *self.answers.after])
         return rows, cut
 
     def batch(self, pairs: Sequence[Pair]) -> Batch:
-        """Make a batch that asks for the tokens of each pair's second part.
-
-        The last token asked for is not among the inputs: nothing is predicted from it.
-        """
-        if self.seq2seq:
-            assert self.start_id is not None
-            decoder = [[self.start_id, *target[:-1]] for _, target in pairs]
-            input_ids, mask = self._pad([ids for ids, _ in pairs])
-            decoder_ids, asked = self._pad(decoder)
-            positions = asked.bool()
-        else:
-            rows = [[*ids, *target[:-1]] for ids, target in pairs]
-            input_ids, mask = self._pad(rows)
-            decoder_ids = None
-            positions = torch.zeros_like(mask, dtype=torch.bool)
-            for row, (ids, target) in enumerate(pairs):
-                positions[row, len(ids) - 1 : len(ids) - 1 + len(target)] = True
-        targets = torch.tensor([token for _, target in pairs for token in target])
-        return Batch(
-            input_ids=input_ids.to(self.device),
-            attention_mask=mask.to(self.device),
-            positions=positions.to(self.device),
-            targets=targets.to(self.device),
-            decoder_input_ids=None if decoder_ids is None else decoder_ids.to(self.device),
+        """Make a batch that asks for the second part of each pair, on the model's device."""
+        made = self.answers.batch(pairs, self._pad)
+        decoder = made.decoder_input_ids
+        return replace(
+            made,
+            input_ids=made.input_ids.to(self.device),
+            attention_mask=made.attention_mask.to(self.device),
+            positions=made.positions.to(self.device),
+            targets=made.targets.to(self.device),
+            decoder_input_ids=None if decoder is None else decoder.to(self.device),
         )
 
     def _pad(self, rows: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -126,10 +111,6 @@ class Encoder:
             ids[index, : len(row)] = torch.tensor(row)
             mask[index, : len(row)] = 1
         return ids, mask
-
-    def _label(self, template: str, word: str) -> list[int]:
-        """Return the tokens of a label word: behind the template, or alone in a decoder of its own."""
-        return list(self.tokenizer(word)["input_ids"]) if self.seq2seq else label_tokens(self.tokenizer, template, word)
 
     def _check_labels(self) -> None:
         for index, ids in enumerate(self.label_ids):

@@ -1,11 +1,12 @@
-"""Classification by the logits of the label words, and what models answer when they are left free."""
+"""Classification by the logits of label words, or of an encoder's head, and what models answer when left free."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from bench.methods.base import TunedModel
 from bench.metrics.base import Metric
 from bench.records import Evaluated, Predictions
 from bench.training.batching import evaluation_batches
+from bench.training.device import autocast
 from bench.training.encoding import Encoder
 
 if TYPE_CHECKING:
@@ -28,9 +30,12 @@ class Pass:
     scores: np.ndarray
     """[n, C] a score for each example and label."""
     loss: float | None
-    """Mean cross-entropy (nats) a token of the right label; None for a method without a language model."""
+    """Mean cross-entropy (nats) a token of the right label, of an encoder over the labels; None for a method without a
+    language model."""
     tokens: int
     """Real input tokens that were run."""
+    answers: int
+    """Positions whose logits were asked for."""
     truncated: int
     """Inputs that were cut to fit the context."""
 
@@ -65,6 +70,9 @@ class Scorer:
         batch_size: sequences a forward pass.
     """
 
+    no_gradients: Callable[[], AbstractContextManager[Any]] = staticmethod(torch.inference_mode)
+    """What surrounds every forward pass."""
+
     def __init__(self, tuned: TunedModel, encoder: Encoder | None, room: int | None, batch_size: int) -> None:
         self.tuned = tuned
         self.encoder = encoder
@@ -75,19 +83,19 @@ class Scorer:
         """Score a split in eval mode."""
         self._split = {example.id for example in examples}
         self._loss = 0.0
-        self._label_tokens = self._tokens = self._truncated = 0
+        self._label_tokens = self._tokens = self._answers = self._truncated = 0
         self.tuned.train(False)
-        with torch.inference_mode(), self.tuned.evaluating():
+        with self.no_gradients(), self._precision(), self.tuned.evaluating():
             scores = self.tuned.score_labels(examples, self._by_logits)
         loss = self._loss / self._label_tokens if self._label_tokens else None
-        return Pass(scores=scores, loss=loss, tokens=self._tokens, truncated=self._truncated)
+        return Pass(scores, loss, self._tokens, self._answers, self._truncated)
 
     def _by_logits(self, examples: Sequence[Example]) -> np.ndarray:
         encoder = self._encoder()
         inputs, truncated = encoder.inputs(examples, self.room)
         before = self._loss, self._label_tokens
         scores = np.zeros((len(examples), len(encoder.labels)))
-        if encoder.single_token_labels and not encoder.seq2seq:
+        if encoder.single_token_labels:
             self._one_token(examples, inputs, encoder, scores)
         else:
             self._several_tokens(examples, inputs, encoder, scores)
@@ -97,17 +105,22 @@ class Scorer:
             self._loss, self._label_tokens = before
         return scores
 
+    def _batches(self, lengths: Sequence[int], batch_size: int) -> Iterable[list[int]]:
+        """Return the batches to run."""
+        return evaluation_batches(lengths, batch_size)
+
     def _one_token(
         self, examples: Sequence[Example], inputs: list[list[int]], encoder: Encoder, scores: np.ndarray
     ) -> None:
         """Score by the logits of the labels' tokens after the input: one row of logits an example."""
         words = torch.tensor([ids[0] for ids in encoder.label_ids], device=encoder.device)
-        for rows in evaluation_batches([len(ids) for ids in inputs], self.batch_size):
+        for rows in self._batches([len(ids) for ids in inputs], self.batch_size):
             batch = encoder.batch([(inputs[i], encoder.label_ids[examples[i].label]) for i in rows])
             logits = self.tuned.logits(batch)
             self._loss += cross_entropy(logits, batch.targets, reduction="sum").item()
             self._label_tokens += len(rows)
             self._tokens += int(batch.attention_mask.sum())
+            self._answers += len(rows)
             scores[rows] = logits[:, words].double().cpu().numpy()
 
     def _several_tokens(
@@ -119,10 +132,11 @@ class Scorer:
         """
         labels = encoder.label_ids
         sizes = [len(ids) for ids in labels]
-        for rows in evaluation_batches([len(ids) for ids in inputs], max(1, self.batch_size // len(labels))):
+        for rows in self._batches([len(ids) for ids in inputs], max(1, self.batch_size // len(labels))):
             batch = encoder.batch([(inputs[i], ids) for i in rows for ids in labels])
             chosen = log_softmax(self.tuned.logits(batch), -1).gather(1, batch.targets[:, None])[:, 0].double().cpu()
             self._tokens += sum(len(inputs[i]) + sum(sizes) - len(sizes) for i in rows)
+            self._answers += len(rows) * sum(sizes)
             for index, row in zip(rows, chosen.split(sum(sizes)), strict=True):
                 parts = row.split(sizes)
                 scores[index] = [part.mean().item() for part in parts]
@@ -131,15 +145,15 @@ class Scorer:
                 self._label_tokens += len(right)
 
     def non_label_share(self, examples: Sequence[Example]) -> float | None:
-        """Return the share of greedily generated answers that begin with no label word."""
-        if not examples or self.encoder is None:
+        """Return the share of greedily generated answers that begin with no label word; None where none can be."""
+        if not examples or self.encoder is None or not self.encoder.generates:
             return None
         encoder = self.encoder
         inputs, _ = encoder.inputs(examples, self.room)
         words = [word.strip().lower() for word in encoder.labels]
         wrong = 0
         self.tuned.train(False)
-        with torch.inference_mode(), self.tuned.evaluating():
+        with self.no_gradients(), self._precision(), self.tuned.evaluating():
             for rows in evaluation_batches([len(ids) for ids in inputs], self.batch_size):
                 answers = self._generate([inputs[i] for i in rows])
                 wrong += sum(not any(_begins_with(answer, word) for word in words) for answer in answers)
@@ -156,6 +170,10 @@ class Scorer:
             for answer, token in zip(answers, self.tuned.logits(batch)[last].argmax(-1).tolist(), strict=True):
                 answer.append(token)
         return [str(encoder.tokenizer.decode(answer, skip_special_tokens=True)) for answer in answers]
+
+    def _precision(self) -> AbstractContextManager[None]:
+        """Compute as in training: where trained weights in float32 meet frozen ones in another precision, autocast."""
+        return nullcontext() if self.encoder is None else autocast(self.encoder.device, self.tuned.network.dtype)
 
     def _encoder(self) -> Encoder:
         assert self.encoder is not None, "only a method with a language model scores by logits"

@@ -63,5 +63,5 @@ def test_it_is_saved_whole_and_the_base_model_comes_back(tmp_path):
 
 
 def test_a_decoder_alone_has_no_second_side():
-    with pytest.raises(Infeasible, match="has no encoder"):
+    with pytest.raises(Infeasible, match="no encoder-decoder"):
         attach(tiny_model(), num_decoder_virtual_tokens=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -19,9 +20,11 @@ from tiny import (
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from bench.errors import Infeasible
+from bench.methods import attaching
 from bench.methods.bitfit import BitFit
 from bench.methods.full_fine_tuning import FullFineTuning
 from bench.models.local import Local
+from bench.training.evaluation import Scorer
 
 
 def attach(base):
@@ -208,3 +211,14 @@ def test_bitfit_trains_the_biases_and_nothing_else():
 def test_bitfit_is_infeasible_where_there_is_no_bias():
     with pytest.raises(Infeasible, match="LlamaForCausalLM has no biases"):
         BitFit().attach(tiny_model("llama"), tiny_splits(), 0)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bert"])
+@pytest.mark.parametrize("method", [FullFineTuning(last_layers=1), FullFineTuning(head_only=True)])
+def test_parts_in_float32_of_a_model_in_bfloat16_are_evaluated(method, family):
+    base = tiny_model(family)
+    base.network.to(torch.bfloat16)
+    tuned = attaching.attach(method, base, tiny_splits(), 0)
+    done = Scorer(tuned, tiny_encoder(tuned.base), None, 4).run(tiny_splits().validation)
+    assert np.isfinite(done.scores).all()
+    assert done.scores.std() > 0

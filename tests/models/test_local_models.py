@@ -15,10 +15,15 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     BertConfig,
     BertForMaskedLM,
+    BertForSequenceClassification,
+    BertModel,
     BloomConfig,
     GPT2Config,
+    GPT2ForSequenceClassification,
     LlamaConfig,
     PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
     T5Config,
 )
 
@@ -217,12 +222,63 @@ def test_weights_that_do_not_fill_the_network_are_refused(tmp_path):
         load(tmp_path)
 
 
-def test_an_encoder_is_no_language_model(tmp_path):
-    config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, **VOCABULARY)
-    BertForMaskedLM(config).save_pretrained(tmp_path)
+ENCODER = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, **VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "head"),
+    [
+        (BertModel, ("classifier",)),
+        (BertForMaskedLM, ("bert.pooler", "classifier")),  # a masked language model trains no pooler
+        (BertForSequenceClassification, ("classifier",)),
+    ],
+)
+def test_an_encoder_gets_a_head_that_the_checkpoint_need_not_have(tmp_path, checkpoint, head):
+    saved = checkpoint(ENCODER)
+    saved.save_pretrained(tmp_path)
     save_tokenizer(tmp_path, pad_token="<pad>")
-    with pytest.raises(BadInput, match="BertForMaskedLM is no generative language model"):
+    Local(path=tmp_path).check()
+    model = load(tmp_path)
+    assert (model.kind, model.head.paths) == ("encoder", head)
+    for name, parameter in saved.base_model.named_parameters():
+        assert torch.equal(model.network.base_model.get_parameter(name), parameter)
+    before = dict(model.network.named_parameters())
+    three = model.for_labels(("a", "b", "c"), seed=0)
+    assert three.parameters == model.parameters + 17
+    assert three.head_parameters()["classifier.weight"].shape == (3, 16)
+    three.release()
+    after = dict(model.network.named_parameters())
+    assert all(after[name] is parameter for name, parameter in before.items())
+
+
+def test_an_encoder_that_lacks_a_layer_is_refused(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    BertModel(ENCODER).save_pretrained(tmp_path)
+    save_tokenizer(tmp_path, pad_token="<pad>")
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["encoder.layer.0.output.dense.bias"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BadInput, match=r"do not fill the network: bert\.encoder\.layer\.0\.output\.dense\.bias"):
         load(tmp_path)
+
+
+def test_a_decoder_with_a_head_for_something_else_is_no_language_model(tmp_path):
+    GPT2ForSequenceClassification(CONFIGS["gpt2"]).save_pretrained(tmp_path)
+    save_tokenizer(tmp_path, pad_token="<pad>")
+    with pytest.raises(BadInput, match="GPT2ForSequenceClassification is no generative language model"):
+        load(tmp_path)
+
+
+def test_positions_are_counted_from_behind_the_padding_token_where_the_family_does_so(tmp_path):
+    sizes = ENCODER.to_dict() | {"model_type": "roberta", "max_position_embeddings": 34, "pad_token_id": 1}
+    RobertaModel(RobertaConfig.from_dict(sizes)).save_pretrained(tmp_path)
+    save_tokenizer(tmp_path, pad_token="<unk>")
+    model = load(tmp_path)
+    assert model.context_length == 32
+    model.network(input_ids=torch.full((1, 32), 5))
+    with pytest.raises((IndexError, RuntimeError), match="index"):
+        model.network(input_ids=torch.full((1, 33), 5))
 
 
 def test_a_folder_with_code_of_its_own_is_refused_unless_trusted(tmp_path):

@@ -47,8 +47,8 @@ class EncodedPrompt(Prompted):
         return rows
 
     def trainable(self) -> dict[str, nn.Parameter]:
-        """Return the network's weights, the embeddings at its entrance among them."""
-        return dict(self.encoder.named_parameters())
+        """Return the network's weights, the embeddings at its entrance among them, and an encoder's head."""
+        return {**dict(self.encoder.named_parameters()), **super().trainable()}
 
     def train(self, mode: bool) -> None:
         """Switch the dropout of model and network."""
@@ -65,7 +65,7 @@ class EncodedPrompt(Prompted):
         was = self.encoder.training
         with torch.no_grad():
             self.encoder.eval()
-            save_prompt(folder, self._config(inference=True), self.prompt)
+            save_prompt(folder, self._config(inference=True), self.prompt, self.base)
         self.encoder.train(was)
         file = folder / ENCODER_WEIGHTS
         file.parent.mkdir(exist_ok=True)
@@ -77,7 +77,7 @@ class EncodedPrompt(Prompted):
         Raises:
             ValueError: the network does not yield the prompt that lies beside it.
         """
-        saved = load_prompt(folder)
+        saved = load_prompt(folder, self.base)
         self.encoder.load_state_dict(load_file(folder / ENCODER_WEIGHTS))
         self.encoder.eval()
         with torch.no_grad():

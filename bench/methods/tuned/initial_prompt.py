@@ -103,8 +103,8 @@ def rows_of(embedding: nn.Module) -> int:
 
 
 def _label_ids(base: LanguageModel, dataset: Splits, word: str) -> list[int]:
-    """Return a label word's tokens as the model is asked for them: behind the template, or alone in a decoder."""
-    if base.kind == "seq2seq":
+    """Return a label word's tokens as the model is asked for them: behind the template, or else alone."""
+    if not base.kind.continues:
         return text_tokens(base, word, special_tokens=False)
     ids = label_tokens(base.tokenizer, dataset.template, word)
     if not ids:

@@ -41,6 +41,7 @@ class PeftAdapter(TunedModel):
 
         super().__init__(base)
         self._before = _Layers(base.network)
+        self._head = {path: base.network.get_submodule(path) for path in (base.head.paths if base.head else ())}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
@@ -87,6 +88,8 @@ class PeftAdapter(TunedModel):
 
     def detach(self) -> None:
         """Take the adapter's layers out and put the base model's own modules back."""
+        for path, module in self._head.items():  # peft trains a copy; its own way back fails at heads of two layers
+            self.network.set_submodule(path, module)
         if hasattr(self.adapted.base_model, "unload"):
             self.adapted.unload()
         self._before.restore()
@@ -118,8 +121,3 @@ def advice_silenced() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*fan_in_fan_out")  # peft mends it by itself
         warnings.filterwarnings("ignore", message="Specified to not save vera_A")  # it was asked for
         yield
-
-
-def task_type(base: LanguageModel) -> str:
-    """Return what peft calls this kind of model."""
-    return "SEQ_2_SEQ_LM" if base.kind == "seq2seq" else "CAUSAL_LM"

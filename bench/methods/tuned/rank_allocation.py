@@ -79,7 +79,7 @@ class AdaLoraAdapter(PeftAdapter):
         pattern = json.loads((folder / "adapter_config.json").read_text())["rank_pattern"] or {}
         with torch.no_grad():
             for name, parameter in self.trainable().items():
-                key = f"base_model.model.{name.replace('.default', '')}"
+                key = f"base_model.model.{name.replace('.modules_to_save', '').replace('.default', '')}"
                 if key not in saved:
                     raise ValueError(f"{folder}: the saved adapter is another one; {key} is missing")
                 kept = _kept(pattern, name, parameter)

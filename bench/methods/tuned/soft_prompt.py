@@ -80,18 +80,19 @@ class SoftPrompt(Prompted):
         return self._embeddings
 
     def trainable(self) -> dict[str, nn.Parameter]:
-        """Return the prompt."""
-        return {"prompt_embeddings": self.prompt}
+        """Return the prompt, and an encoder's head."""
+        return {"prompt_embeddings": self.prompt, **super().trainable()}
 
     def save(self, folder: Path) -> None:
         """Write PEFT's ``adapter_config.json`` and ``adapter_model.safetensors``."""
         from peft import PromptTuningConfig
 
-        save_prompt(folder, PromptTuningConfig(**prompt_settings(self.base, *self.prompt.shape)), self.prompt)
+        config = PromptTuningConfig(**prompt_settings(self.base, *self.prompt.shape))
+        save_prompt(folder, config, self.prompt, self.base)
 
     def load(self, folder: Path) -> None:
         """Read a prompt back, in place."""
-        saved = load_prompt(folder)
+        saved = load_prompt(folder, self.base)
         with torch.no_grad():
             self.prompt.copy_(saved)
 
@@ -99,8 +100,9 @@ class SoftPrompt(Prompted):
 def prompt_settings(base: LanguageModel, virtual_tokens: int, width: int) -> dict[str, Any]:
     """Return what all of peft's prompt configurations share, for ``virtual_tokens`` rows of ``width`` numbers."""
     config = base.network.config
-    return {
-        "task_type": "SEQ_2_SEQ_LM" if base.kind == "seq2seq" else "CAUSAL_LM",
+    head = {"modules_to_save": list(base.head.paths)} if base.head is not None else {}
+    return head | {
+        "task_type": base.kind.task_type,
         "base_model_name_or_path": config.name_or_path,
         "num_virtual_tokens": virtual_tokens,
         "token_dim": width,
@@ -112,13 +114,23 @@ def prompt_settings(base: LanguageModel, virtual_tokens: int, width: int) -> dic
     }
 
 
-def save_prompt(folder: Path, config: PromptLearningConfig, rows: Tensor) -> None:
-    """Write a prompt as peft reads it: the configuration, and what the prompt comes to, [P, width]."""
+def save_prompt(folder: Path, config: PromptLearningConfig, rows: Tensor, base: LanguageModel) -> None:
+    """Write a prompt as peft reads it: configuration, what the prompt comes to, [P, width], an encoder's head."""
     folder.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(str(folder))
-    save_file({"prompt_embeddings": rows.detach().cpu().contiguous()}, folder / PROMPT_WEIGHTS)
+    weights = {"prompt_embeddings": rows, **_head(base)}
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, folder / PROMPT_WEIGHTS)
 
 
-def load_prompt(folder: Path) -> Tensor:
-    """Return the [P, width] rows that `save_prompt` wrote."""
-    return load_file(folder / PROMPT_WEIGHTS)["prompt_embeddings"]
+def load_prompt(folder: Path, base: LanguageModel) -> Tensor:
+    """Return the [P, width] rows that `save_prompt` wrote, and put an encoder's head in place."""
+    saved = load_file(folder / PROMPT_WEIGHTS)
+    with torch.no_grad():
+        for name, parameter in _head(base).items():
+            parameter.copy_(saved[name])
+    return saved["prompt_embeddings"]
+
+
+def _head(base: LanguageModel) -> dict[str, nn.Parameter]:
+    """Return an encoder's head by the names that it has in peft's file."""
+    return {f"base_model.{name}": parameter for name, parameter in base.head_parameters().items()}

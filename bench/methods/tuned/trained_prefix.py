@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ ENCODER_WEIGHTS = Path("encoder", "prefix_encoder.safetensors")
 
 
 class TrainedPrefix(TunedModel):
-    """A frozen decoder behind P trained keys and values a layer, in float32.
+    """A frozen model behind P trained keys and values a layer, in float32.
 
     Args:
         base: the frozen base model.
@@ -43,11 +43,6 @@ class TrainedPrefix(TunedModel):
         from peft import PrefixEncoder
 
         super().__init__(base)
-        if not can_share(base.network):
-            raise Infeasible(
-                "prefix tuning needs a decoder whose past is keys and values of every layer; "
-                f"{type(base.network).__name__} is another kind of model"
-            )
         self._method = method
         self.virtual_tokens = method.num_virtual_tokens
         self._layers, self._heads, self._head_size = _shape(base)
@@ -60,8 +55,8 @@ class TrainedPrefix(TunedModel):
         self._prefix: KeysAndValues | None = None
 
     def trainable(self) -> dict[str, nn.Parameter]:
-        """Return the prefix, or the projection's weights."""
-        return dict(self.encoder.named_parameters())
+        """Return the prefix, or the projection's weights, and an encoder's head."""
+        return {**dict(self.encoder.named_parameters()), **super().trainable()}
 
     def added_parameters(self) -> int:
         """P x layers x 2 x width of the keys; with a projection, its weights."""
@@ -96,7 +91,7 @@ class TrainedPrefix(TunedModel):
     def save(self, folder: Path) -> None:
         """Write PEFT's files, which hold the prefix itself, and beside them the projection if there is one."""
         with torch.no_grad():
-            save_prompt(folder, self._config(inference=True), self.rows())
+            save_prompt(folder, self._config(inference=True), self.rows(), self.base)
         if self._method.projection:
             file = folder / ENCODER_WEIGHTS
             file.parent.mkdir(exist_ok=True)
@@ -108,7 +103,7 @@ class TrainedPrefix(TunedModel):
         Raises:
             ValueError: the projection does not yield the prefix that lies beside it.
         """
-        saved = load_prompt(folder)
+        saved = load_prompt(folder, self.base)
         if not self._method.projection:
             self.encoder.load_state_dict({"embedding.weight": saved})
             return
@@ -140,9 +135,16 @@ class TrainedPrefix(TunedModel):
 
 def _shape(base: LanguageModel) -> tuple[int, int, int]:
     """Return layers, heads and head size of the network's keys, as a token's run through it has them."""
-    with torch.no_grad():
+    pairs: KeysAndValues = []
+    with torch.no_grad(), suppress(TypeError):  # an encoder that takes none may say so (DeBERTa)
         one = base.network.get_input_embeddings()(torch.zeros(1, dtype=torch.long, device=base.device))
-        pairs = prefix_of(base.network, one)
+        # or leave the cache empty without a word (DistilBERT).
+        pairs = prefix_of(base.network, one) if can_share(base.network) else []
+    if not pairs:
+        raise Infeasible(
+            "prefix tuning needs a model that takes keys and values before those of its input in every layer; "
+            f"{type(base.network).__name__} does not"
+        )
     if len({part.shape for pair in pairs for part in pair}) > 1:
         raise Infeasible("prefix tuning needs keys and values of one size in all layers; this model's differ")
     _, heads, _, size = pairs[0][0].shape

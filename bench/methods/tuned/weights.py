@@ -24,15 +24,20 @@ class TunedWeights(TunedModel):
 
     Args:
         base: the frozen base model.
-        names: the parameters to train; None is all.
+        names: the parameters to train; None is all. What is trainable already, an encoder's head, is trained with them.
     """
 
     def __init__(self, base: LanguageModel, names: Collection[str] | None = None) -> None:
         super().__init__(base)
         parameters = dict(self.network.named_parameters())
         self._all = names is None
-        self._names = list(parameters) if names is None else [name for name in parameters if name in names]
-        self._pristine = Pristine(base, self._names)
+        self._names = (
+            list(parameters)
+            if names is None
+            else [name for name, p in parameters.items() if name in names or p.requires_grad]
+        )
+        # A head belongs to the task: it goes when the method does.
+        self._pristine = Pristine(base, [name for name in self._names if name not in base.head_parameters()])
         for name in self._names:
             # The parameters alone: a network's buffers (rotary frequencies) keep the precision they came in.
             parameters[name].data = parameters[name].data.float()

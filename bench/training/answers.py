@@ -1,0 +1,104 @@
+"""Where the answer to a text stands, by kind of network, and the batches that ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from bench.forward.batch import Batch
+from bench.methods.tokens import Specials, label_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from bench.models.base import LanguageModel
+
+Pair = tuple[list[int], list[int]]
+"""Token ids of an input and of what is to follow it; of an encoder, the input and the index of its label."""
+Pad = Callable[[Sequence[list[int]]], tuple[Tensor, Tensor]]
+"""Pads rows of ids on the right; returns them and their mask, both [B, L]."""
+
+
+class Continued:
+    """A decoder continues the text with the answer."""
+
+    def __init__(self, base: LanguageModel) -> None:
+        self.tokenizer: PreTrainedTokenizerBase = base.tokenizer
+        self.after: tuple[int, ...] = ()
+        """Special tokens behind the text."""
+
+    def label_ids(self, template: str, labels: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of each label as the network is asked for them."""
+        return [label_tokens(self.tokenizer, template, word) for word in labels]
+
+    def beside(self, label_ids: Sequence[list[int]]) -> int:
+        """Return how many positions behind the text special tokens or the longest label take."""
+        return max(map(len, label_ids))
+
+    def batch(self, pairs: Sequence[Pair], pad: Pad) -> Batch:
+        """Make a batch that asks for the tokens of each pair's second part.
+
+        The last token asked for is not among the inputs: nothing is predicted from it.
+        """
+        input_ids, mask = pad([[*ids, *target[:-1]] for ids, target in pairs])
+        positions = torch.zeros_like(mask, dtype=torch.bool)
+        for row, (ids, target) in enumerate(pairs):
+            positions[row, len(ids) - 1 : len(ids) - 1 + len(target)] = True
+        return Batch(input_ids, mask, positions, _flat(pairs))
+
+
+class Decoded(Continued):
+    """An encoder-decoder reads the text in the encoder and answers in the decoder."""
+
+    def __init__(self, base: LanguageModel) -> None:
+        super().__init__(base)
+        self.after = Specials.of(self.tokenizer).after
+        self.start_id: int = base.network.config.decoder_start_token_id
+
+    def label_ids(self, template: str, labels: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of each label with the special tokens around them."""
+        return [list(self.tokenizer(word)["input_ids"]) for word in labels]
+
+    def beside(self, label_ids: Sequence[list[int]]) -> int:
+        """Return the number of special tokens behind the text."""
+        return len(self.after)
+
+    def batch(self, pairs: Sequence[Pair], pad: Pad) -> Batch:
+        """Make a batch whose decoder is asked for the tokens of each pair's second part."""
+        input_ids, mask = pad([ids for ids, _ in pairs])
+        decoder_ids, asked = pad([[self.start_id, *target[:-1]] for _, target in pairs])
+        return Batch(input_ids, mask, asked.bool(), _flat(pairs), decoder_ids)
+
+
+class Classified(Continued):
+    """An encoder's head has a logit for each label: its vocabulary are the labels."""
+
+    def __init__(self, base: LanguageModel) -> None:
+        super().__init__(base)
+        self.after = Specials.of(self.tokenizer).after
+
+    def label_ids(self, template: str, labels: Sequence[str]) -> list[list[int]]:
+        """Return the index of each label."""
+        return [[index] for index in range(len(labels))]
+
+    def beside(self, label_ids: Sequence[list[int]]) -> int:
+        """Return the number of special tokens behind the text."""
+        return len(self.after)
+
+    def batch(self, pairs: Sequence[Pair], pad: Pad) -> Batch:
+        """Make a batch that asks for each pair's label."""
+        input_ids, mask = pad([ids for ids, _ in pairs])
+        positions = torch.zeros_like(mask, dtype=torch.bool)
+        positions[:, 0] = True
+        return Batch(input_ids, mask, positions, _flat(pairs))
+
+
+ANSWERS = {"causal": Continued, "seq2seq": Decoded, "encoder": Classified}
+"""By `bench.models.kinds.Kind`."""
+
+
+def _flat(pairs: Sequence[Pair]) -> Tensor:
+    return torch.tensor([token for _, target in pairs for token in target])
