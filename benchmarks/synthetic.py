@@ -174,6 +174,7 @@ def _record(
         for phase, extra in (("load", 4), ("train", 9), ("validate", 5), ("test", 6))
     }
     found["tokens_per_second"] = {"train": 1000.0, "test": 3000.0}
+    found["flops"] = {"train": 4.0 * base * 300 * steps}
     if kind == "final":
         found["test"] = {
             "step": steps,

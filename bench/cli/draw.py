@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.text import Text
 from bench.errors import BadInput, did_you_mean
 from bench.records import write_atomic
 from bench.reporting import collect, text
+from bench.reporting.compare import Change
 from bench.reporting.figures.base import Drawing
 from bench.reporting.figures.look import FORMS, STYLES, Form, render
 
@@ -103,32 +104,46 @@ def compare_results(before: Path, after: Path) -> None:
     found = compare(collect(before), collect(after))
     if not found.changes:
         raise BadInput(f"{before} and {after}: no cell has the same model, data set, method and metric in both")
+    console = Console()
+    spread = console.width >= 100  # else names need the room; the interval says more
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("model / data set / method", "before", "after", "change", "95 % interval", "verdict", "differs in"):
-        table.add_column(Text(heading), overflow="fold")
+    for heading in ("", "before", "after", "change", "95 % interval", "noise"):
+        table.add_column(Text(heading), overflow="fold", no_wrap=heading != "")
+    group: tuple[str, str] | None = None
     for change in found.changes:
         gap = change.gap
         interval = gap.interval if gap else None
+        model, dataset, method = change.after.labels
+        if group != (group := (model, dataset)):
+            table.add_row(Text(f"{model} / {dataset}", style="cyan"))
         cells = (
-            change.after.title,
-            text.mean_sd(change.before.mean, change.before.sd),
-            text.mean_sd(change.after.mean, change.after.sd),
+            f"  {method}",
+            *(text.mean_sd(cell.mean, cell.sd if spread else None) for cell in (change.before, change.after)),
             text.signed(gap.difference if gap else None),
             f"{text.signed(interval.low)} to {text.signed(interval.high)}" if interval else text.MISSING,
             _VERDICTS[gap.verdict] if gap else "no score",
-            ", ".join(change.unlike) or "nothing",
         )
         table.add_row(*(Text(cell) for cell in cells))
-    console = Console()
     console.print(table)
+    for unlike, whose in _unlike(found.changes).items():
+        console.print(Text(f"not alike in {unlike}: {', '.join(whose)}"), soft_wrap=True)
     for where, titles in (("before", found.only_before), ("after", found.only_after)):
         if titles:
             console.print(Text(f"only {where}: {', '.join(titles)}"), soft_wrap=True)
 
 
+def _unlike(changes: Iterable[Change]) -> dict[str, list[str]]:
+    """Return what besides the scores is not the same in both, and in which cells."""
+    found: dict[str, list[str]] = {}
+    for change in changes:
+        if change.unlike:
+            found.setdefault(" and ".join(change.unlike), []).append(change.after.title)
+    return found
+
+
 _VERDICTS = {
-    "beyond": "beyond the noise",
-    "within": "within the noise",
-    "too few seeds": "too few seeds",
-    "exact": "no seed changes it",
+    "beyond": "beyond",
+    "within": "within",
+    "too few seeds": "few seeds",
+    "exact": "none",
 }

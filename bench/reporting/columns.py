@@ -61,7 +61,7 @@ def repeats(row: Row) -> str:
 
 def all_columns(summary: pd.DataFrame) -> list[Column]:
     """Return the columns of a summary that have something to say."""
-    count, size, time = _of(text.count), _of(text.file_size), _of(text.duration)
+    count, size, time, flops = _of(text.count), _of(text.file_size), _of(text.duration), _of(text.flops)
     columns = [
         *name_columns(summary),
         count("base parameters", "base_parameters"),
@@ -86,6 +86,8 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
         time("search time", "search_seconds"),
         count("tokens/s (train)", "train_tokens_per_second"),
         count("tokens/s (test)", "test_tokens_per_second"),
+        flops("FLOPs (training)", "train_flops", optional=True),
+        flops("FLOPs (an example)", "example_flops", optional=True),
         *(
             _of(text.file_size if name.endswith("_bytes") else text.significant)(
                 name.removeprefix("measurement.").removesuffix("_bytes").replace("_", " "), name, optional=True

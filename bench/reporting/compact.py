@@ -7,17 +7,20 @@ holds no curves and no predictions; runs that need theirs are read again from th
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic_core import from_json
 
 from bench.records import Provenance, TrialRecord, read_record, write_atomic
 from bench.spec import Cell, TrialSpec
@@ -32,10 +35,12 @@ _WORTH_WRITING = 500
 """So many files that are not in the copy, and it is written anew."""
 _FORMAT = b"1"
 """Raised when rows change their meaning; a copy of another format is not used."""
-_SHARED = ("cell_path", "kind", "status", "cell", "provenance")
-"""Columns in which many rows hold the same text."""
-_COLUMNS = ("path", "changed", "size", "number", "objective", "body", *_SHARED)
-
+_LIGHT = ("path", "changed", "size", "cell_path", "kind", "number", "status", "objective")
+_SHARED = ("cell", "provenance")
+"""Texts that many rows have in common."""
+_COLUMNS = (*_LIGHT, *_SHARED, "body")
+_DICTIONARY = ("cell_path", "kind", "status", *_SHARED)
+"""Columns of few different values."""
 
 _WORTH_HELP = 5000
 """So many files, and other processes help to read them."""
@@ -44,7 +49,7 @@ _File = tuple[str, int, int]
 
 
 class Row(NamedTuple):
-    """A record without its curves and predictions, not yet parsed."""
+    """What can be said of a record without parsing it."""
 
     path: str
     """Relative to the folder ``records/``."""
@@ -57,11 +62,17 @@ class Row(NamedTuple):
     status: str | None
     """None for a file that is no whole record."""
     objective: float | None
+    place: int = -1
+    """Of its texts in the copy; -1 for a row that is not in it."""
+
+
+class _Texts(NamedTuple):
+    """The rest of a record, as JSON."""
+
     cell: str = ""
-    """JSON of the cell: many rows share it."""
     provenance: str = ""
     body: str = ""
-    """JSON of all else."""
+    """All else, without curves and predictions."""
 
 
 class Compact:
@@ -72,47 +83,75 @@ class Compact:
         self.folder = root / "records"
         self._cells: dict[str, Cell] = {}
         self._provenance: dict[str, Provenance] = {}
+        self._fresh: dict[str, _Texts] = {}
+        """Texts of the rows that are not in the copy, by path."""
 
     @cached_property
     def rows(self) -> list[Row]:
         """All rows, by path; the copy is written anew where many files are not in it."""
-        found = scan(self.folder)
-        rows = [row for row in self._stored() if found.get(row.path) == (row.changed, row.size)]
-        known = {row.path for row in rows}
+        with no_collector():
+            return self._current(scan(self.folder))
+
+    def _current(self, found: dict[str, tuple[int, int]]) -> list[Row]:
+        stored = [row for row in self._stored() if found.get(row.path) == (row.changed, row.size)]
+        known = {row.path for row in stored}
         missing = sorted(found.keys() - known)
-        rows += self._read_anew([(path, *found[path]) for path in missing])
-        rows.sort(key=lambda row: row.path)
+        fresh = self._read_anew([(path, *found[path]) for path in missing])
+        self._fresh = {row.path: texts for row, texts in fresh}
+        rows = sorted([*stored, *(row for row, _ in fresh)], key=lambda row: row.path)
         if len(missing) >= _WORTH_WRITING:
             # A folder that cannot be written is read all the same, only slower.
             with suppress(OSError):
-                write_atomic(self.root / FILENAME, _parquet(rows))
+                write_atomic(self.root / FILENAME, _parquet((row, self._texts(row)) for row in rows))
         return rows
 
     def record(self, row: Row) -> TrialRecord | None:
         """Return a row as a record without curves (but for the best validation) and predictions."""
         if row.status is None:
             return None
-        data = json.loads(row.body)
+        cell, provenance, body = self._texts(row)
+        data = from_json(body)
         # What many records share is parsed once and is one object in memory.
-        if row.cell not in self._cells:
-            self._cells[row.cell] = Cell.model_validate_json(row.cell)
-        if row.provenance not in self._provenance:
-            self._provenance[row.provenance] = Provenance.model_validate_json(row.provenance)
-        data["spec"] = TrialSpec.model_validate({**data["spec"], "cell": self._cells[row.cell]})
-        return TrialRecord.model_validate({**data, "provenance": self._provenance[row.provenance]})
+        if cell not in self._cells:
+            self._cells[cell] = Cell.model_validate_json(cell)
+        if provenance not in self._provenance:
+            self._provenance[provenance] = Provenance.model_validate_json(provenance)
+        data["spec"] = TrialSpec.model_validate({**data["spec"], "cell": self._cells[cell]})
+        return TrialRecord.model_validate({**data, "provenance": self._provenance[provenance]})
 
     def whole(self, row: Row) -> TrialRecord | None:
         """Return the whole record of a row, from its own file."""
         return read_record(self.folder / row.path)
 
-    def _stored(self) -> Iterator[Row]:
+    @cached_property
+    def _copy(self) -> bytes:
+        """The copy as it is now: its parts are read when they are asked for, and it may be replaced in between."""
         try:
-            data = (self.root / FILENAME).read_bytes()
+            return (self.root / FILENAME).read_bytes()
         except OSError:
-            return iter(())
-        return _rows(data)
+            return b""
 
-    def _read_anew(self, missing: Sequence[_File]) -> list[Row]:
+    def _stored(self) -> Iterator[Row]:
+        table = _read(self._copy, _LIGHT)
+        if table is not None:
+            columns = [_values(table.column(name)) for name in _LIGHT]
+            yield from map(Row._make, zip(*columns, range(table.num_rows), strict=True))
+
+    @cached_property
+    def _stored_texts(self) -> tuple[list[str], list[str], pa.Array]:
+        """Cells, provenances and bodies of the copy; bodies become text one by one, for few may be asked for."""
+        table = _read(self._copy, _Texts._fields)
+        assert table is not None, "rows were read from it"
+        cells, provenances = (_values(table.column(name)) for name in _SHARED)
+        return cells, provenances, table.column("body").combine_chunks()
+
+    def _texts(self, row: Row) -> _Texts:
+        if row.place < 0:
+            return self._fresh[row.path]
+        cells, provenances, bodies = self._stored_texts
+        return _Texts(cells[row.place], provenances[row.place], bodies[row.place].as_py())
+
+    def _read_anew(self, missing: Sequence[_File]) -> list[tuple[Row, _Texts]]:
         """Read files that are not in the copy; many of them with the help of other processes."""
         helpers = min(_cores() - 1, 7) if len(missing) >= _WORTH_HELP else 0
         shares = [missing[place :: helpers + 1] for place in range(helpers + 1)]
@@ -131,33 +170,34 @@ class Compact:
             for process, share in zip(running, shares[1:], strict=True):
                 assert process.stdout is not None
                 answer = process.stdout.read()
-                helped = list(_rows(answer)) if process.wait() == 0 else []
+                helped = _unpacked(answer) if process.wait() == 0 else []
                 # Whatever became of a helper: its share is read, here if need be.
                 rows += helped if len(helped) == len(share) else [self._row(*file) for file in share]
         return rows
 
-    def _row(self, path: str, changed: int, size: int) -> Row:
+    def _row(self, path: str, changed: int, size: int) -> tuple[Row, _Texts]:
         record = read_record(self.folder / path)
         if record is None:
-            return Row(path, changed, size, cell_path="", kind="", number=0, status=None, objective=None)
+            return Row(path, changed, size, cell_path="", kind="", number=0, status=None, objective=None), _Texts()
         spec = record.spec
         light = record.model_copy(
             update={"validation_curve": _kept(record), "train_curve": [], "predictions": None, "checksum": None}
         )
         body = light.model_dump_json(exclude={"spec": {"cell"}, "provenance": True}, exclude_defaults=True)
-        return Row(
-            path=path,
-            changed=changed,
-            size=size,
-            cell_path=record.cell_path,
-            kind=spec.kind,
-            number=spec.number,
-            status=record.status,
-            objective=record.objective,
-            cell=spec.cell.model_dump_json(),
-            provenance=record.provenance.model_dump_json(),
-            body=body,
-        )
+        row = Row(path, changed, size, record.cell_path, spec.kind, spec.number, record.status, record.objective)
+        return row, _Texts(spec.cell.model_dump_json(), record.provenance.model_dump_json(), body)
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """Keep Python's collector still: where millions of objects are made and none is garbage, it doubles the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def is_large(root: Path) -> bool:
@@ -168,11 +208,18 @@ def is_large(root: Path) -> bool:
 
 def scan(folder: Path) -> dict[str, tuple[int, int]]:
     """Return each record file below a folder: its relative path, time of change (ns) and size (bytes)."""
-    start = len(str(folder)) + 1
     found = {}
-    for entry in _files(str(folder)):
-        state = entry.stat()
-        found[entry.path[start:].replace(os.sep, "/")] = (state.st_mtime_ns, state.st_size)
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        with os.scandir(folder / below) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.endswith(".json") and not name.startswith(".") and not entry.is_dir(follow_symlinks=False):
+                    state = entry.stat()
+                    found[below + name] = (state.st_mtime_ns, state.st_size)
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{below}{name}/")
     return found
 
 
@@ -191,44 +238,55 @@ def _kept(record: TrialRecord) -> Sequence[Any]:
     return at_best[:1] or record.validation_curve[-1:]
 
 
-def _parquet(rows: Iterable[Row]) -> bytes:
+def _parquet(rows: Iterable[tuple[Row, _Texts]]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = list(rows)
-    columns: dict[str, pa.Array] = {name: pa.array([getattr(row, name) for row in rows]) for name in _COLUMNS}
+    lines = [(*row[: len(_LIGHT)], *texts) for row, texts in rows]
+    columns: dict[str, pa.Array] = {name: pa.array([line[i] for line in lines]) for i, name in enumerate(_COLUMNS)}
     table = pa.table(columns).replace_schema_metadata({b"promptscale": _FORMAT})
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", use_dictionary=list(_SHARED))
+    pq.write_table(table, buffer, compression="zstd", use_dictionary=list(_DICTIONARY))
     return buffer.getvalue()
 
 
-def _rows(data: bytes) -> Iterator[Row]:
-    """Yield the rows of a copy; none of one that is damaged or of another format."""
+def _read(data: bytes, columns: Sequence[str]) -> pa.Table | None:
+    """Return some columns of a copy; None of one that is damaged or of another format."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(data), read_dictionary=list(_SHARED))
+        file = pq.ParquetFile(io.BytesIO(data), read_dictionary=[name for name in _DICTIONARY if name in columns])
+        names = set(file.schema_arrow.names)
+        if (file.schema_arrow.metadata or {}).get(b"promptscale") != _FORMAT or not set(_COLUMNS) <= names:
+            return None
+        return file.read(list(columns))
     except (OSError, pa.ArrowException):
-        return
-    metadata = table.schema.metadata or {}
-    if metadata.get(b"promptscale") != _FORMAT or not set(_COLUMNS) <= set(table.column_names):
-        return
-    columns = [_values(table.column(name), name in _SHARED) for name in _COLUMNS]
-    by_name = dict(zip(_COLUMNS, columns, strict=True))
-    yield from map(Row._make, zip(*(by_name[name] for name in Row._fields), strict=True))
+        return None
 
 
-def _values(column: pa.ChunkedArray, shared: bool) -> list[Any]:
-    """Return a column as a list; a text that many rows share is one object in memory."""
-    if not shared or not hasattr(column.type, "index_type"):
+def _unpacked(data: bytes) -> list[tuple[Row, _Texts]]:
+    """Return the rows that a helper has read."""
+    table = _read(data, _COLUMNS)
+    if table is None:
+        return []
+    columns = [_values(table.column(name)) for name in _COLUMNS]
+    return [(Row(*line[: len(_LIGHT)]), _Texts(*line[len(_LIGHT) :])) for line in zip(*columns, strict=True)]
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Return a column as a list, numbers by way of NumPy, which is ten times as fast; texts of few kinds are shared."""
+    import numpy as np
+    import pyarrow as pa
+
+    column = column.unify_dictionaries().combine_chunks()
+    if pa.types.is_dictionary(column.type):
+        texts = np.array([*column.dictionary.to_pylist(), None], dtype=object)
+        return list(texts[column.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
+    if not pa.types.is_primitive(column.type):
         return list(column.to_pylist())
-    values: list[Any] = []
-    for chunk in column.chunks:
-        texts = chunk.dictionary.to_pylist()
-        values += [None if place is None else texts[place] for place in chunk.indices.to_pylist()]
-    return values
+    values: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
+    return [None if value != value else value for value in values] if column.null_count else values
 
 
 def _cores() -> int:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _KEYS = ["model", "dataset", "method", "kind", "number", "seed", "status", "selected", "spec_hash"]
-_QUANTITIES = ("objective", "validation.", "test.", "seconds.", "memory.", "tokens_per_second.", "measurement.")
+_FAMILIES = ("validation", "test", "seconds", "memory", "tokens_per_second", "flops", "measurement")
+_QUANTITIES = ("objective", *(f"{family}." for family in _FAMILIES))
 
 
 def long_frame(frame: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from bench.errors import BadInput
 from bench.manifest import FILENAME, Manifest
 from bench.records import TrialRecord, best_trial, finals_of, read_record
 from bench.reporting.cells import CellRuns, group_cells
-from bench.reporting.compact import Compact, Row, is_large
+from bench.reporting.compact import Compact, Row, is_large, no_collector
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,9 @@ def read_records(folder: Path) -> tuple[list[TrialRecord], int]:
 def _read_compact(compact: Compact) -> tuple[list[TrialRecord], int]:
     """Read a large folder: all runs without their curves and predictions, those that count with them."""
     by_cell: dict[str, list[tuple[Row, TrialRecord]]] = {}
-    # Millions of objects are made here and none is garbage: a collector that walks them doubles the time.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with no_collector():
         read = [(row, compact.record(row)) for row in compact.rows]
-    finally:
-        if collecting:
-            gc.enable()
+        gc.freeze()  # they live as long as the report does: the collector need not walk them again and again either
     for row, record in read:
         if record is not None:
             by_cell.setdefault(record.cell_path, []).append((row, record))

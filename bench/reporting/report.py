@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import BadInput
 from bench.records import write_atomic
@@ -20,9 +21,12 @@ from bench.reporting.page import html_page
 from bench.reporting.table import summarise_cells
 from bench.reporting.writers import csv_table, latex_table, legend, markdown_table
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def write_report(results: Sequence[str | Path], out: str | Path) -> Path:
-    """Draw the report of one results folder, or of several that are merged.
+
+def write_report(results: Sequence[str | Path] | Results, out: str | Path) -> Path:
+    """Draw the report of one results folder, or of several that are merged, or of results that are already read.
 
     Writes ``report.md``, ``table.csv`` (a row a cell), ``runs.csv`` (a row a run) and the figure
     ``scale.png`` and ``scale.svg`` (``scale-<data set>`` where there are several).
@@ -34,7 +38,7 @@ def write_report(results: Sequence[str | Path], out: str | Path) -> Path:
         BadInput: a folder is missing, is no results folder, holds no record that counts, or ``out``
             cannot be written.
     """
-    found = collect(results)
+    found = results if isinstance(results, Results) else collect(results)
     out = Path(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -55,16 +59,19 @@ def _files(results: Results) -> Iterator[tuple[str, bytes]]:
         if isinstance(drawing, Drawing):
             yield f"{drawing.stem}.png", render(drawing.canvas, "png")
             yield f"{drawing.stem}.svg", render(drawing.canvas, "svg")
-    yield "index.html", html_page(results).encode()
-    yield "report.md", report_text(results).encode()
+    yield "index.html", html_page(results, summary).encode()
+    yield "report.md", report_text(results, summary).encode()
 
 
-def report_text(results: Results) -> str:
-    """Return the report in Markdown."""
-    return "\n\n".join(_paragraphs(results)) + "\n"
+def report_text(results: Results, summary: pd.DataFrame | None = None) -> str:
+    """Return the report in Markdown; ``summary`` is that of all cells, where it is known already."""
+    if summary is None:
+        summary = summarise_cells(results.cells)
+    return "\n\n".join(_paragraphs(results, summary)) + "\n"
 
 
-def _paragraphs(results: Results) -> Iterator[str]:
+def _paragraphs(results: Results, summary: pd.DataFrame) -> Iterator[str]:
+    rows = {id(cell): row for row, cell in enumerate(results.cells)}
     names = origin.names(results)
     yield f"# {text.markdown(' + '.join(names))}"
     for description in dict.fromkeys(str(m.experiment.get("description") or "") for m in results.manifests):
@@ -84,12 +91,13 @@ def _paragraphs(results: Results) -> Iterator[str]:
         unplaced = {cell.model for cell in cells if cell.uses_model and cell.scores and not cell.base_parameters}
         if unplaced:
             yield f"Not in the figure, for no record says how large it is: {origin.listed(unplaced)}."
-        yield markdown_table(summarise_cells(cells)).rstrip()
+        yield markdown_table(summary.iloc[[rows[id(cell)] for cell in cells]]).rstrip()
     yield (
-        f"{text.markdown(legend(summarise_cells(results.cells)), width=2000)} Peak live tensors: the most bytes that "
+        f"{text.markdown(legend(summary), width=2000)} Peak live tensors: the most bytes that "
         "tensors held at one time while training, on whatever device. Peak resident set: the most memory of the whole "
-        "process. All columns are in [table.csv](table.csv), all runs in [runs.csv](runs.csv), the table for a paper "
-        "is [table.tex](table.tex)."
+        "process. FLOPs are not measured but estimated from real tokens and parameters: 2 a parameter and token "
+        "forward, 2 to 4 backward. All columns are in [table.csv](table.csv), all runs in [runs.csv](runs.csv), the "
+        "table for a paper is [table.tex](table.tex)."
     )
     failed = words.failures(results.cells)
     pruned = words.pruned(results.cells)

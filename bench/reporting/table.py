@@ -56,6 +56,8 @@ _TYPES = {
     "test_seconds": "Float64",
     "train_tokens_per_second": "Float64",
     "test_tokens_per_second": "Float64",
+    "train_flops": "Float64",
+    "example_flops": "Float64",
     "search_seconds": "Float64",
     "non_label_share": "Float64",
     **{f"runs_{status}": "Int64" for status in STATUSES},
@@ -78,7 +80,7 @@ def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     examples it has.
     ``standing`` is ``best`` or ``second`` among the methods of a model on a data set, ``gap_to_best``
     says whether the gap to the best is ``beyond`` or ``within`` the noise over seeds, and
-    ``gap_to_full`` is the mean minus that of full fine-tuning. Times, shares and
+    ``gap_to_full`` is the mean minus that of full fine-tuning. Times, FLOPs, shares and
     ``measurement.*`` (what a method measures itself) are means, memory is the peak, all over these
     finals (over the best trial where there are none); ``search_seconds`` is what all trials took.
     ``runs_<status>`` counts all runs of the cell, trials and finals. ``differs`` names what is not the
@@ -154,6 +156,8 @@ def _row(cell: CellRuns, standing: Standing) -> dict[str, Any]:
         "test_seconds": _over(fmean, runs, lambda run: run.seconds.get("test")),
         "train_tokens_per_second": _over(fmean, runs, lambda run: run.tokens_per_second.get("train")),
         "test_tokens_per_second": _over(fmean, runs, lambda run: run.tokens_per_second.get("test")),
+        "train_flops": _over(fmean, runs, lambda run: run.flops.get("train")),
+        "example_flops": _over(fmean, runs, lambda run: run.flops.get("example")),
         "search_seconds": _over(sum, cell.trials, lambda run: run.seconds.get("total")),
         "non_label_share": _over(fmean, runs, lambda run: run.non_label_share),
         **{f"runs_{status}": statuses.count(status) for status in STATUSES},

@@ -33,6 +33,16 @@ def file_size(value: float | None) -> str:
     return f"{value:.1f} TiB"
 
 
+def flops(value: float | None) -> str:
+    """Write floating-point operations with three digits: ``1.62 TFLOP``."""
+    if value is None:
+        return MISSING
+    power = 0
+    while power < 6 and value >= 999.5:
+        value, power = value / 1000, power + 1
+    return f"{value:.3g} {('', 'K', 'M', 'G', 'T', 'P', 'E')[power]}FLOP"
+
+
 def duration(seconds: float | None) -> str:
     """Write seconds: ``4.2s``, ``1m 05s``, ``2h 03m``."""
     if seconds is None:

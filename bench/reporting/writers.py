@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import csv
+import io
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.reporting import text
 from bench.reporting.columns import (
@@ -26,7 +28,14 @@ if TYPE_CHECKING:
 
 def csv_table(frame: pd.DataFrame) -> str:
     """Write a frame as CSV: all columns, plain numbers, nothing where a value is missing."""
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+    # Not by pandas' own writer, which takes several times as long over columns with gaps.
+    missing: Any = None  # pandas' stubs do not know it
+    columns = [column.to_numpy(dtype=object, na_value=missing).tolist() for _, column in frame.items()]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(frame.columns)
+    writer.writerows(zip(*columns, strict=True))
+    return buffer.getvalue()
 
 
 def markdown_table(summary: pd.DataFrame) -> str:
@@ -96,8 +105,12 @@ def legend(summary: pd.DataFrame) -> str:
     return " ".join(parts)
 
 
-def terminal_table(summary: pd.DataFrame) -> Table:
-    """Build the table that a run ends with: what fits into 100 columns of a terminal.
+_NARROW = 100
+"""A terminal of fewer columns has no room for percent, memory and time beside the score; they are in the report."""
+
+
+def terminal_table(summary: pd.DataFrame, width: int = _NARROW) -> Table:
+    """Build the table that a run ends with: what fits into so many columns of a terminal.
 
     Data sets and models head the rows of their methods, so that names have room.
     """
@@ -107,7 +120,7 @@ def terminal_table(summary: pd.DataFrame) -> Table:
     from rich.text import Text
 
     # Everything goes in as Text, which rich never reads as markup.
-    columns = _terminal_columns(summary)
+    columns = _terminal_columns(summary, narrow=width < _NARROW)
     rows = plain_rows(summary)
     longest = max((len(row[name]) for row in rows for name in ("model", "method")), default=0) + 4
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
@@ -131,15 +144,18 @@ def terminal_table(summary: pd.DataFrame) -> Table:
     return table
 
 
-def _terminal_columns(summary: pd.DataFrame) -> list[Column]:
+def _terminal_columns(summary: pd.DataFrame, narrow: bool) -> list[Column]:
+    costs = [
+        Column("%", lambda row: text.percent(row["trainable_percent"])),
+        Column("peak live\ntensors", lambda row: text.file_size(row["train_peak_live_tensors_bytes"])),
+        Column("train\ntime", lambda row: text.duration(row["train_seconds"])),
+    ]
     return [
         *metric_columns(summary),
         Column(score_heading(summary).replace(" ", "\n"), score),
         Column("seeds", repeats),
         Column("trainable", lambda row: text.count(row["trainable_parameters"])),
-        Column("%", lambda row: text.percent(row["trainable_percent"])),
-        Column("peak live\ntensors", lambda row: text.file_size(row["train_peak_live_tensors_bytes"])),
-        Column("train\ntime", lambda row: text.duration(row["train_seconds"])),
+        *([] if narrow else costs),
         Column("runs", statuses, number=False),
     ]
 

@@ -64,7 +64,18 @@ def everything(models=3, methods=("lora", "prompt_tuning-text", "prompt_tuning-r
         params = {"learning_rate": 0.1, "num_virtual_tokens": 5}
         for n in range(3):
             records.append(run(of, n, "final", score + n / 100, params=params, predictions=answers(n), **values))
+    for m, shots in itertools.product(range(models), (0, 4, 16)):
+        records += few_shot(
+            f"model-{m}", shots, [0.3 + 0.1 * m + shots / 100 + n / 100 for n in range(3)], 10 ** (6 + m)
+        )
     return group_cells(records)
+
+
+def few_shot(model, shots, scores, base=10**6):
+    """Finals of a hard prompt with so many examples; zero is not spelled out."""
+    method = Entry(name="hard_prompt", label=f"hard-{shots}-shot", options={"shots": shots} if shots else {})
+    of = cell(model, "trec6-16", "hard_prompt").model_copy(update={"method": method})
+    return [run(of, n, "final", score, params={}, base=base) for n, score in enumerate(scores)]
 
 
 def drawn(name, cells, style="paper"):
@@ -140,6 +151,16 @@ def test_a_method_has_one_colour_in_all_figures(cells):
         assert colours
         for method, colour in colours.items():
             assert styles[method].colour == colour
+
+
+def test_shots_are_joined_over_cells_to_a_line_a_model_that_begins_at_zero():
+    records = [*few_shot("a", 16, [0.7, 0.8]), *few_shot("a", 0, [0.5]), *few_shot("a", 4, [0.6, 0.6])]
+    records += [*few_shot("b", 0, [0.4], 10**8), *study(cell("a", "trec6-16"), [0.9])]
+    (drawing,) = figures.get("shots")().drawings("shots", group_cells(records))
+    (panel,) = (axes for axes in drawing.canvas.axes if axes.axison)
+    lines = [(bars[0].get_xdata(), bars[0].get_ydata()) for bars in panel.containers]
+    assert [(list(x), pytest.approx(list(y))) for x, y in lines] == [([0, 4, 16], [0.5, 0.6, 0.75]), ([0], [0.4])]
+    assert [text.get_text() for text in drawing.canvas.legends[0].texts] == ["a (1M)", "b (100M)"]
 
 
 def test_the_confusion_matrix_is_that_of_scikit_learn():

@@ -31,7 +31,7 @@ def verdict_of(*records):
 
 def terminal_text(summary, width=100):
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(terminal_table(summary))
+    console.print(terminal_table(summary, width))
     return console.file.getvalue()
 
 
@@ -120,6 +120,15 @@ def test_the_terminal_table_keeps_every_number_whole_at_100_columns():
     assert max(map(len, shown.splitlines())) <= 100
     for part in ("0.555 ± 0.078", "8,192", "10.0 MiB", "1m 05s", "peak live", "smollm2-135m (135M)"):
         assert part in shown, part
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_no_blank_lines():
+    records = study(cell("smollm2-135m", method="prompt_tuning-random"), [0.5, 0.61], base=134_515_008)
+    records += [run(cell("smollm2-135m", method="prompt_tuning-random"), 7, status="oom")]
+    shown = terminal_text(summarise(records), 80)
+    rows = [line for line in shown.splitlines() if line.strip()]
+    assert max(map(len, rows)) <= 80 and len(rows) == 5, shown
+    assert "0.555 ± 0.078" in shown and "3 ok, 1 oom" in shown and "10.0 MiB" not in shown
 
 
 def test_the_best_score_of_a_model_is_bold_in_markdown():

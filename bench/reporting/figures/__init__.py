@@ -16,6 +16,7 @@ BUILTIN = {
     "curves": "bench.reporting.figures.curves:Curves",
     "expected_best": "bench.reporting.figures.expected_best:ExpectedBest",
     "few_shot": "bench.reporting.figures.few_shot:FewShot",
+    "shots": "bench.reporting.figures.shots:Shots",
     "ensemble": "bench.reporting.figures.ensemble:Ensemble",
     "memory": "bench.reporting.figures.memory:Memory",
     "confusion": "bench.reporting.figures.confusion:Confusion",

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 
+_MOST_NUMBERS = 100
+"""Of more trials not every number has its point: the line is smooth."""
+
+
 class ExpectedBest(Figure):
     """Expected best validation score after n trials (Dodge et al., 2019): how much tuning a method needs."""
 
@@ -39,7 +43,7 @@ class ExpectedBest(Figure):
         for panel, (model, members) in zip(axes, models.items(), strict=True):
             most = max(len(scores) for _, scores in members)
             for cell, scores in members:
-                steps = range(1, len(scores) + 1)
+                steps = _numbers(len(scores))
                 style = styles[cell.method]
                 panel.plot(
                     steps,
@@ -47,10 +51,17 @@ class ExpectedBest(Figure):
                     color=style.colour,
                     marker=style.marker,
                     markersize=4,
-                    markevery=max(1, most // 12),
+                    markevery=max(1, min(most, _MOST_NUMBERS) // 12),
                 )
             whole_numbers(panel)
             panel.set_title(model_title(model, members[0][0].base_parameters), fontsize="medium")
         put_legend(figure, [cell.method for members in models.values() for cell, _ in members], styles)
         label_outer(axes, "trials", f"expected best {cells[0].metric}{split_word(cells[0].greater_is_better)}")
         return figure
+
+
+def _numbers(trials: int) -> list[int]:
+    """Return the numbers of trials that are drawn, from 1 to all, dense where the line is steep."""
+    if trials <= _MOST_NUMBERS:
+        return list(range(1, trials + 1))
+    return sorted({round(trials ** (place / (_MOST_NUMBERS - 1))) for place in range(_MOST_NUMBERS)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -14,6 +14,8 @@ from bench.reporting import text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
+
+    from bench.reporting.cells import CellRuns
 
 # Okabe and Ito (2008), without the yellow, which is hardly seen on white, then wine and olive of Paul Tol's
 # muted scheme. Nine colours and eight markers have no common divisor: the first 72 methods differ.
@@ -168,6 +170,39 @@ def put_legend(figure: Canvas, methods: Iterable[str], styles: Mapping[str, Styl
         for method in sorted(set(methods))
     ]
     figure.legend(handles=[*handles, *others], loc="outside right upper", frameon=False, fontsize="small")
+
+
+def model_lines(cells: Iterable[CellRuns]) -> dict[str, Style]:
+    """Give each model of some cells its colour, darker for smaller ones, and marker: for a line a model."""
+    import seaborn
+
+    models = list(dict.fromkeys(cell.model for cell in cells if cell.uses_model))
+    colours = seaborn.color_palette("viridis", len(models) + 1).as_hex()[:-1]
+    return {
+        model: Style(colour, _MARKERS[place % len(_MARKERS)])
+        for place, (model, colour) in enumerate(zip(models, colours, strict=True))
+    }
+
+
+def model_legend(
+    figure: Canvas, cells: Iterable[CellRuns], models: Collection[str], looks: Mapping[str, Style]
+) -> None:
+    """Put the models that have a line, with their sizes, at the right of all panels."""
+    from matplotlib.lines import Line2D
+
+    sizes = {cell.model: cell.base_parameters for cell in cells}
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=look.colour,
+            marker=look.marker,
+            label=text.wrap(model + (f" ({text.short_count(size)})" if (size := sizes[model]) else ""), 30),
+        )
+        for model, look in looks.items()
+        if model in models
+    ]
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
 
 
 def model_title(model: str, size: int | None) -> str:

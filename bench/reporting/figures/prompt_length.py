@@ -9,13 +9,20 @@ from bench.records import TrialRecord
 from bench.reporting import text
 from bench.reporting.cells import CellRuns
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import MANY_POINTS, Style, label_outer, panels, split_word
+from bench.reporting.figures.look import (
+    MANY_POINTS,
+    Style,
+    label_outer,
+    model_legend,
+    model_lines,
+    panels,
+    split_word,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 _KEY = "num_virtual_tokens"
-_MARKERS = "os^DvPX*"
 
 
 class PromptLength(Figure):
@@ -31,8 +38,6 @@ class PromptLength(Figure):
 
     def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
         """Draw the trials of one data set and metric."""
-        import seaborn
-
         methods: dict[str, list[tuple[CellRuns, list[tuple[int, float]]]]] = {}
         for cell in cells:
             points = _points(cell)
@@ -44,39 +49,27 @@ class PromptLength(Figure):
         }
         if not methods:
             raise NoData("no method was tried with two lengths of its prompt")
-        models = list(dict.fromkeys(cell.model for cell in cells if cell.uses_model))
-        sizes = {cell.model: cell.base_parameters for cell in cells}
-        colours = dict(zip(models, seaborn.color_palette("viridis", len(models) + 1)[:-1], strict=True))
+        looks = model_lines(cells)
         figure, axes = panels(len(methods), self.title(cells))
-        handles = {}
         for panel, (method, found) in zip(axes, methods.items(), strict=True):
             for cell, points in found:
-                marker = _MARKERS[models.index(cell.model) % len(_MARKERS)]
+                look = looks[cell.model]
                 lengths, scores = zip(*points, strict=True)
                 panel.scatter(
                     lengths,
                     scores,
                     s=12,
-                    color=colours[cell.model],
+                    color=look.colour,
                     alpha=0.35,
                     linewidths=0,
                     rasterized=len(points) > MANY_POINTS,
                 )
-                (line,) = panel.plot(
-                    *zip(*_envelope(cell, points), strict=True), color=colours[cell.model], marker=marker, markersize=5
-                )
-                size = sizes[cell.model]
-                handles[cell.model] = (line, cell.model + (f" ({text.short_count(size)})" if size else ""))
+                best = _envelope(cell, points)
+                panel.plot(*zip(*best, strict=True), color=look.colour, marker=look.marker, markersize=5)
             panel.set_xscale("log")
             _ticks(panel, [x for _, points in found for x, _ in points])
             panel.set_title(text.wrap(method, 30), fontsize="medium")
-        figure.legend(
-            [handles[model][0] for model in models if model in handles],
-            [text.wrap(handles[model][1], 30) for model in models if model in handles],
-            loc="outside right upper",
-            frameon=False,
-            fontsize="small",
-        )
+        model_legend(figure, cells, {cell.model for found in methods.values() for cell, _ in found}, looks)
         score = f"{cells[0].metric} on validation{split_word(cells[0].greater_is_better)}"
         label_outer(axes, "virtual tokens (log scale)", score)
         return figure

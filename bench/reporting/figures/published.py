@@ -17,7 +17,8 @@ class Published:
 
 
 # Lester et al. (2021), T5 1.1 (LM-adapted), Small to XXL, 100 virtual tokens; SuperGLUE, development set. The
-# scores are those that Vu et al. (2022), SPoT, table 4, gives for the same runs. Read from the paper by hand.
+# scores are those that Vu et al. (2022), SPoT, table 4, gives for the same runs: read from a scan
+# of that table, and not yet held against a second source. Check them before a figure with them is published.
 _SIZES = (76_961_152, 247_577_856, 783_150_080, 2_849_757_184, 11_135_332_352)
 _SOURCE = "T5 on SuperGLUE, Lester et al. (2021)"
 LESTER_2021 = (

@@ -27,7 +27,8 @@ class Scale(Figure):
     """Score against parameters of the base model, one line a method: the figure of Lester et al. (2021), figure 1."""
 
     published: bool = False
-    """Overlay the curves of T5 that Lester et al. (2021) published; another task, so only their shape compares."""
+    """Overlay the curves of T5 that Lester et al. (2021) published; another task, so only their shape compares.
+    The numbers were read from a scan (see `bench.reporting.figures.published`): check them before you publish it."""
 
     about: ClassVar[str] = (
         "Points are means over seeds, bars one standard deviation to either side, shades the 95 % interval of the "

@@ -47,9 +47,15 @@ class Picture:
     """Data URI of the SVG: an image can run no script."""
 
 
-def html_page(results: Results) -> str:
-    """Return the page of some results, complete: styles, script, figures and all."""
-    summary = summarise_cells(results.cells)
+def html_page(results: Results, summary: pd.DataFrame | None = None) -> str:
+    """Return the page of some results, complete: styles, script, figures and all.
+
+    Args:
+        results: what to show.
+        summary: the summary of all its cells, where it is known already.
+    """
+    if summary is None:
+        summary = summarise_cells(results.cells)
     drawings, absent = _drawings(results)
     rows, left_out = run_rows(results.cells)
     return _template().render(

@@ -1,0 +1,71 @@
+"""Number of examples in the prompt against score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.reporting import text
+from bench.reporting.cells import CellRuns
+from bench.reporting.figures.base import Figure, NoData
+from bench.reporting.figures.look import Style, model_legend, model_lines, panels, split_word, whole_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+
+class Shots(Figure):
+    """Examples in a hard prompt against score on test: a panel a method, a line a model, zero-shot at the left."""
+
+    about: ClassVar[str] = (
+        "Few-shot: the model is not trained, it reads so many solved examples before its own. Points are means over "
+        "seeds (other seeds, other examples), bars one standard deviation to either side."
+    )
+
+    def title(self, cells: Sequence[CellRuns]) -> str:
+        """Say data set and metric."""
+        return f"{cells[0].dataset}: {cells[0].metric} on test against examples in the prompt"
+
+    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+        """Draw the cells of one data set and metric."""
+        methods: dict[str, dict[str, list[tuple[int, CellRuns]]]] = {}
+        for cell in cells:
+            shots = _shots(cell) if cell.mean is not None else None
+            if shots is not None:
+                name = cell.runs[0].spec.cell.method.name
+                methods.setdefault(name, {}).setdefault(cell.model, []).append((shots, cell))
+        methods = {
+            name: lines
+            for name, lines in methods.items()
+            if len({shots for line in lines.values() for shots, _ in line}) > 1
+        }
+        if not methods:
+            raise NoData("no method was used with two numbers of examples in its prompt (shots)")
+        looks = model_lines(cells)
+        figure, axes = panels(len(methods), self.title(cells))
+        for panel, (name, lines) in zip(axes, methods.items(), strict=True):
+            for model, line in lines.items():
+                line.sort(key=lambda point: point[0])
+                panel.errorbar(
+                    [shots for shots, _ in line],
+                    [cell.mean or 0.0 for _, cell in line],
+                    yerr=[cell.sd or 0.0 for _, cell in line],
+                    color=looks[model].colour,
+                    marker=looks[model].marker,
+                    capsize=2.5,
+                    elinewidth=1.0,
+                )
+            whole_numbers(panel)
+            panel.set_title(text.wrap(name, 30), fontsize="medium")
+            panel.set_xlabel("examples in the prompt")
+        axes[0].set_ylabel(f"{cells[0].metric} on test{split_word(cells[0].greater_is_better)}")
+        model_legend(figure, cells, {model for lines in methods.values() for model in lines}, looks)
+        return figure
+
+
+def _shots(cell: CellRuns) -> int | None:
+    """Return the examples in the prompt of a cell's finals; None for a method that has no such option."""
+    options = cell.finals[0].spec.method_options
+    # Zero-shot is the default of a hard prompt, which an experiment need not spell out.
+    shots = options.get("shots", 0 if cell.runs[0].spec.cell.method.name == "hard_prompt" else None)
+    return shots if isinstance(shots, int) else None

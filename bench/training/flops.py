@@ -1,0 +1,34 @@
+"""What a run took in FLOPs, estimated from the tokens that it ran: the rule stands in `bench.planning.costs`."""
+
+from __future__ import annotations
+
+from bench.methods.base import TunedModel
+from bench.planning.costs import costs_of
+from bench.spec import Training
+from bench.training.evaluation import Pass
+from bench.training.loop import Outcome
+
+
+class Flops:
+    """Estimates the FLOPs of a run with an attached method.
+
+    Real tokens are counted, no padding. A prompt counts where it is run: once a pass where examples share it, else
+    with every example.
+    """
+
+    def __init__(self, tuned: TunedModel) -> None:
+        self._costs = costs_of(tuned)
+        self._prompt = tuned.virtual_tokens
+        self._shared = tuned.pathway.shares_prompt
+
+    def training(self, outcome: Outcome, settings: Training) -> float:
+        """Return the FLOPs of the steps that were taken; validation is not among them."""
+        parts = min(settings.batch_size, settings.gradient_accumulation_steps if self._shared else settings.batch_size)
+        prompts = self._prompt * parts * len(outcome.train_curve)
+        return float(self._costs.training(outcome.tokens + prompts, outcome.answers))
+
+    def example(self, done: Pass) -> float:
+        """Return the FLOPs of answering one example of a split; a prompt that all share is run once and left out."""
+        examples = len(done.scores)
+        prompt = 0 if self._shared else self._prompt
+        return self._costs.forward(done.tokens / examples + prompt, done.answers / examples)

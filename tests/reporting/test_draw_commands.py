@@ -1,0 +1,136 @@
+"""``bench plot``, ``convert`` and ``compare``, through the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from report_records import cell, study, write_results
+from typer.testing import CliRunner
+
+from bench.cli import app
+from bench.errors import BadInput
+from bench.reporting.exports import FORMATS
+from bench.reporting.table import summarise
+
+PNG = b"\x89PNG"
+
+
+def records(better=0.0, **values):
+    found = []
+    for model, base in (("small-model", 1_000_000), ("large-model", 100_000_000)):
+        for method, score in (("lora", 0.7 + better), ("prompt_tuning-text", 0.6)):
+            scores = [score, score + 0.02, score + 0.01]
+            found += study(cell(model, method=method, options={"init": method}), scores, base=base, **values)
+    return found
+
+
+@pytest.fixture
+def results(tmp_path):
+    return write_results(tmp_path / "before", records())
+
+
+def bench(*arguments, width=80):
+    done = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": str(width)}, catch_exceptions=True)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.output
+
+
+def test_plot_writes_the_form_that_its_file_has(results, tmp_path):
+    said = bench("plot", "scale", results, "--out", tmp_path / "a.png")
+    assert said.split("a.png: ")[1].strip() == "trec6: accuracy on test against model size"
+    assert (tmp_path / "a.png").read_bytes()[:4] == PNG
+    bench("plot", "scale", results, "--out", tmp_path / "a.svg")
+    assert b"<svg" in (tmp_path / "a.svg").read_bytes()
+
+
+def test_plot_all_writes_both_forms_and_says_what_is_not_drawn_and_why(results, tmp_path):
+    said = bench("plot", "all", results, "--out", tmp_path / "figures")
+    for name in ("scale", "initialisation", "ranks"):
+        assert {path.suffix for path in (tmp_path / "figures").glob(f"{name}.*")} == {".png", ".svg"}
+    assert "not drawn: few_shot: no data set was used with two sizes of its training split" in said
+
+
+def test_slides_are_larger_than_paper(results, tmp_path):
+    for style in ("paper", "slides"):
+        bench("plot", "ranks", results, "--out", tmp_path / f"{style}.png", "--style", style)
+    assert width(tmp_path / "slides.png") > 1.3 * width(tmp_path / "paper.png")
+
+
+def width(png):
+    return int.from_bytes(png.read_bytes()[16:20], "big")
+
+
+def test_the_published_curve_is_there_when_it_is_asked_for(results, tmp_path):
+    files = [tmp_path / "without.svg", tmp_path / "with.svg"]
+    bench("plot", "scale", results, "--out", files[0])
+    bench("plot", "scale", results, "--out", files[1], "--set", "published=true")
+    assert [b"Lester" in file.read_bytes() for file in files] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["scal"], "unknown figure 'scal'; did you mean 'scale'"),
+        (["few_shot"], "nothing to draw: few_shot: no data set was used with two sizes"),
+        (["scale", "--style", "poster"], "--style: unknown style 'poster'; known are paper, slides"),
+        (["scale", "--out", "x.pdf"], "--out: x.pdf: figures are written as .png or .svg"),
+        (["scale", "--set", "published"], "--set: expected KEY=VALUE, found 'published'"),
+        (["scale", "--set", "publishd=true"], "unknown key; did you mean 'published'"),
+    ],
+)
+def test_what_cannot_be_plotted_is_said_in_a_line(results, arguments, said):
+    name, *options = arguments
+    with pytest.raises(BadInput) as caught:
+        bench("plot", name, results, *options)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_convert_writes_every_format_and_names_its_files(results, tmp_path, form):
+    files = bench("convert", form, results, "--out", tmp_path / "out", width=500).split()
+    assert files and all(path.startswith(str(tmp_path / "out")) for path in files)
+    for name in files:
+        read = {"json": json.load, "yaml": yaml.safe_load, "csv": csv.reader}.get(name.rsplit(".", 1)[1])
+        if name.endswith(".parquet"):
+            assert len(pd.read_parquet(name))
+        elif read is not None:
+            with Path(name).open() as file:
+                assert read(file)
+
+
+def test_an_unknown_format_gets_the_nearest_one(results):
+    with pytest.raises(BadInput, match="unknown format 'latx'; did you mean 'latex'"):
+        bench("convert", "latx", results)
+
+
+def test_the_csv_is_what_pandas_writes(results, tmp_path):
+    bench("convert", "csv", results, "--out", tmp_path)
+    expected = summarise(records()).to_csv(index=False, lineterminator="\n")
+    assert (tmp_path / "table.csv").read_text() == expected
+
+
+def test_compare_fits_a_narrow_terminal_and_breaks_no_number(results, tmp_path):
+    after = write_results(tmp_path / "after", records(0.1))
+    said = bench("compare", results, after, width=80)
+    lines = said.splitlines()
+    assert all(len(line.rstrip()) <= 80 for line in lines)
+    assert [line.strip() for line in lines].count("large-model / trec6") == 1, "a heading of its rows"
+    lora = next(line for line in lines if "lora" in line)
+    assert lora.split() == ["lora", "0.710", "0.810", "+0.100", "+0.077", "to", "+0.123", "beyond"]
+    wide = next(line for line in bench("compare", results, after, width=120).splitlines() if "lora" in line)
+    assert "0.710 ± 0.010" in wide and "0.810 ± 0.010" in wide
+
+
+def test_compare_says_what_else_is_not_alike(results, tmp_path):
+    from bench.records import Provenance
+
+    after = write_results(tmp_path / "after", records(provenance=Provenance(git_commit="b" * 40)))
+    assert "not alike in git commit: " in bench("compare", results, after, width=300)
+    with pytest.raises(BadInput, match="no cell has the same model"):
+        bench("compare", results, write_results(tmp_path / "other", study(cell("another"), [0.1])))
