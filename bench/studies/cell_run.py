@@ -35,7 +35,9 @@ class CellRun:
         self._attempts: dict[str, int] = {}
         self._trials: dict[int, TrialRecord] = {}
         self._finals: dict[str, TrialRecord] = {}
-        self._spent: dict[int, tuple[float, int]] = {}
+        # Totals, not sums at every look: a look at ten thousand trials takes longer than a null trial.
+        self._failures = self._tokens = 0
+        self._seconds = 0.0
         self._next = 0
         told = []
         for record in store.iter_cell(self.path):
@@ -73,13 +75,11 @@ class CellRun:
     def stopped(self) -> str | None:
         """Why no further trial begins although fewer than planned have run; None if that is not so."""
         study = self.cell.study
-        failures = sum(record.status in _BROKEN for record in self._trials.values())
-        if study.max_failures is not None and failures >= study.max_failures:
-            return f"{failures} trials failed (study.max_failures)"
-        seconds, tokens = (sum(spent[i] for spent in self._spent.values()) for i in (0, 1))
-        if study.budget.seconds is not None and seconds >= study.budget.seconds:
+        if study.max_failures is not None and self._failures >= study.max_failures:
+            return f"{self._failures} trials failed (study.max_failures)"
+        if study.budget.seconds is not None and self._seconds >= study.budget.seconds:
             return f"its {study.budget.seconds:g} s are used up (study.budget.seconds)"
-        if study.budget.tokens is not None and tokens >= study.budget.tokens:
+        if study.budget.tokens is not None and self._tokens >= study.budget.tokens:
             return f"its {study.budget.tokens} training tokens are used up (study.budget.tokens)"
         return None
 
@@ -138,8 +138,11 @@ class CellRun:
     def _keep(self, record: TrialRecord, spec: TrialSpec) -> None:
         light = _light(record, spec)
         if spec.kind == "trial":
+            assert spec.number not in self._trials, f"{spec.title} ended twice"
             self._trials[spec.number] = light
-            self._spent[spec.number] = (record.seconds.get("total", 0.0), sum(s.tokens for s in record.train_curve))
+            self._failures += record.status in _BROKEN
+            self._seconds += record.seconds.get("total", 0.0)
+            self._tokens += sum(step.tokens for step in record.train_curve)
         else:
             self._finals[record.spec_hash] = light
 

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from bench.config import deep_merge, explain
+from bench.config import Config, deep_merge, explain
 from bench.datasets import datasets
 from bench.datasets.base import Dataset
 from bench.errors import BadInput, did_you_mean
@@ -47,7 +47,7 @@ def plan_cells(experiment: Experiment, where: str) -> list[Cell]:
     load_plugins(experiment.plugins)
     Training.parse(experiment.training, f"{where}: training")
     _check_overrides(experiment, where)
-    chosen_models = [_model(entry, f"{where}: models[{i}]") for i, entry in enumerate(experiment.models)]
+    chosen_models = [model_entry(entry, f"{where}: models[{i}]") for i, entry in enumerate(experiment.models)]
     cells = []
     for index, dataset in enumerate(experiment.datasets):
         source = _dataset(dataset, f"{where}: datasets[{index}]")
@@ -64,8 +64,8 @@ def plan_cells(experiment: Experiment, where: str) -> list[Cell]:
     return sorted(cells, key=lambda cell: order[cell.model.label] if cell.model else -1)
 
 
-def _model(entry: Entry, where: str) -> Entry:
-    """Check a model; ``organisation/name`` without a registered name is an id of the hub."""
+def model_entry(entry: Entry, where: str) -> Entry:
+    """Return a checked model with all its options; ``organisation/name`` that is not registered is an id of the hub."""
     if "/" in entry.name and entry.name not in models:
         options = {"id": entry.name, **entry.options}
         entry = entry.model_copy(update={"name": "hub", "options": options})
@@ -108,7 +108,7 @@ def _cell(
     built = kind.parse(options, place)
     changes = deep_merge(method.search, *(o.search for o in mine))
     search, fixed = _search_space(built, changes, f"{place}.search")
-    built = kind.parse({**options, **{k: v for k, v in fixed.items() if k in kind.model_fields}}, place)
+    built = kind.parse({**options, **{k: v for k, v in fixed.items() if k not in Training.model_fields}}, place)
     training = training.model_copy(update={k: v for k, v in fixed.items() if k in Training.model_fields})
     check_study(experiment.study, training, f"{where.partition(': ')[0]}: study")
     objective = source.metrics[0]
@@ -141,7 +141,7 @@ def _cell(
         trust_remote_code=experiment.trust_remote_code,
         objective=objective.label,
         greater_is_better=metrics.build(objective.name, objective.options, where).greater_is_better,
-        stochastic=built.stochastic,
+        stochastic=any(each.stochastic for each in _variants(built, search)),
     )
     if cell.study.sampler == "grid" and search:
         points = grid_points(search, own_values(cell), cell.study.sampler_options.get("points", POINTS))
@@ -158,14 +158,14 @@ def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tup
         the space, and the parameters that were fixed.
     """
     space = method.search_space()
-    known = {*type(method).model_fields, *Training.model_fields}
+    known = {*method.options(), *Training.model_fields}
     fixed: dict[str, Any] = {}
     for name, change in changes.items():
         place = f"{where}.{name}"
         if name not in known:
             raise BadInput(f"{where}: unknown parameter '{name}'{did_you_mean(name, known)}")
         if isinstance(change, Mapping):
-            space[name] = _distribution(_changed(space.get(name), change, real=_real(type(method), name)), place)
+            space[name] = _distribution(_changed(space.get(name), change, real=_real(method, name)), place)
         elif isinstance(change, list):
             space[name] = _distribution({"kind": "choice", "choices": change}, place)
         else:
@@ -173,7 +173,7 @@ def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tup
             fixed[name] = change
     _check_space(method, space, where)
     for name, value in fixed.items():
-        _check_value(type(method), name, value, f"{where}.{name}")
+        _check_value(method, name, value, f"{where}.{name}")
     return space, fixed
 
 
@@ -184,7 +184,8 @@ def check_search_space(method: Method, where: str) -> None:
 
 def _check_space(method: Method, space: SearchSpace, where: str) -> None:
     for name, distribution in space.items():
-        _check_values(type(method), name, distribution, f"{where}.{name}")
+        for value in _ends(distribution):
+            _check_value(method, name, value, f"{where}.{name}")
 
 
 def _changed(old: Distribution | None, change: Mapping[str, Any], real: bool) -> dict[str, Any]:
@@ -198,11 +199,12 @@ def _changed(old: Distribution | None, change: Mapping[str, Any], real: bool) ->
     return {**kept, **change, "kind": kind}
 
 
-def _real(method: type[Method], name: str) -> bool:
+def _real(method: Method, name: str) -> bool:
     """Whether the field that takes the value is a real number."""
-    owner = Training if name in Training.model_fields else method
-    annotation = owner.model_fields[name].annotation
-    return float in (annotation, *get_args(annotation))
+    field = {**type(method).model_fields, **Training.model_fields}.get(name)
+    if field is None:  # of a class that is not ours: its default value tells
+        return isinstance(method.options()[name], float)
+    return float in (field.annotation, *get_args(field.annotation))
 
 
 def _distribution(data: dict[str, Any], where: str) -> Distribution:
@@ -213,21 +215,29 @@ def _distribution(data: dict[str, Any], where: str) -> Distribution:
     return kind.parse(data, where)
 
 
-def _check_values(method: type[Method], name: str, distribution: Distribution, where: str) -> None:
-    """Check both ends of a range, or every choice, against the field that will take the value."""
-    ends: Iterable[Any] = (
-        distribution.choices if isinstance(distribution, Choice) else (distribution.low, distribution.high)
-    )
-    for value in ends:
-        _check_value(method, name, value, where)
+def _ends(distribution: Distribution) -> Iterable[Any]:
+    """Return every choice, or both ends of a range."""
+    return distribution.choices if isinstance(distribution, Choice) else (distribution.low, distribution.high)
 
 
-def _check_value(method: type[Method], name: str, value: Any, where: str) -> None:
-    owner = Training if name in Training.model_fields else method
+def _variants(method: Method, space: SearchSpace) -> Iterable[Method]:
+    """Yield the method, and what a study may make of it by one option or another."""
+    yield method
+    for name, distribution in space.items():
+        if name not in Training.model_fields:
+            yield from (method.model_copy(update={name: value}) for value in _ends(distribution))
+
+
+def _check_value(method: Method, name: str, value: Any, where: str) -> None:
+    """Check a value against the field that will take it."""
+    ours = name in Training.model_fields
+    owner: type[Config] = Training if ours else type(method)
+    options = {} if ours else method.model_dump(exclude_unset=True)
     try:
-        owner.model_validate({name: value})
+        owner.model_validate({**options, name: value})
     except ValidationError as error:
-        if any(item["loc"][:1] == (name,) for item in error.errors()):
+        # What two options say together is checked where both are known; fields of another class are not typed here.
+        if name not in owner.model_fields or any(item["loc"][:1] == (name,) for item in error.errors()):
             raise BadInput(explain(error, owner, where.removesuffix(f".{name}"))) from None
 
 

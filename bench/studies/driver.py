@@ -90,6 +90,7 @@ class Driver:
                     return self.records
                 for record in pool.poll(POLL_SECONDS):
                     self._take_in(record)
+                self._mirror.flush()
         finally:
             pool.close()
             self._watcher.end()
@@ -114,6 +115,7 @@ class Driver:
     def validated(self, spec: TrialSpec, step: int, value: float) -> bool:
         """Ask the trial's study whether to go on."""
         self._signals.check()
+        self._watcher.validated(spec, step, value)
         return not self._by_path[spec.cell.path].should_prune(spec, step, value)
 
     def _take_in(self, record: TrialRecord) -> None:

@@ -18,6 +18,7 @@ from bench.records import TrialRecord
 from bench.spec import Cell, Choice, Float, Scalar
 from bench.studies.defaults import own_values
 from bench.studies.grid import POINTS, grid_points
+from bench.studies.history import History
 from bench.studies.samplers import MEMORYLESS_PRUNERS, MEMORYLESS_SAMPLERS, build_pruner, build_sampler
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -57,6 +58,7 @@ class Search:
         self.cell = cell
         known = {record.spec.number: record for record in records}
         again = again or {}
+        self._hash = cell.hash
         self._distributions = distributions(cell)
         self._several = len(cell.study.objectives) > 1
         self._grid = _grid(cell) if cell.study.sampler == "grid" else None
@@ -65,8 +67,10 @@ class Search:
             pruner=build_pruner(cell.study, cell.training),
             study_name=cell.path,  # Hyperband derives a trial's bracket from it
         )
+        self._history = History()
         self._open: dict[int, optuna.trial.Trial] = {}
-        self._reported: set[tuple[int, int]] = set()
+        self._reported: dict[int, set[int]] = {}
+        """Steps of open trials whose score the study has."""
         self._before: dict[int, Search] = {}
         """For a trial that is repeated although later ones have ended: the study as it was before that trial."""
         memoryless = cell.study.sampler in MEMORYLESS_SAMPLERS
@@ -83,7 +87,7 @@ class Search:
         """Return the point of trial ``number``; the first is the method's defaults."""
         if number in self._open:
             return dict(self._open[number].params)
-        self._study.sampler = build_sampler(self.cell.study, self._seed(number))
+        self._study.sampler = build_sampler(self.cell.study, self._seed(number), history=self._history)
         if self._grid is not None:
             self._study.enqueue_trial(self._grid[number % len(self._grid)])
         elif number == 0:
@@ -104,8 +108,9 @@ class Search:
             return False
         trial = self._open[number]
         # A trial that runs again after its worker died reports its first steps again.
-        if (number, step) not in self._reported:
-            self._reported.add((number, step))
+        reported = self._reported.setdefault(number, set())
+        if step not in reported:
+            reported.add(step)
             trial.report(value, step)
         verdict = bool(trial.should_prune())
         before = self._before.get(number)
@@ -116,7 +121,7 @@ class Search:
         number = record.spec.number
         trial = self._open.pop(number)
         self._before.pop(number, None)
-        self._reported = {pair for pair in self._reported if pair[0] != number}
+        self._reported.pop(number, None)
         state, values = outcome(record)
         if record.status in _WALLS:
             trial.set_constraint(CONSTRAINT, 1.0)
@@ -158,7 +163,7 @@ class Search:
         self.tell(record)
 
     def _seed(self, number: int) -> int:
-        return derive_seed(self.cell.seed, self.cell.hash, "sampler", number)
+        return derive_seed(self.cell.seed, self._hash, "sampler", number)
 
     def _defaults(self) -> dict[str, Any]:
         """Return the cell's own values of what is searched, where they lie inside the range."""

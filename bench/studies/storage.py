@@ -1,8 +1,9 @@
 """The studies as a database that Optuna's own tools open: a mirror of the records, never their source.
 
-The driver alone writes it, one trial as soon as its record is on disk and all earlier numbers of its study are
-there, so that Optuna's trial numbers are ours. Whatever happens to the database, no result depends on it:
-trouble with it is a warning, and ``bench rebuild`` makes it anew from the records.
+The driver alone writes it, a trial as soon as its record is on disk and all earlier numbers of its study are there,
+so that Optuna's trial numbers are ours; trials that end at a quick pace are written together, once a second.
+Whatever happens to the database, no result depends on it: trouble with it is a warning, and ``bench rebuild`` makes
+it anew from the records.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from bench.errors import BadInput
 from bench.manifest import without_password
 from bench.records import RecordStore, TrialRecord
 from bench.spec import Cell
+from bench.studies.bulk import insert_trials
 from bench.studies.search import directions, distributions, frozen
 
 if TYPE_CHECKING:
     import optuna
 
 FILENAME = "study.db"
+WRITE_SECONDS = 1.0
+"""At most one attempt to write in this time, until the end."""
 RETRY_SECONDS = 30.0
 """After trouble with the database, how long until the next attempt."""
 
@@ -51,26 +55,27 @@ class Mirror:
         self._studies = {
             cell.path: _Study(f"{self._experiment}/{cell.path}", cell, store) for cell in cells if cell.search
         }
-        self._flush()
+        self.flush()
 
     def add(self, record: TrialRecord) -> None:
         """Take in a record that has just been written."""
         study = self._studies.get(record.cell_path)
         if study is not None and record.spec.kind == "trial":
             study.hold(record)
-            self._flush()
 
     def close(self) -> None:
         """Write what is still held back, and close the database."""
         self._not_before = 0.0
-        self._flush()
+        self.flush()
         if self._storage is not None:
             close_storage(self._storage)
             self._storage = None
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what has been taken in, unless the last attempt was just now."""
         if time.monotonic() < self._not_before or not any(study.behind for study in self._studies.values()):
             return
+        self._not_before = time.monotonic() + WRITE_SECONDS
         try:
             if self._storage is None:
                 self._storage = open_storage(self._url, self._file)
@@ -120,10 +125,14 @@ class _Study:
         """Write what is held back and in turn."""
         if self._study is None:
             self._study = self._open(storage)
-        while (trial := self._held.get(self._written)) is not None:
-            self._study.add_trial(trial)
-            del self._held[self._written]
-            self._written += 1
+        ready: list[optuna.trial.FrozenTrial] = []
+        while (trial := self._held.get(self._written + len(ready))) is not None:
+            ready.append(trial)
+        if ready:
+            insert_trials(storage, self._study._study_id, ready, first=self._written)
+            for trial_number in range(self._written, self._written + len(ready)):
+                del self._held[trial_number]
+            self._written += len(ready)
 
     def _open(self, storage: Any) -> optuna.Study:
         """Return the study, with no trial in it that the records do not know."""

@@ -20,6 +20,9 @@ class Watcher:
     def progress(self, spec: TrialSpec, step: int, steps: int, loss: float) -> None:
         """Hear of an optimizer step."""
 
+    def validated(self, spec: TrialSpec, step: int, value: float) -> None:
+        """Hear of a validation score, by the cell's objective."""
+
     def retried(self, record: TrialRecord) -> None:
         """Hear that a run has died and is going to begin once more; this record is not kept."""
 

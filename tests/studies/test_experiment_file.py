@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from demo import demo_spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.api import plan
 from bench.errors import BadInput
+from bench.methods import methods
 from bench.spec import Choice, Experiment, Float, Int, Study
+from bench.studies.defaults import own_values
 from bench.studies.experiment_file import load_experiment
 
 GOOD = """
@@ -185,6 +188,39 @@ def test_a_value_that_is_fixed_leaves_the_search_and_with_it_the_study(write):
     (cell,) = plan(write(GOOD), changes=changes).cells
     assert (cell.search, cell.study.trials) == ({}, 0)
     assert (cell.method.options["rank"], cell.training.learning_rate) == (4, 1e-3)
+
+
+def test_a_search_may_name_the_fields_of_a_class_of_peft(write):
+    method = "methods=[{peft: {config_class: LoHaConfig, r: 8, search: {r: [4, 8, 16], alpha: {low: 4, high: 32}}}}]"
+    (cell,) = plan(write(GOOD), changes=[method]).cells
+    assert cell.search["r"] == Choice(choices=(4, 8, 16))
+    assert cell.search["alpha"] == Int(low=4, high=32)
+    assert own_values(cell).items() >= {"r": 8, "alpha": 8}.items(), "alpha is what peft makes it"
+    spec = demo_spec(cell, r=16, alpha=4)
+    assert methods.build("peft", spec.method_options, "test").peft_config({}).r == 16
+    real = plan(write(GOOD), changes=[method.replace("alpha: {low: 4, high: 32}", "module_dropout: {low: 0, high: 1}")])
+    assert real.cells[0].search["module_dropout"] == Float(low=0, high=1)
+
+
+def test_a_search_over_a_field_that_the_class_of_peft_does_not_have_says_which_it_has(write):
+    found = message(write(GOOD), "methods=[{peft: {config_class: LoHaConfig, search: {rr: [4, 8]}}}]")
+    assert found.startswith("x.yaml: methods[0].peft.search: unknown parameter 'rr'; did you mean 'r'?")
+
+
+@pytest.mark.parametrize(
+    ("method", "trials", "finals"),
+    [
+        ("hard_prompt", 0, 1),
+        ("hard_prompt: {shots: 2}", 0, 3),
+        ("hard_prompt: {search: {shots: [0, 2, 4]}}", 5, 3),
+        ("hard_prompt: {search: {calibrate: [true, false]}}", 5, 1),
+    ],
+)
+def test_a_search_over_shots_has_the_trials_and_the_finals_asked_for(write, method, trials, finals):
+    named = f"{{{method}}}" if ":" in method else method
+    changes = [f"methods=[{named}]", "study.trials=5", "finals.seeds=3"]
+    (cell,) = plan(write(GOOD), changes=changes).cells
+    assert (cell.study.trials, cell.planned_finals) == (trials, finals)
 
 
 def test_1e_3_is_a_number_as_everybody_writes_it(write):
