@@ -17,7 +17,8 @@ from bench.training.batching import training_batches
 from bench.training.encoding import Encoder, Pair
 from bench.training.memory import Meters
 from bench.training.optimization import planned_steps
-from bench.training.step import Diverged, Stepper
+from bench.training.ranks import Ranks
+from bench.training.step import Diverged
 
 if TYPE_CHECKING:
     from bench.datasets.base import Example
@@ -37,6 +38,8 @@ class Outcome:
     best_tokens: int = 0
     tokens: int = 0
     """Real input tokens trained on."""
+    answers: int = 0
+    """Positions with a loss."""
     truncated: int = 0
     """Training inputs that were cut to fit the context."""
     with_gradient: int | None = None
@@ -68,6 +71,7 @@ def train(
     meters: Meters,
     checkpoint: Path,
     outcome: Outcome,
+    ranks: Ranks | None = None,
 ) -> None:
     """Train ``tuned`` and leave it with the weights of its best validation.
 
@@ -83,18 +87,20 @@ def train(
         meters: told which phase runs.
         checkpoint: folder for the best weights.
         outcome: filled as training goes on.
+        ranks: the processes that train together; None is this one alone.
 
     Raises:
         Diverged: the loss or the gradient is not finite.
         Pruned: the study has stopped the trial.
     """
+    ranks = ranks or Ranks()
     steps = planned_steps(settings, len(examples))
-    stepper = Stepper(tuned, encoder, settings, dtype, steps)
+    stepper = ranks.stepper(tuned, encoder, settings, dtype, steps)
     inputs, outcome.truncated = encoder.inputs(examples, room)
     pairs: list[Pair] = [(ids, encoder.label_ids[e.label]) for ids, e in zip(inputs, examples, strict=True)]
     lengths = [len(ids) + len(label) for ids, label in pairs]
     batches = training_batches(lengths, settings.batch_size, steps, seed, settings.group_by_length)
-    measured = measured_steps([sum(lengths[i] for i in batch) for batch in batches])
+    measured = measured_steps([sum(lengths[i] for i in batch) for batch in batches]) if ranks.counts_tensors else set()
     every = settings.eval_steps or max(1, steps // 10)
     patience = 0
 
@@ -107,6 +113,7 @@ def train(
         if step.with_gradient is not None:
             outcome.with_gradient = step.with_gradient
         outcome.tokens += step.tokens
+        outcome.answers += sum(len(pairs[i][1]) for i in rows)
         outcome.train_curve.append(
             TrainStep(
                 step=number,

@@ -14,12 +14,18 @@ from bench.models.base import LanguageModel
 from bench.spec import Cell, Entry
 from bench.training.device import resolve_device, resolve_dtype
 from bench.training.encoding import Encoder
+from bench.training.ranks import Ranks
 
 
 class Session:
-    """Loads a base model and a data set once and keeps them as long as trials ask for the same ones."""
+    """Loads a base model and a data set once and keeps them as long as trials ask for the same ones.
 
-    def __init__(self) -> None:
+    Args:
+        ranks: the processes that run its trials together; None is this one alone.
+    """
+
+    def __init__(self, ranks: Ranks | None = None) -> None:
+        self.ranks = ranks or Ranks()
         self._model_key = ""
         self._model: LanguageModel | None = None
         self._splits: dict[str, Splits] = {}
@@ -43,7 +49,7 @@ class Session:
             self._encoders.clear()
             gc.collect()
             source = models.build(cell.model.name, cell.model.options, f"model {cell.model.label}")
-            self._model = source.load(device, dtype, cell.trust_remote_code)
+            self._model = source.load(self.ranks.loads_on(device), dtype, cell.trust_remote_code)
             self._model_key = key
         return self._model
 
@@ -66,7 +72,7 @@ class Session:
 
     def forget(self) -> None:
         """Let everything go, after an error that may have left the model in an unknown state."""
-        self.__init__()  # type: ignore[misc]
+        self.__init__(self.ranks)  # type: ignore[misc]
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,7 +53,7 @@ class Stepper:
         self.tuned = tuned
         self.encoder = encoder
         self.parameters = list(tuned.trainable().values())
-        self.optimizer = build_optimizer(settings, self.parameters)
+        self.optimizer = build_optimizer(settings, self._groups())
         self._settings = settings
         self._dtype = dtype
         self._schedule = build_schedule(settings, self.optimizer, steps)
@@ -70,7 +71,7 @@ class Stepper:
         loss, tokens = self._accumulate(pairs)
         if (penalty := self.tuned.penalty()) is not None:
             penalty.backward()
-        norm = float(clip_grad_norm_(self.parameters, self._settings.max_grad_norm or math.inf))
+        norm = self._clip()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient norm is {norm}"
             raise Diverged(f"{what} at step {self._taken} of {self._steps}")
@@ -89,6 +90,14 @@ class Stepper:
         yield from self.parameters
         for state in self.optimizer.state.values():
             yield from (value for value in state.values() if isinstance(value, Tensor))
+
+    def _groups(self) -> Any:
+        """Return the parameters as the optimizer takes them."""
+        return self.parameters
+
+    def _clip(self) -> float:
+        """Clip the gradients; return their norm before."""
+        return float(clip_grad_norm_(self.parameters, self._settings.max_grad_norm or math.inf))
 
     def _count_gradients(self) -> int:
         return sum(int(p.grad.count_nonzero()) for p in self.parameters if p.grad is not None)

@@ -21,6 +21,7 @@ from transformers import set_seed
 from bench.datasets import datasets
 from bench.errors import BenchError, Infeasible
 from bench.methods import methods
+from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
 from bench.metrics import metrics
 from bench.metrics.base import Metric
@@ -29,7 +30,8 @@ from bench.models.conversion import quiet
 from bench.plugins import load_plugins
 from bench.records import Evaluated, Parameters, Status, TrialRecord
 from bench.spec import Training, TrialSpec
-from bench.training.evaluation import Pass, Scorer
+from bench.training.evaluation import Pass
+from bench.training.flops import Flops
 from bench.training.loop import Hooks, Outcome, Pruned, train
 from bench.training.memory import Meters
 from bench.training.provenance import provenance
@@ -72,7 +74,8 @@ def run_trial(spec: TrialSpec, session: Session, listener: Listener, artifacts: 
         with Meters(device) as meters, quiet():
             run = _Run(spec, settings, session, listener, meters, artifacts)
             status, reason = _attempt(run)
-        smaller = halved(settings) if status == "oom" and run.attached else None
+        # Several processes cannot begin anew together once one of them has run out of memory.
+        smaller = halved(settings) if status == "oom" and run.attached and session.ranks.size == 1 else None
         if smaller is None:
             break
         # The trial begins anew, with the same seed, and takes the same optimizer steps in more and smaller passes.
@@ -112,12 +115,13 @@ def _attempt(run: _Run) -> tuple[Status, str | None]:
         return "diverged", str(error)
     except Exception as error:
         # Whatever a method or a model raises ends this trial and no other; the record says what it was.
-        if _is_out_of_memory(error):
-            return "oom", _describe(error)
-        traceback.print_exc()
-        return "error", _describe(error)
+        status: Status = "oom" if _is_out_of_memory(error) else "error"
+        if status == "error":
+            traceback.print_exc()
+        run.session.ranks.stuck(status, _describe(error))
+        return status, _describe(error)
     finally:
-        if not run.clean_up():
+        if not run.clean_up() or run.session.ranks.size > 1:
             run.session.forget()
     return "ok", None
 
@@ -164,6 +168,7 @@ class _Run:
         self._values: dict[str, Any] = {}
         self._tokens: dict[str, int] = {}
         self._notes: dict[str, Any] = {}
+        self._flops: Flops | None = None
         self._saved: Path | None = None
 
     def execute(self) -> None:
@@ -179,13 +184,13 @@ class _Run:
             self.metrics = _build_metrics(self.spec)
             method = methods.build(cell.method.name, self.spec.method_options, f"method {cell.method.label}")
             set_seed(self.spec.seed)  # of Python, NumPy and torch, on every device
-            tuned = self._tuned = method.attach(base, splits, self.spec.seed)  # type: ignore[arg-type]
-            if not isinstance(tuned, TunedModel):
-                raise TypeError(f"{type(method).__name__}.attach returned {tuned!r}; it has to return a TunedModel")
+            own = set(base.network.parameters()) if base and self.session.ranks.size > 1 else set()
+            tuned = self._tuned = attach(method, base, splits, self.spec.seed)
             self.attached = True
             room = encoder.room(tuned.virtual_tokens, self.settings.max_length) if encoder else None
             self._count_parameters(tuned, base)
-        scorer = Scorer(tuned, encoder, room, self.settings.eval_batch_size)
+            tuned = self._tuned = self.session.ranks.share(tuned, own, encoder)
+        scorer = self.session.ranks.scorer(tuned, encoder, room, self.settings.eval_batch_size)
         references = [e.label for e in splits.validation]
 
         def validate(step: int) -> Evaluated:
@@ -211,6 +216,7 @@ class _Run:
                         self.meters,
                         checkpoint,
                         self.outcome,
+                        self.session.ranks,
                     )
             finally:
                 self._keep_checkpoint(checkpoint)
@@ -226,7 +232,7 @@ class _Run:
                 with self.meters.phase("generate"):
                     sample = splits.test[: cell.evaluation.generations]
                     self._values["non_label_share"] = scorer.non_label_share(sample)
-        self._notes.update(tuned.notes())
+        self._notes.update({**tuned.notes(), **self.session.ranks.notes()})
         self._values["measurements"] = {**self._switching(tuned), **tuned.measurements()}
 
     def clean_up(self) -> bool:
@@ -250,6 +256,9 @@ class _Run:
         """Return the record's fields that the run has filled."""
         outcome = self.outcome
         self._tokens["train"] = outcome.tokens
+        flops = self._values.pop("flops", {})
+        if self._flops is not None and outcome.train_curve:
+            flops["train"] = self._flops.training(outcome, self.settings)
         self._notes["truncated_train_inputs"] = outcome.truncated
         rates = {
             phase: round(tokens / seconds[phase], 3)
@@ -271,6 +280,7 @@ class _Run:
             "validation_curve": outcome.validation_curve,
             "parameters": parameters,
             "tokens_per_second": rates,
+            "flops": flops,
             "notes": self._notes,
             **self._values,
         }
@@ -294,9 +304,12 @@ class _Run:
         self._notes["truncated_test_inputs"] = done.truncated
         self._values["test"] = done.evaluated(step, [e.label for e in examples], self.metrics)
         self._values["predictions"] = done.predictions(examples, labels)
+        if self._flops is not None and examples:
+            self._values["flops"] = {"example": self._flops.example(done)}
 
     def _count_parameters(self, tuned: TunedModel, base: LanguageModel | None) -> None:
-        size = base.parameters if base else 0
+        size = tuned.base.parameters if base else 0
+        self._flops = Flops(tuned) if base is not None else None
         self._values["parameters"] = Parameters(
             base=size if base else None,
             total=size + tuned.added_parameters(),
@@ -316,7 +329,7 @@ class _Run:
 
     def _switching(self, tuned: TunedModel) -> dict[str, float]:
         """Time the switch to this final's task; a method that cannot be switched keeps its result and says why."""
-        if self.spec.kind != "final" or self._saved is None:
+        if self.spec.kind != "final" or self._saved is None or self.session.ranks.size > 1:
             return {}
         try:
             with self.meters.phase("switch"):

@@ -47,3 +47,24 @@ def test_the_memory_floor_counts_weights_gradients_and_moments():
     untrained = costs_of(attach_weightless("smollm2-135m", "hard_prompt", {}, "test"))
     assert (untrained.training_flops, untrained.memory_floor()) == (None, 4 * 134_515_008)
     assert costs_of(attach_weightless("t5-v1.1-small", "prompt_tuning", {}, "test")).forward_flops is None
+
+
+def test_logits_at_the_answers_alone_cost_what_the_rule_says():
+    tuned = attached("hard_prompt", "llama")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        tuned.network(input_ids=IDS, logits_to_keep=1)
+    rule = costs_of(tuned).forward(IDS.numel(), answers=len(IDS))
+    assert rule <= counter.get_total_flops() <= 1.2 * rule
+
+
+def test_an_encoder_decoder_runs_the_text_through_one_half_and_the_answer_through_the_other():
+    tuned = attached("full_fine_tuning", "t5")
+    answer = IDS[:, :2]
+    with FlopCounterMode(display=False) as counter:
+        tuned.network(input_ids=IDS, decoder_input_ids=answer).logits.sum().backward()
+    rule = costs_of(tuned).training(IDS.numel(), answers=answer.numel())
+    assert counter.get_total_flops() == pytest.approx(rule, rel=0.25)  # the text's keys for the decoder come on top
+
+
+def test_nothing_is_trained_for_nothing():
+    assert costs_of(attached("hard_prompt", "llama")).training(1000, 10) == 0

@@ -1,0 +1,98 @@
+"""What each of two processes runs for `test_distributed`: ``python distributed_runs.py <folder> <rank> <size>``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import torch
+import torch.distributed as dist
+from tiny import tiny_model, tiny_splits
+
+from bench.methods import methods
+from bench.records import Evaluated
+from bench.spec import Training
+from bench.training.distributed import Together
+from bench.training.encoding import Encoder
+from bench.training.loop import Hooks, Outcome, train
+from bench.training.ranks import Ranks
+
+METHODS: dict[str, dict] = {
+    "prompt_tuning": {"num_virtual_tokens": 4},
+    "prefix_tuning": {"num_virtual_tokens": 3},
+    "lora": {"rank": 2, "dropout": 0.0},
+    "layernorm": {},
+    "full_fine_tuning": {},
+}
+CASES = [
+    ("llama", "prompt_tuning"),
+    ("llama", "prefix_tuning"),
+    ("llama", "lora"),
+    ("llama", "full_fine_tuning"),
+    ("gpt2", "layernorm"),
+    ("t5", "lora"),
+    ("t5", "prompt_tuning"),
+]
+SETTINGS = Training(
+    max_steps=3, batch_size=5, gradient_accumulation_steps=2, eval_steps=1, learning_rate=1e-2, max_grad_norm=0.5
+)
+
+
+def run(ranks: Ranks, family: str, name: str, folder: Path) -> dict:
+    """Train a tiny model and return all that is to be the same, however many processes there are."""
+    base = tiny_model(family)
+    splits = tiny_splits()
+    encoder = Encoder(base, splits.template, splits.labels)
+    torch.manual_seed(0)
+    own = set(base.network.parameters())
+    tuned = methods.build(name, METHODS[name], name).attach(base, splits, 0)
+    tuned = ranks.share(tuned, own, encoder)
+    room = encoder.room(tuned.virtual_tokens, None)
+    scorer = ranks.scorer(tuned, encoder, room, 3)
+    validation = splits.validation
+    passes, rows, make = [], [], encoder.batch
+    encoder.batch = lambda pairs: (rows.append(len(pairs)), make(pairs))[1]
+
+    def validate(step: int) -> Evaluated:
+        passes.append(scorer.run(validation))
+        return passes[-1].evaluated(step, [e.label for e in validation], {})
+
+    meters = MagicMock(phase=lambda name: nullcontext(), live_tensors=lambda roots: nullcontext())
+    outcome = Outcome()
+    hooks = Hooks(validate, lambda new, old: new.step == 2, lambda evaluated: True, lambda *_: None)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / f"{family}-{name}-{ranks.size}"
+    arguments = (tuned, encoder, splits.train, room, SETTINGS, torch.float32, 0, hooks, meters, checkpoint, outcome)
+    train(*arguments, ranks)
+    after = scorer.run(splits.test)
+    sequences = sum(rows)
+    return {
+        "loss": [step.loss for step in outcome.train_curve],
+        "norm": [step.grad_norm for step in outcome.train_curve],
+        "tokens": [step.tokens for step in outcome.train_curve],
+        "with_gradient": outcome.with_gradient,
+        "validation": [[one.loss, one.tokens, one.answers, one.scores.tolist()] for one in passes],
+        "test": [after.loss, after.tokens, after.answers, after.scores.tolist()],
+        "generated": scorer.non_label_share(splits.test[:3]),
+        "few": scorer.run(splits.test[:1]).scores.tolist(),
+        "sharded": sum(p.numel() for p in own) - int(ranks.notes().get("unsharded_parameters", 0)),
+        "rows": sequences,
+    }
+
+
+def main(folder: str, rank: str, size: str) -> None:
+    """Run every case and write what came of it."""
+    torch.set_num_threads(1)
+    home = Path(folder)
+    dist.init_process_group("gloo", f"file://{home}/meet", rank=int(rank), world_size=int(size))
+    ranks = Together(sharded=True, reshard_after_forward=True, cpu_offload=False, tell=lambda *_: None)
+    found = {f"{family} {name}": run(ranks, family, name, home) for family, name in CASES}
+    (home / f"rank-{rank}.json").write_text(json.dumps(found))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

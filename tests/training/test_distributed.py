@@ -1,0 +1,85 @@
+"""Several processes together are one process: the same losses, gradients, scores and trained weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from distributed_runs import CASES, run
+from safetensors.torch import load_file
+
+from bench.training.ranks import Ranks
+
+NAMES = [f"{family} {name}" for family, name in CASES]
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What two processes on gloo have found, and where they saved."""
+    folder = tmp_path_factory.mktemp("together")
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here.parent), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, str(here / "distributed_runs.py"), str(folder)]
+    running = [
+        subprocess.Popen([*command, str(rank), "2"], stderr=subprocess.PIPE, text=True, env=environment)
+        for rank in range(2)
+    ]
+    try:
+        said = [process.communicate(timeout=300)[1] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    assert [process.returncode for process in running] == [0, 0], said
+    return folder, [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(2)]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone")
+    return folder, {f"{family} {name}": run(Ranks(), family, name, folder) for family, name in CASES}
+
+
+def flat(value) -> list[float]:
+    return [value] if not isinstance(value, list) else [number for part in value for number in flat(part)]
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_two_processes_see_what_one_sees(together, alone, case):
+    one, two = alone[1][case], together[1][0][case]
+    for what in ("loss", "norm", "tokens", "validation", "test"):
+        assert flat(two[what]) == pytest.approx(flat(one[what]), rel=1e-5, abs=1e-6), what
+    assert two["generated"] == one["generated"]
+    assert flat(two["few"]) == pytest.approx(flat(one["few"]), rel=1e-5)  # fewer examples than processes
+    assert two["with_gradient"] == one["with_gradient"]
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_all_processes_agree_to_the_last_bit(together, case):
+    first, second = (found[case] for found in together[1])
+    for what in ("loss", "norm", "validation", "test"):
+        assert first[what] == second[what], what
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_rank_0_saves_is_what_one_process_saves(together, alone, case):
+    name = "-".join(case)
+    ours, theirs = together[0] / f"{name}-2", alone[0] / f"{name}-1"
+    assert sorted(file.name for file in ours.iterdir()) == sorted(file.name for file in theirs.iterdir())
+    (weights,) = [file.name for file in theirs.glob("*.safetensors")]
+    one, two = load_file(theirs / weights), load_file(ours / weights)
+    assert one.keys() == two.keys()
+    for key, tensor in one.items():
+        torch.testing.assert_close(two[key], tensor, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_the_base_model_is_sharded_and_the_work_divided(together, alone, case):
+    rows = alone[1][case]["rows"]
+    for found in together[1]:
+        assert found[case]["sharded"] > 0
+        assert 0.4 * rows < found[case]["rows"] < 0.7 * rows
