@@ -34,6 +34,7 @@ class Kind(StrEnum):
     METRICS = "metrics"
     ENGINES = "engines"
     FIGURES = "figures"
+    TRACKERS = "trackers"
 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file (YAML).")]
@@ -72,6 +73,12 @@ def run(
     engine: Annotated[
         str | None, typer.Option(metavar="NAME", help="Where trials run: see 'bench list engines'.")
     ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Of the Ray cluster, with --engine ray: auto, host:6379, ray://host:10001."
+        ),
+    ] = None,
     accept_license: Annotated[
         list[str] | None, typer.Option(metavar="MODEL", help="Accept the licence of an opt-in model. Repeatable.")
     ] = None,
@@ -107,6 +114,7 @@ def run(
             reports,
             workers,
             engine,
+            ray_address,
             accept_license or [],
             Selection(tuple(only or ()), tuple(skip or ())),
             retry_failed,
@@ -232,7 +240,7 @@ def list_(
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(help="method, dataset, model, metric or engine.")],
+    kind: Annotated[str, typer.Argument(help="method, dataset, model, metric, engine, figure or tracker.")],
     name: Annotated[str, typer.Argument(help="Its name.")],
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     plugin: Plugin = None,
@@ -323,8 +331,20 @@ def new_method(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    security: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="List what this experiment would trust instead; runs and fetches nothing."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="With --security: as JSON.")] = False,
+    plugin: Plugin = None,
+) -> None:
     """Check this installation: versions, device, cache, what can be reached and what is missing."""
+    if security is not None:
+        from bench.cli.security import show_security
+
+        show_security(security, json, plugin or [])
+        return
     from bench.cli.doctor import examine
 
     raise typer.Exit(examine())

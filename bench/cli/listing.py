@@ -21,6 +21,7 @@ from bench.metrics import metrics
 from bench.models import models
 from bench.registry import Registry
 from bench.reporting.figures import figures
+from bench.trackers import trackers
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "methods": methods,
@@ -29,6 +30,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "metrics": metrics,
     "engines": engines,
     "figures": figures,
+    "trackers": trackers,
 }
 FACTS = ("title", "source", "homepage", "license", "license_notice", "citation", "parameters", "version")
 

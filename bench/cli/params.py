@@ -25,10 +25,7 @@ def _lines(costs: Costs) -> list[str]:
         f"{text.file_size(costs.memory_floor(2))} in bfloat16 ({what}; activations come on top)"
     ]
     if costs.forward_flops is not None:
-        step = f", {_giga(costs.training_flops)} in a training step" if costs.training_flops is not None else ""
-        lines.append(f"FLOPs a token, about: {_giga(costs.forward_flops)} forward{step} (attention is not counted)")
+        step = f", {text.flops(costs.training_flops)} in a training step" if costs.training_flops is not None else ""
+        forward = text.flops(costs.forward_flops)
+        lines.append(f"FLOPs a token, about: {forward} forward{step} (attention is not counted)")
     return lines
-
-
-def _giga(flops: int | None) -> str:
-    return f"{(flops or 0) / 1e9:.3g} GFLOP"

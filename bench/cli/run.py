@@ -14,9 +14,11 @@ from rich.table import Table
 from bench.api import Plan, Selection, execute, plan
 from bench.cli.live import View
 from bench.edges import learning_rate_edge
+from bench.errors import BadInput
 from bench.records import TrialRecord, make_writable
 from bench.reporting.text import file_size
 from bench.spec import Choice, Distribution
+from bench.studies.experiment_file import load_experiment
 from bench.studies.prepare import downloads, unaccepted
 from bench.studies.signals import Terminated
 
@@ -31,6 +33,7 @@ def run_experiment(
     reports: Path | None,
     workers: int | None,
     engine: str | None,
+    ray_address: str | None,
     accepted: Sequence[str],
     selection: Selection,
     retry_failed: bool,
@@ -40,7 +43,12 @@ def run_experiment(
 ) -> int:
     """Run an experiment file and return the exit code."""
     console = Console()
-    planned = plan(file, results, changes=changes, workers=workers, engine=engine, plugins=plugins).select(selection)
+    options = {} if ray_address is None else {"address": ray_address}
+    if options and (name := engine or load_experiment(file, changes).engine) != "ray":
+        raise BadInput(f"--ray-address: the engine is '{name}'; add --engine ray")
+    planned = plan(
+        file, results, changes=changes, workers=workers, engine=engine, engine_options=options, plugins=plugins
+    ).select(selection)
     accepted = [*planned.experiment.accept_licenses, *accepted]
     if dry_run:
         show_plan(console, planned, accepted)
@@ -77,11 +85,13 @@ def warn_of_edges(console: Console, records: Sequence[TrialRecord]) -> None:
 
 def draw_report(results: Sequence[Path], out: Path) -> None:
     """Write the report, show its table, and say where it is."""
-    from bench.reporting import collect, summarise, terminal_table, write_report
+    from bench.reporting import collect, terminal_table, write_report
+    from bench.reporting.table import summarise_cells
 
     console = Console()
-    page = write_report(results, out)
-    console.print(terminal_table(summarise(collect(results).records)))
+    found = collect(results)
+    page = write_report(found, out)
+    console.print(terminal_table(summarise_cells(found.cells), console.width))
     console.print(f"report: {escape(str(page))}", soft_wrap=True)
 
 

@@ -79,6 +79,13 @@ def test_an_empty_file_and_a_missing_one(bench):
     assert "no.yaml: no such file" in refused(bench("run", "no.yaml"))
 
 
+def test_an_address_of_a_cluster_for_an_engine_that_has_none(bench):
+    said = refused(bench("run", "x.yaml", "--ray-address", "head:6379"))
+    assert said.strip().endswith("--ray-address: the engine is 'processes'; add --engine ray")
+    said = refused(bench("run", "x.yaml", "--engine", "inline", "--ray-address", "auto"))
+    assert "the engine is 'inline'" in said
+
+
 def test_an_engine_that_there_is_not(bench):
     assert "--engine: unknown engine 'slurmm'" in refused(bench("run", "x.yaml", "--engine", "slurmm"))
 
