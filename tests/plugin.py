@@ -83,7 +83,7 @@ from bench.methods.majority import LabelFrequencies, Majority
 class Act(Majority):
     """Does to its process what a test asks for, and then guesses the majority class."""
 
-    do: Literal["nothing", "die", "wait", "leak"] = "nothing"
+    do: Literal["nothing", "die", "wait"] = "nothing"
     sign: Path = Path("sign")
     """die: once, until this file is there; wait: for this file."""
 
@@ -93,8 +93,6 @@ class Act(Majority):
             os.kill(os.getpid(), signal.SIGKILL)
         while self.do == "wait" and not self.sign.exists():
             time.sleep(0.05)
-        if self.do == "leak":
-            raise MemoryError("no room")
         return LabelFrequencies(dataset)
 '''
 

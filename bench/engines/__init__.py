@@ -7,9 +7,11 @@ engines: Registry[Engine] = Registry(
     "engine",
     base="bench.engines.base:Engine",
     builtin={
+        "accelerate": "bench.engines.distributed:Distributed",
         "inline": "bench.engines.inline:Inline",
         "processes": "bench.engines.processes:Processes",
         "ray": "bench.engines.ray_actors:Ray",
+        "slurm": "bench.engines.slurm:Slurm",
     },
 )
 

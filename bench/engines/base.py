@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from pydantic import Field
 
@@ -57,6 +57,9 @@ class Pool(ABC):
 
 class Engine(Config):
     """The configuration of an engine."""
+
+    runner: ClassVar[str] = "bench.engines.running:training_runner"
+    """What makes what runs a spec, as ``module:attribute``, imported where trials run. Tests put another here."""
 
     workers: int = Field(1, gt=0)
     """Trials that run at the same time."""

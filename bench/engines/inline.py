@@ -7,8 +7,9 @@ from pathlib import Path
 from pydantic import field_validator
 
 from bench.engines.base import Engine, Listener, Pool, cores
-from bench.engines.running import guarded, training_runner
+from bench.engines.running import Runner, guarded
 from bench.records import TrialRecord
+from bench.registry import load_target
 from bench.spec import TrialSpec
 
 
@@ -24,15 +25,15 @@ class Inline(Engine):
 
     def start(self, listener: Listener) -> Pool:
         """Return a pool of this process alone."""
-        return InlinePool(listener)
+        return InlinePool(listener, self.runner)
 
 
 class InlinePool(Pool):
     """Holds at most one spec and runs it when it is polled."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, runner: str) -> None:
         self._listener = listener
-        self._run = training_runner()
+        self._run: Runner = load_target(runner)()
         self._next: tuple[TrialSpec, Path] | None = None
 
     def free(self) -> int:

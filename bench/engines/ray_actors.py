@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 import queue
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field
 
-from bench.engines.base import Engine, Listener, Pool, lost
+from bench.engines.base import Engine, Listener, Pool
+from bench.engines.pool import Message, PolledPool, Worker
 from bench.engines.running import guarded
-from bench.errors import BadInput, BenchError, Unavailable
+from bench.errors import BenchError, Unavailable
 from bench.records import TrialRecord
 from bench.registry import load_target
 from bench.spec import TrialSpec
-
-LOOK_SECONDS = 0.1
-"""How often an actor is asked for news."""
 
 
 class Ray(Engine):
@@ -28,9 +25,6 @@ class Ray(Engine):
 
     promptscale and its data have to be there on every node; records and adapters are written by the driver alone.
     """
-
-    runner: ClassVar[str] = "bench.engines.running:training_runner"
-    """What makes what runs a spec, as ``module:attribute``; imported on the node."""
 
     address: str | None = None
     """Of the cluster: ``auto``, ``host:6379`` or ``ray://host:10001``; null starts Ray on this machine."""
@@ -61,14 +55,14 @@ class Ray(Engine):
         return RayPool(self, listener)
 
 
-class RayPool(Pool):
-    """N slots, each with an actor once it was needed."""
+class RayPool(PolledPool["RayWorker"]):
+    """N places, each with an actor once it was needed."""
 
     def __init__(self, engine: Ray, listener: Listener) -> None:
         import ray
 
-        self._engine, self._listener = engine, listener
-        self._slots: list[_Slot | None] = [None] * engine.workers
+        super().__init__(engine.workers, listener)
+        self._engine = engine
         resources: dict[str, Any] = {"num_cpus": engine.cpus, "num_gpus": engine.gpus}
         if engine.memory_gb is not None:
             resources["memory"] = int(engine.memory_gb * 1e9)
@@ -77,143 +71,71 @@ class RayPool(Pool):
         resources |= {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 3}
         self._make: Any = ray.remote(**resources)(Actor)
 
-    def free(self) -> int:
-        """Return the number of slots without a trial."""
-        return sum(slot is None or slot.spec is None for slot in self._slots)
+    def _hire(self, index: int) -> RayWorker:
+        return RayWorker(self._make.remote(self._engine.runner), max(1, int(self._engine.cpus)))
 
-    def submit(self, spec: TrialSpec, artifacts: Path) -> None:
-        """Give a spec to an idle actor, one that has the base model already if there is one."""
-        idle = [i for i, slot in enumerate(self._slots) if slot is None or slot.spec is None]
-
-        def warmth(index: int) -> int:
-            slot = self._slots[index]
-            return 1 if slot is None else 0 if slot.model == spec.cell.model else 2
-
-        index = min(idle, key=warmth)
-        slot = self._slots[index]
-        if slot is None:
-            slot = self._slots[index] = _Slot(self._make.remote(self._engine.runner))
-        slot.begin(spec, artifacts, max(1, int(self._engine.cpus)))
-
-    def poll(self, timeout: float) -> list[TrialRecord]:
-        """Ask the actors for news until something ends or the time is over."""
-        deadline = time.monotonic() + timeout
-        ended: list[TrialRecord] = []
-        while not ended:
-            for index, slot in enumerate(self._slots):
-                if slot is not None and slot.spec is not None:
-                    record = self._look(slot)
-                    if record is not None:
-                        ended.append(record)
-                        if slot.dead:
-                            self._slots[index] = None
-            if time.monotonic() >= deadline:
-                break
-            time.sleep(LOOK_SECONDS)
-        return ended
-
-    def cancel(self, spec: TrialSpec) -> None:
-        """Kill the actor that runs ``spec``."""
-        for index, slot in enumerate(self._slots):
-            if slot is not None and slot.spec == spec:
-                slot.kill()
-                self._slots[index] = None
-
-    def close(self) -> None:
-        """Kill all actors; the cluster stays as it is."""
-        for slot in self._slots:
-            if slot is not None:
-                slot.kill()
-        self._slots = [None] * len(self._slots)
-
-    def _look(self, slot: _Slot) -> TrialRecord | None:
-        """Handle an actor's news; return a record if its trial has ended."""
-        import ray
-
-        assert slot.spec is not None
-        spec = slot.spec
-        limit = spec.cell.runtime.trial_timeout
-        try:
-            for message in slot.news():
-                slot.began = slot.began or time.monotonic()
-                if "progress" in message:
-                    self._listener.progress(spec, *message["progress"])
-                elif "validated" in message:
-                    slot.actor.answer.remote(self._listener.validated(spec, *message["validated"]))
-                elif "refused" in message:
-                    slot.spec = None
-                    raise BadInput(message["refused"])
-                elif "record" in message:
-                    return slot.finish(message)
-        except ray.exceptions.RayActorError as error:
-            if slot.trials and not slot.began:  # it died while it was idle, and has not seen this trial
-                slot.replace(self._make.remote(self._engine.runner))
-                return None
-            slot.kill()
-            said = " ".join(str(error).split())
-            return lost(spec, "killed", f"the worker on the cluster died: {said[:300]}")
-        if limit is not None and slot.began and time.monotonic() - slot.began > limit:
-            slot.kill()
-            return lost(spec, "timeout", f"stopped after {limit:g} s (runtime.trial_timeout)")
-        return None
+    def _ask(self, worker: RayWorker) -> list[Message | None]:
+        return worker.news() if worker.spec is not None else []
 
 
-class _Slot:
+class RayWorker(Worker):
     """The driver's view of one actor."""
 
-    def __init__(self, actor: Any) -> None:
-        self.actor = actor
-        self.spec: TrialSpec | None = None
-        self.model: Any = None
-        self.began = 0.0
-        """When its first news came; before that it may have waited for a place on the cluster."""
-        self.dead = False
-        self.trials = 0
-        """Trials that have ended in this actor."""
-        self._threads = 1
-        self._artifacts = Path()
-        self._asked: Any = None
-
-    def begin(self, spec: TrialSpec, artifacts: Path, threads: int) -> None:
-        """Begin a trial."""
-        self.spec, self.model, self.began, self._artifacts = spec, spec.cell.model, 0.0, artifacts
+    def __init__(self, actor: Any, threads: int) -> None:
+        super().__init__()
+        self._actor = actor
         self._threads = threads
-        self.actor.run.remote(spec.model_dump_json(), threads)
+        self._asked: Any = None
+        self._next: str | None = None
+        self._end = ""
 
-    def replace(self, actor: Any) -> None:
-        """Begin the same trial in another actor."""
-        assert self.spec is not None
-        self.actor, self.trials, self._asked = actor, 0, None
-        self.begin(self.spec, self._artifacts, self._threads)
+    def send(self, spec: TrialSpec, artifacts: Path) -> None:
+        """Begin a trial as soon as the actor has a place on the cluster: only then can silence mean that it hangs."""
+        self._next = spec.model_dump_json()
 
-    def news(self) -> list[dict[str, Any]]:
-        """Return what has come since the last time; never waits."""
+    def answer(self, keep_going: bool) -> None:
+        """Send the verdict on a validation."""
+        self._actor.answer.remote(keep_going)
+
+    def news(self) -> list[Message | None]:
+        """Return what has come since the last time; never waits.
+
+        An actor that does not answer has hung: giving news is all that one of its threads does.
+        """
         import ray
 
-        self._asked = self._asked or self.actor.news.remote()
+        self._asked = self._asked or self._actor.news.remote()
         ready, _ = ray.wait([self._asked], timeout=0)
         if not ready:
             return []
         asked, self._asked = self._asked, None
-        messages: list[dict[str, Any]] = ray.get(asked)
+        try:
+            messages: list[Message | None] = [{"alive": True}, *ray.get(asked)]
+        except ray.exceptions.RayError as error:
+            self._end = " ".join(str(error).split())[:300]
+            return [None]
+        if self._next is not None:
+            self._actor.run.remote(self._next, self._threads)
+            self._next = None
         return messages
 
-    def finish(self, message: dict[str, Any]) -> TrialRecord:
+    def record(self, message: Message) -> TrialRecord:
         """Write what a final has kept, and return the record."""
         for name, data in message["files"].items():
-            self._artifacts.mkdir(parents=True, exist_ok=True)
-            (self._artifacts / Path(name).name).write_bytes(data)
-        self.spec = None
-        self.trials += 1
+            self.artifacts.mkdir(parents=True, exist_ok=True)
+            (self.artifacts / Path(name).name).write_bytes(data)
         return TrialRecord.model_validate_json(message["record"])
 
     def kill(self) -> None:
         """End the actor, wherever it is."""
         import ray
 
-        self.dead, self.spec = True, None
         with suppress(Exception):  # it may be dead, and its node too
-            ray.kill(self.actor, no_restart=True)
+            ray.kill(self._actor, no_restart=True)
+
+    def obituary(self) -> str:
+        """Say what Ray says."""
+        return f"the worker on the cluster died: {self._end}"
 
 
 class Actor:

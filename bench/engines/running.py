@@ -15,6 +15,22 @@ from bench.spec import TrialSpec
 Runner = Callable[[TrialSpec, Any, Path, int], TrialRecord]
 """Runs a spec: spec, listener of one trial, folder for a final's weights, CPU threads."""
 
+ENVIRONMENT = {
+    # Threads that wait spin for microseconds, then sleep (GNU OpenMP): on a machine that is busy otherwise, small
+    # models become many times slower when a spinning thread keeps a working one from its core; on an idle one
+    # they become twice as slow when every wait is a sleep (OMP_WAIT_POLICY=PASSIVE).
+    "GOMP_SPINCOUNT": "1000",
+    # Memory that a step has freed serves the next one, in large pages: a step spent an eighth of its time in
+    # page faults (glibc; elsewhere nobody reads these).
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    # A log is read when something went wrong: progress bars and advice to developers would hide what.
+    "TQDM_DISABLE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "PYTHONWARNINGS": "ignore::FutureWarning",
+}
+"""What a worker finds in its environment, unless the user has set it."""
+
 
 def training_runner() -> Runner:
     """Return what runs trials in this process, keeping base model and data between them.

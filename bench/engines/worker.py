@@ -19,8 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from bench.engines.running import Runner, guarded, training_runner
+from bench.engines.running import Runner, guarded
 from bench.errors import BenchError
+from bench.registry import load_target
 from bench.spec import TrialSpec
 
 PROGRESS_SECONDS = 0.2
@@ -56,8 +57,8 @@ class Channel:
     def beat(self) -> None:
         """Tell again and again that this process is alive, however long a step takes."""
         while True:
-            time.sleep(BEAT_SECONDS)
             self.send({"alive": True})
+            time.sleep(BEAT_SECONDS)
 
     def progress(self, step: int, steps: int, loss: float) -> None:
         """Tell of an optimizer step, but not too often."""
@@ -101,4 +102,4 @@ def serve(scratch: str, make_runner: Callable[[], Runner]) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], training_runner)
+    serve(sys.argv[1], load_target(sys.argv[2]))

@@ -1,17 +1,32 @@
-"""The contract of a method as tests, for authors of plug-ins, and tiny models to test on.
+"""The contracts of a method and of an engine as tests, for authors of plug-ins, and tiny models to test on.
 
-Three lines of a test file hold a method to it::
+Three lines of a test file hold a method, or an engine, to its contract::
 
     class TestMine(MethodContract):
         method = Mine()
 
-It needs pytest (``pip install 'promptscale[test]'``).
+They need pytest (``pip install 'promptscale[test]'``).
 """
 
-import pytest
+from __future__ import annotations
 
-pytest.register_assert_rewrite("bench.testing.contract")  # so that a broken contract says what was found
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from bench.testing.contract import MethodContract  # noqa: E402
+if TYPE_CHECKING:
+    from bench.testing.contract import MethodContract
+    from bench.testing.engine import EngineContract
 
-__all__ = ["MethodContract"]
+__all__ = ["EngineContract", "MethodContract"]
+
+_HOMES = {"MethodContract": "bench.testing.contract", "EngineContract": "bench.testing.engine"}
+
+
+def __getattr__(name: str) -> Any:
+    # Upon demand: workers of an engine under test import `bench.testing.acting`, which needs neither torch nor pytest.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import pytest
+
+    pytest.register_assert_rewrite(_HOMES[name])  # so that a broken contract says what was found
+    return getattr(importlib.import_module(_HOMES[name]), name)

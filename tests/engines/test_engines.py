@@ -1,4 +1,4 @@
-"""Engines: a spec goes in, a record comes out, and a worker that dies takes its own trial with it and no other."""
+"""Engines with trials that train; what holds for each engine whatever it runs is in test_engine_contract.py."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import torch
-from demo import demo_cell, demo_spec
+from demo import EXPERIMENT, demo_cell, demo_spec
 from plugin import write_acting, write_table, write_tiny_model
 
+from bench.api import plan
 from bench.engines import engines
 from bench.engines.base import Listener
 from bench.engines.gpus import visible_gpus
-from bench.engines.processes import Worker
+from bench.engines.processes import Processes, ProcessWorker
 from bench.errors import BadInput
 from bench.records import TrialRecord
-from bench.spec import Entry, Runtime
+from bench.spec import Entry
+from bench.testing.acting import acting_spec
+
+
+class Acting(Processes):
+    runner = "bench.testing.acting:acting_runner"
 
 
 class Heard(Listener):
@@ -63,13 +69,10 @@ def cell_of(home: Path, method: str = "majority", **changes):
     )
 
 
-def act(home: Path, do: str = "nothing", sign: str = "sign", number: int = 0, **runtime):
+def act(home: Path, do: str = "nothing", number: int = 0):
     """A spec for the method of the outside package, which only workers need to know."""
     cell = cell_of(home).model_copy(
-        update={
-            "method": Entry(name="act", label="act", options={"do": do, "sign": str(home / sign)}),
-            "runtime": Runtime(**runtime),
-        }
+        update={"method": Entry(name="act", label="act", options={"do": do, "sign": str(home / "sign")})}
     )
     return demo_spec(cell, number)
 
@@ -159,27 +162,10 @@ def test_a_trial_that_the_study_gives_up_ends_as_pruned_with_what_it_had(either,
     assert len(heard.values) == 2
 
 
-def test_a_trial_that_takes_too_long_is_stopped_with_all_that_it_started(pool, home):
-    pool.submit(act(home, "wait", "never", trial_timeout=1.0), home / "artifacts")
-    (worker,) = [w for w in pool._workers if w is not None and w.spec is not None]
-    (record,) = wait(pool)
-    assert (record.status, record.reason) == ("timeout", "stopped after 1 s (runtime.trial_timeout)")
-    assert not psutil.pid_exists(worker._process.pid)
-    assert pool.free() == 2
-
-
-def test_a_cancelled_trial_gives_no_record_and_frees_its_place(pool, home):
-    spec = act(home, "wait", "never")
-    pool.submit(spec, home / "artifacts")
-    pool.cancel(spec)
-    assert pool.free() == 2
-    assert pool.poll(0.2) == []
-
-
-def test_closing_leaves_no_process_and_no_file_behind(home):
-    pool = engines.build("processes", {"workers": 2}, "x").start(Heard())
+def test_closing_leaves_no_process_and_no_file_behind(home, tmp_path):
+    pool = Acting(workers=2).start(Heard())
     for number in range(2):
-        pool.submit(act(home, "wait", "never", number=number), home / "artifacts")
+        pool.submit(acting_spec(tmp_path, number, "wait"), home / "artifacts")
     running, scratch = pids(pool), [Path(worker._scratch.name) for worker in pool._workers]
     assert len(running) == 2
     pool.close()
@@ -187,8 +173,29 @@ def test_closing_leaves_no_process_and_no_file_behind(home):
     assert not any(folder.exists() for folder in scratch)
 
 
+LATE = """
+import sys, time
+time.sleep(2)
+from bench.engines import worker
+from bench.registry import load_target
+worker.serve(sys.argv[1], load_target(sys.argv[2]))
+"""
+
+
+def test_a_worker_that_is_slow_to_start_is_no_hung_worker(tmp_path, monkeypatch):
+    (tmp_path / "late_worker.py").write_text(LATE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(Acting, "module", "late_worker")
+    pool = Acting().start(Heard())
+    try:
+        pool.submit(acting_spec(tmp_path, 1, hang_timeout=1.0), tmp_path)
+        assert [record.status for record in wait(pool)] == ["ok"]
+    finally:
+        pool.close()
+
+
 def test_half_a_line_of_a_dying_worker_is_its_end():
-    worker = object.__new__(Worker)
+    worker = object.__new__(ProcessWorker)
     worker._process = SimpleNamespace(stdout=io.StringIO('{"progress": [1, 2, 0.5]}\n{"rec'))
     events: queue.SimpleQueue = queue.SimpleQueue()
     worker._listen(events)
@@ -208,19 +215,6 @@ def test_a_worker_that_cannot_start_says_its_last_words(home, monkeypatch, tmp_p
     assert record.reason.endswith("exit code 1; its last words: ImportError: libcuda is broken")
 
 
-def test_a_worker_that_hangs_is_killed_and_replaced_and_its_trial_marked(pool, home):
-    spec = act(home, "wait", "never", number=5, hang_timeout=4.0)
-    pool.submit(spec, home / "artifacts")
-    (worker,) = [w for w in pool._workers if w is not None and w.spec is not None]
-    os.kill(worker._process.pid, signal.SIGSTOP)  # what is stopped sends no sign of life, but is not dead
-    (record,) = wait(pool)
-    assert (record.status, record.reason) == (
-        "killed",
-        "the worker hung: no sign of life for 4 s (runtime.hang_timeout)",
-    )
-    assert not psutil.pid_exists(worker._process.pid)
-
-
 def test_a_worker_that_dies_while_it_is_idle_is_replaced_before_the_next_trial(pool, home):
     pool.submit(act(home, number=7), home / "artifacts")
     assert [record.status for record in wait(pool)] == ["ok"]
@@ -230,28 +224,6 @@ def test_a_worker_that_dies_while_it_is_idle_is_replaced_before_the_next_trial(p
     assert pids(pool) == []
     pool.submit(act(home, number=8), home / "artifacts")
     assert [record.status for record in wait(pool)] == ["ok"]
-
-
-def test_a_slow_trial_is_no_hung_worker(pool, home):
-    pool.submit(act(home, "wait", "later", number=6, hang_timeout=4.0), home / "artifacts")
-    assert wait(pool, seconds=6) == []
-    (home / "later").touch()
-    assert [record.status for record in wait(pool)] == ["ok"]
-
-
-def test_a_trial_that_finds_no_memory_where_others_ran_before_gets_a_worker_of_its_own(home):
-    pool = engines.build("processes", {}, "x").start(Heard())
-    try:
-        pool.submit(act(home, number=0), home / "artifacts")
-        assert [record.status for record in wait(pool)] == ["ok"]
-        (used,) = pids(pool)
-        pool.submit(act(home, "leak", number=1), home / "artifacts")
-        (record,) = wait(pool)
-        assert (record.status, record.spec.number) == ("oom", 1), "in a fresh worker it fails again, and that counts"
-        assert not psutil.pid_exists(used)
-        assert pool.free() == 1
-    finally:
-        pool.close()
 
 
 def test_each_worker_sees_one_gpu_of_those_that_the_user_allows(tmp_path, monkeypatch):
@@ -272,6 +244,14 @@ def test_each_worker_sees_one_gpu_of_those_that_the_user_allows(tmp_path, monkey
 def test_the_inline_engine_runs_one_at_a_time():
     with pytest.raises(BadInput, match=r"x\.workers: the inline engine runs one trial at a time, found 2"):
         engines.build("inline", {"workers": 2}, "x")
+
+
+def test_options_of_a_call_go_over_those_of_the_file():
+    file = {**EXPERIMENT, "engine": "ray", "engine_options": {"address": "auto", "cpus": 2}}
+    engine = plan(file, engine_options={"address": "head:6379"}).engine
+    assert (engine.address, engine.cpus) == ("head:6379", 2)
+    engine = plan(EXPERIMENT, engine="ray", engine_options={"address": "head:6379"}).engine
+    assert (engine.address, engine.cpus) == ("head:6379", 1)
 
 
 def test_workers_share_the_cores(home):

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from demo import demo_cell, demo_spec
 
 ray = pytest.importorskip("ray", reason="pip install 'promptscale[ray]'")
 
 from bench.engines.ray_actors import Ray  # noqa: E402 - it is there or the file is skipped
-
-
-class Heard:
-    def __init__(self):
-        self.steps, self.values, self.limit = [], [], 99
-
-    def progress(self, spec, step, steps, loss):
-        self.steps.append(step)
-
-    def validated(self, spec, step, value):
-        self.values.append((step, value))
-        return len(self.values) < self.limit
-
-
-class Quick(Ray):
-    runner = "ray_runner:make"
+from bench.errors import Unavailable  # noqa: E402
+from bench.testing import EngineContract  # noqa: E402
+from bench.testing.acting import acting_spec, executions  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -36,78 +21,55 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        here = Path(__file__).parent
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parent), *filter(None, sys.path)]))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        cluster.add_node(num_cpus=1)
+        quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
+        head = {"num_cpus": 0, "include_dashboard": False, "_system_config": quick}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        cluster.add_node(num_cpus=4)
+        ray.init(address=cluster.address, namespace="promptscale", log_to_driver=False)
         yield cluster
         ray.shutdown()
         cluster.shutdown()
 
 
-@pytest.fixture(scope="module")
-def pool(cluster):
-    pool = Quick(workers=2, address=cluster.address).start(Heard())
-    yield pool
-    pool.close()
+@pytest.mark.usefixtures("cluster")
+class TestRay(EngineContract):
+    engine = Ray
+
+    def test_ray_repeats_nothing_by_itself(self, pool, heard, tmp_path):
+        spec = acting_spec(tmp_path, 3, "die", after=0.2)
+        (record,) = self.run(pool, [spec], tmp_path).values()
+        assert record.reason.startswith("the worker on the cluster died: ")
+        assert heard.values[3] == [3.1]
+        assert len(executions(tmp_path, spec)) == 1
+
+    def test_a_node_that_goes_down_in_the_middle_takes_its_trials_alone(self, pool, heard, cluster, tmp_path):
+        elsewhere = cluster.add_node(num_cpus=1)
+        pool.close()  # the places on the first node are to be free for what is lost on the other
+        waiting = [acting_spec(tmp_path, number, "pause", seconds=600) for number in range(2)]
+        for spec in waiting:
+            pool.submit(spec, tmp_path)
+            self.wait(pool, tmp_path, spec)
+        for node in cluster.worker_nodes - {elsewhere}:
+            cluster.remove_node(node, allow_graceful=False)
+        lost = []
+        while len(lost) < 1:
+            lost += pool.poll(0.5)
+        assert lost[0].status == "killed"
+        for spec in waiting:
+            pool.cancel(spec)
+        cluster.add_node(num_cpus=2)
+        again = waiting[lost[0].spec.number].model_copy(update={"params": {"home": str(tmp_path), "do": "nothing"}})
+        assert [record.status for record in self.run(pool, [again], tmp_path).values()] == ["ok"]
 
 
-def wait(pool, number=1, seconds=120):
-    deadline, records = time.monotonic() + seconds, []
-    while len(records) < number and time.monotonic() < deadline:
-        records += pool.poll(0.5)
-    return records
+def test_a_cluster_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
 
+    def refuse(**options):
+        raise ConnectionError("nobody\nanswers")
 
-def test_a_trial_runs_in_an_actor_and_its_weights_come_back_to_the_driver(pool, tmp_path):
-    pool._listener = heard = Heard()
-    pool.submit(demo_spec(kind="final", number=0), tmp_path / "kept")
-    (record,) = wait(pool)
-    assert (record.status, heard.steps, heard.values) == ("ok", [1], [(1, 0.25)])
-    assert record.notes["pid"] != os.getpid()
-    assert (tmp_path / "kept" / "adapter.safetensors").read_bytes() == b"weights"
-
-
-def test_the_studys_verdict_reaches_the_trial(pool, tmp_path):
-    pool._listener = Heard()
-    pool._listener.limit = 0
-    pool.submit(demo_spec(number=2), tmp_path)
-    assert [record.status for record in wait(pool)] == ["pruned"]
-
-
-def test_an_actor_that_is_killed_loses_its_trial_once_and_is_replaced(pool, tmp_path):
-    pool._listener = heard = Heard()
-    pool.submit(demo_spec(number=1), tmp_path)
-    (record,) = wait(pool)
-    assert record.status == "killed"
-    assert "the worker on the cluster died" in record.reason
-    assert heard.values == [(1, 0.25)], "Ray did not run it again by itself"
-    assert pool.free() == 2
-    pool.submit(demo_spec(number=2), tmp_path)
-    assert [record.status for record in wait(pool)] == ["ok"]
-
-
-def test_a_trial_that_takes_too_long_is_stopped(pool, tmp_path):
-    cell = demo_cell(runtime={"trial_timeout": 1.0})
-    pool.submit(demo_spec(cell, 9), tmp_path)
-    (record,) = wait(pool)
-    assert (record.status, record.reason) == ("timeout", "stopped after 1 s (runtime.trial_timeout)")
-
-
-def test_a_node_that_goes_down_in_the_middle_takes_its_trial_alone(pool, cluster, tmp_path):
-    pool._listener = heard = Heard()
-    cluster.add_node(num_cpus=1)
-    pool.submit(demo_spec(number=9), tmp_path)
-    while not heard.values:
-        assert pool.poll(0.5) == []
-    pool.submit(demo_spec(number=8), tmp_path)
-    (done,) = wait(pool)
-    assert (done.spec.number, done.status) == (8, "ok"), "on the other node"
-    for node in list(cluster.worker_nodes):  # whichever of them has it
-        cluster.remove_node(node, allow_graceful=False)
-    (lost,) = wait(pool)
-    assert (lost.spec.number, lost.status) == (9, "killed")
-    cluster.add_node(num_cpus=1)
-    pool.submit(demo_spec(number=3), tmp_path)
-    assert [record.status for record in wait(pool)] == ["ok"]
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(Unavailable, match="no Ray cluster at head:6379: nobody answers"):
+        Ray(address="head:6379").start(None)

@@ -1,0 +1,243 @@
+"""What engines with long-lived workers share: who takes a trial, what a worker's news mean, when time is up."""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from bench.engines.base import Listener, Pool, lost
+from bench.errors import BadInput
+from bench.records import TrialRecord
+from bench.spec import TrialSpec
+
+Message = dict[str, Any]
+"""What a worker says: ``{"begun": true}``, ``{"alive": true}``, ``{"progress": [step, steps, loss]}``,
+``{"validated": [step, value]}`` (it then waits for the answer), ``{"record": record}``, ``{"refused": reason}``."""
+
+
+class Worker(ABC):
+    """A worker, wherever it is, as the driver sees it. It keeps its base model resident between trials."""
+
+    start_seconds: ClassVar[float | None] = None
+    """Silence that it is granted at its start, whatever the trial says; None waits for ever: it may be in a queue."""
+
+    def __init__(self) -> None:
+        self.spec: TrialSpec | None = None
+        """The trial that it has, or is to have."""
+        self.artifacts = Path()
+        self.model: Any = None
+        self.began: float | None = None
+        """When it first spoke of its trial; None before that."""
+        self.heard = 0.0
+        """When it last gave a sign of life."""
+        self.placed = False
+        """Whether it has ever given one; before that it starts, or waits for a place on a cluster."""
+        self.trials = 0
+        """Trials that have ended in it."""
+
+    def begin(self, spec: TrialSpec, artifacts: Path) -> None:
+        """Give it a trial."""
+        self.spec, self.model, self.artifacts, self.began = spec, spec.cell.model, artifacts, None
+        self.heard = time.monotonic()
+        self.send(spec, artifacts)
+
+    @abstractmethod
+    def send(self, spec: TrialSpec, artifacts: Path) -> None:
+        """Send a trial to where the worker is."""
+
+    @abstractmethod
+    def answer(self, keep_going: bool) -> None:
+        """Send the verdict on a validation."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End it at once, with everything that it has started."""
+
+    @abstractmethod
+    def obituary(self) -> str:
+        """Say how it ended."""
+
+    def record(self, message: Message) -> TrialRecord:
+        """Return the record that a message carries."""
+        return TrialRecord.model_validate(message["record"])
+
+
+W = TypeVar("W", bound=Worker)
+
+
+class WorkerPool(Pool, Generic[W]):
+    """N places, each with a worker once it was needed; one that dies is replaced and loses its trial alone."""
+
+    def __init__(self, workers: int, listener: Listener) -> None:
+        self._listener = listener
+        self._workers: list[W | None] = [None] * workers
+        self._unheard: deque[tuple[W, Message | None]] = deque()
+        self._left = time.monotonic()
+
+    @abstractmethod
+    def _hire(self, index: int) -> W:
+        """Return a new worker for a place."""
+
+    @abstractmethod
+    def _news(self, timeout: float) -> Iterable[tuple[W, Message | None]]:
+        """Return what workers have said, None for the end of one; wait up to ``timeout`` for the first."""
+
+    def free(self) -> int:
+        """Return the number of places without a trial."""
+        return sum(worker is None or worker.spec is None for worker in self._workers)
+
+    def submit(self, spec: TrialSpec, artifacts: Path) -> None:
+        """Give a spec to an idle worker, one that has the base model already if there is one."""
+        idle = [i for i, worker in enumerate(self._workers) if worker is None or worker.spec is None]
+
+        def warmth(index: int) -> int:
+            worker = self._workers[index]
+            return 1 if worker is None else 0 if worker.model == spec.cell.model else 2
+
+        index = min(idle, key=warmth)
+        worker = self._workers[index] = self._workers[index] or self._hire(index)
+        worker.begin(spec, artifacts)
+
+    def poll(self, timeout: float) -> list[TrialRecord]:
+        """Handle what workers say until something ends or the time is over."""
+        now = time.monotonic()
+        for worker in self._hired():
+            worker.heard += now - self._left  # silence counts while somebody listens
+        try:
+            return self._listen(now + timeout)
+        finally:
+            self._left = time.monotonic()
+
+    def cancel(self, spec: TrialSpec) -> None:
+        """Kill the worker that runs ``spec``."""
+        for worker in self._hired():
+            if worker.spec == spec:
+                self._drop(worker)
+
+    def close(self) -> None:
+        """Kill all workers with everything they started."""
+        for worker in self._hired():
+            self._drop(worker)
+
+    def _hired(self) -> list[W]:
+        return [worker for worker in self._workers if worker is not None]
+
+    def _listen(self, deadline: float) -> list[TrialRecord]:
+        if late := self._overdue():
+            return late
+        while True:
+            if not self._unheard:
+                self._unheard.extend(self._news(max(0.0, deadline - time.monotonic())))
+            if not self._unheard:
+                return self._overdue()
+            # One at a time: Ctrl-C, noticed upon the next message, must not cost a record that is in hand.
+            worker, message = self._unheard.popleft()
+            if worker in self._workers and (record := self._handle(worker, message)) is not None:
+                return [record]
+
+    def _handle(self, worker: W, message: Message | None) -> TrialRecord | None:
+        """Act upon a message; return a record if it has ended a trial."""
+        spec = worker.spec
+        if message is None:
+            return self._died(worker)
+        worker.heard, worker.placed = time.monotonic(), True
+        if spec is None:
+            return None
+        if "alive" not in message:
+            worker.began = worker.began or worker.heard
+        if "progress" in message:
+            self._listener.progress(spec, *message["progress"])
+        elif "validated" in message:
+            worker.answer(self._listener.validated(spec, *message["validated"]))
+        elif "refused" in message:
+            worker.spec = None
+            raise BadInput(message["refused"])
+        elif "record" in message:
+            worker.spec = None
+            return self._ended(worker, worker.record(message))
+        return None
+
+    def _died(self, worker: W) -> TrialRecord | None:
+        spec, unseen = worker.spec, worker.began is None and worker.placed
+        self._drop(worker)
+        if spec is None:
+            return None  # the next trial is not to wait for it
+        if unseen:  # it died while it was idle, and this trial has not reached it
+            self.submit(spec, worker.artifacts)
+            return None
+        return lost(spec, "killed", worker.obituary())
+
+    def _ended(self, worker: W, record: TrialRecord) -> TrialRecord | None:
+        """Return a record, unless its trial may have suffered from what ran in the worker before it."""
+        worker.trials += 1
+        if record.status in ("oom", "error"):
+            place = self._drop(worker)  # nobody knows what such an end leaves in memory
+            if record.status == "oom" and worker.trials > 1:
+                self._submit_fresh(place, record.spec, worker.artifacts)
+                return None
+        return record
+
+    def _submit_fresh(self, place: int, spec: TrialSpec, artifacts: Path) -> None:
+        """Give a spec to a new worker in a place that is free."""
+        fresh = self._workers[place] = self._hire(place)
+        fresh.begin(spec, artifacts)
+
+    def _overdue(self) -> list[TrialRecord]:
+        """Kill workers that take too long or give no sign of life, and return the records of their trials."""
+        ended, now = [], time.monotonic()
+        for worker in self._hired():
+            spec = worker.spec
+            if spec is None:
+                continue
+            limit, silence = spec.cell.runtime.trial_timeout, spec.cell.runtime.hang_timeout
+            if limit is not None and worker.began is not None and now - worker.began > limit:
+                self._drop(worker)
+                ended.append(lost(spec, "timeout", f"stopped after {limit:g} s (runtime.trial_timeout)"))
+            elif silence is not None and now - worker.heard > max(silence, _granted(worker)):
+                self._drop(worker)
+                why = f"the worker hung: no sign of life for {silence:g} s (runtime.hang_timeout)"
+                ended.append(lost(spec, "killed", why))
+        return ended
+
+    def _drop(self, worker: W) -> int:
+        """End a worker and return its place, which is free now."""
+        place = self._workers.index(worker)
+        self._workers[place] = None
+        worker.spec = None
+        worker.kill()
+        return place
+
+
+def _granted(worker: Worker) -> float:
+    if worker.placed:
+        return 0.0
+    return math.inf if worker.start_seconds is None else worker.start_seconds
+
+
+class PolledPool(WorkerPool[W]):
+    """A pool whose workers have to be asked for their news."""
+
+    look_seconds: ClassVar[float] = 0.1
+    """How often they are asked."""
+
+    def _look_after(self) -> None:
+        """Do what is to be done before each look."""
+
+    @abstractmethod
+    def _ask(self, worker: W) -> list[Message | None]:
+        """Return what a worker has said since the last time, None for its end; never wait."""
+
+    def _news(self, timeout: float) -> list[tuple[W, Message | None]]:
+        deadline = time.monotonic() + timeout
+        while True:
+            self._look_after()
+            if said := [(worker, message) for worker in self._hired() for message in self._ask(worker)]:
+                return said
+            if (left := deadline - time.monotonic()) <= 0:
+                return []
+            time.sleep(min(self.look_seconds, left))

@@ -1,0 +1,93 @@
+"""The accelerate engine: two processes a trial that speak with one voice, and die together."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import psutil
+import pytest
+from demo import demo_spec
+
+from bench.engines import engines
+from bench.engines.distributed import Distributed
+from bench.errors import BadInput
+
+HERE = Path(__file__).parent
+
+
+class Acted(Distributed):
+    runner: ClassVar[str] = "group_runner:make"
+
+
+class Heard:
+    """Hears progress and validations, and stops the second trial."""
+
+    def __init__(self):
+        self.progressed, self.scores = [], []
+
+    def progress(self, spec, step, steps, loss):
+        self.progressed.append((spec.number, step, steps, loss))
+
+    def validated(self, spec, step, value):
+        self.scores.append((spec.number, step, value))
+        return spec.number != 1
+
+
+def record_of(pool, spec, artifacts):
+    pool.submit(spec, artifacts)
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        for record in pool.poll(1.0):
+            return record
+    raise AssertionError("nothing came back")
+
+
+def test_a_group_speaks_with_one_voice_and_its_death_costs_one_trial(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")]))
+    heard = Heard()
+    pool = Acted(num_processes=2, log_folder=tmp_path / "logs").start(heard)
+    try:
+        records = [
+            record_of(pool, demo_spec(number=number, init=what), tmp_path / "a")
+            for number, what in enumerate(["text", "text", "dies", "is out of memory", "vocab"])
+        ]
+        mine = [process for process in psutil.Process().children(recursive=True) if process.is_running()]
+    finally:
+        pool.close()
+    assert [record.status for record in records] == ["ok", "ok", "killed", "oom", "ok"]
+    assert [(r.notes["ranks"], r.notes["kept"], r.notes["rank"]) for r in records if r.status == "ok"] == [
+        (3, True, 0),
+        (3, False, 0),
+        (3, True, 0),
+    ]
+    assert records[3].reason == "rank 1: MemoryError: no room"
+    # Once each, by rank 0: the driver never hears the others, and every process had its verdict.
+    assert [number for number, *_ in heard.scores] == [0, 1, 4] or heard.scores[2][0] in (2, 3)
+    assert heard.scores[0] == (0, 1, 0.25)
+    gone, alive = psutil.wait_procs(mine, timeout=20)
+    assert gone and not alive
+
+
+def test_a_configuration_that_cannot_be_used_is_said_in_one_line(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("distributed_type: DEEPSPEED\n")
+    with pytest.raises(BadInput, match=r"config_file: .*a.yaml: distributed_type is 'DEEPSPEED'"):
+        engines.build("accelerate", {"config_file": str(file)}, "x: engine")
+    file.write_text("distributed_type: FSDP\nnum_machines: 2\n")
+    with pytest.raises(BadInput, match="num_machines is 2"):
+        engines.build("accelerate", {"config_file": str(file)}, "x: engine")
+    with pytest.raises(BadInput, match="cannot be read as an accelerate configuration"):
+        engines.build("accelerate", {"config_file": str(tmp_path / "none.yaml")}, "x: engine")
+    file.write_text("distributed_type: FSDP\nfsdp_config: {fsdp_version: 2}\n")
+    assert str(file) in " ".join(engines.build("accelerate", {"config_file": str(file)}, "x: engine").command())
+
+
+def test_more_gpus_than_there_are_is_said_before_anything_starts(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    with pytest.raises(BadInput, match="2 x 2 GPUs are needed, there are 3"):
+        Distributed(num_processes=2, workers=2).start(Heard())
+    pool = Distributed(num_processes=3).start(Heard())
+    assert pool._gpus == ["0,1,2"]
