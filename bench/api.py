@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from bench.studies.cells import plan_cells
 from bench.studies.experiment_file import load_experiment, parse_experiment
 from bench.studies.prepare import check_licenses, prepare
 from bench.studies.watcher import Watcher
+from bench.trackers import Tracker, trackers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +69,8 @@ class Plan:
     manifest: Manifest
     storage: str | None = None
     """URL of the database for Optuna's tools; None is a file in the results folder."""
+    trackers: Mapping[str, Tracker] = field(default_factory=dict)
+    """By their labels."""
 
     def select(self, selection: Selection) -> Plan:
         """Return the plan with the selected cells alone; the manifest keeps all."""
@@ -81,6 +84,7 @@ def run(
     changes: Sequence[str] = (),
     workers: int | None = None,
     engine: str | None = None,
+    engine_options: Mapping[str, Any] | None = None,
     accept_licenses: Iterable[str] = (),
     plugins: Iterable[str] = (),
 ) -> pd.DataFrame:
@@ -92,6 +96,7 @@ def run(
         changes: changes on top of it, as ``--set`` takes them, such as ``"study.trials=4"``.
         workers: trials that run at the same time.
         engine: where trials run: a name that ``bench list engines`` lists.
+        engine_options: settings of the engine, over those of the file.
         accept_licenses: names of opt-in models whose licence you accept.
         plugins: plug-in files besides those that the experiment names.
 
@@ -103,7 +108,15 @@ def run(
     """
     from bench.reporting import load_results
 
-    planned = plan(experiment, results, changes=changes, workers=workers, engine=engine, plugins=plugins)
+    planned = plan(
+        experiment,
+        results,
+        changes=changes,
+        workers=workers,
+        engine=engine,
+        engine_options=engine_options,
+        plugins=plugins,
+    )
     execute(planned, [*planned.experiment.accept_licenses, *accept_licenses])
     return load_results(planned.results)
 
@@ -115,6 +128,7 @@ def plan(
     changes: Sequence[str] = (),
     workers: int | None = None,
     engine: str | None = None,
+    engine_options: Mapping[str, Any] | None = None,
     plugins: Iterable[str] = (),
 ) -> Plan:
     """Read and check an experiment; nothing is written or fetched. Arguments are those of `run`."""
@@ -139,6 +153,7 @@ def plan(
             {
                 # Those of the file are of the file's engine.
                 **(asked.engine_options if engine in (None, asked.engine) else {}),
+                **(engine_options or {}),
                 "workers": workers or asked.workers,
                 "log_folder": folder / "logs",
             },
@@ -152,15 +167,24 @@ def plan(
             cells={cell.path: Planned(trials=cell.study.trials, finals=cell.planned_finals) for cell in cells},
         ),
         storage=asked.study.storage,
+        trackers={
+            entry.label: trackers.build(entry.name, entry.options, f"{where}: tracker {entry.label}")
+            for entry in asked.trackers
+        },
     )
 
 
 def _without_password(asked: Experiment) -> Experiment:
     """Return an experiment as it may be written down."""
     url = asked.study.storage
-    return asked.model_copy(
-        update={"study": asked.study.model_copy(update={"storage": without_password(url) if url else None})}
-    )
+    shown = [
+        entry.model_copy(
+            update={"options": {k: without_password(v) if isinstance(v, str) else v for k, v in entry.options.items()}}
+        )
+        for entry in asked.trackers
+    ]
+    study = asked.study.model_copy(update={"storage": without_password(url) if url else None})
+    return asked.model_copy(update={"study": study, "trackers": shown})
 
 
 def execute(
@@ -183,15 +207,21 @@ def execute(
         retry_failed: run again every trial that did not end well.
     """
     check_licenses(planned.cells, accepted)
+    for tracker in planned.trackers.values():
+        tracker.check()
     # Only now: importing optuna takes a moment that a typo should not have to wait for.
     from bench.studies.driver import Driver
+    from bench.trackers.feed import Feed
 
+    watcher = watcher or Watcher()
+    if planned.trackers:
+        watcher = Feed(watcher, planned.trackers, planned.results, planned.manifest.name)
     with Driver(
         planned.manifest,
         planned.cells,
         planned.results,
         planned.engine,
-        watcher or Watcher(),
+        watcher,
         planned.storage,
         retry_failed,
     ) as driver:

@@ -76,7 +76,7 @@ class Evaluated(Config):
     step: int
     metrics: dict[str, float]
     loss: float | None = None
-    """Mean cross-entropy (nats) a label token, over the whole vocabulary."""
+    """Mean cross-entropy (nats) a label token, over the whole vocabulary; of an encoder, over the labels."""
     perplexity: float | None = None
     """exp(loss)."""
 
@@ -139,6 +139,9 @@ class TrialRecord(Config):
     """By phase: load, train, validate, test."""
     tokens_per_second: dict[str, float] = {}
     """Real tokens a second in train, validate and test."""
+    flops: dict[str, float] = {}
+    """Estimated from real tokens and parameters (`bench.planning.costs`): ``train`` of the whole training, ``example``
+    of answering one example of the test split, what all examples share left out; by FLOPs, not FLOPs a second."""
     notes: dict[str, int | float | str | bool | None] = {}
     """Counted notes, such as ``truncated_inputs``, and what a method has to say."""
     measurements: dict[str, float] = {}

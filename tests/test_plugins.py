@@ -23,6 +23,7 @@ from bench.methods import methods
 from bench.plugins import PluginFile, load_plugins, loaded_plugins
 from bench.records import RecordStore
 from bench.registry import Registry
+from bench.testing import MethodContract
 from bench.training.session import Session
 from bench.training.trial import run_trial
 
@@ -213,6 +214,10 @@ def test_what_bench_new_writes_passes_its_own_test_and_is_found_when_installed(t
         "pyproject.toml",
         "test_my_shift.py",
     ]
+    # The same three lines hold it to the contract on an encoder, whose head it trains and keeps as well.
+    (test,) = (tmp_path / "mine").rglob("test_my_shift.py")
+    encoder = test.with_name("test_encoder.py")
+    encoder.write_text(test.read_text() + '    family = "bert"\n')
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=tmp_path / "mine",
@@ -221,7 +226,9 @@ def test_what_bench_new_writes_passes_its_own_test_and_is_found_when_installed(t
         check=False,
     )
     assert tested.returncode == 0, tested.stdout
-    assert re.search(r"\b9 passed", tested.stdout)
+    each = sum(name.startswith("test_") for name in dir(MethodContract))
+    assert re.search(rf"\b{2 * each} passed", tested.stdout)
+    encoder.unlink()
     # As pip leaves it: the metadata beside the module.
     info = tmp_path / "mine" / "my_shift-0.1.dist-info"
     info.mkdir()
