@@ -26,6 +26,7 @@ from bench.records import Provenance, TrialRecord, read_record, write_atomic
 from bench.spec import Cell, TrialSpec
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 FILENAME = "records.parquet"
@@ -279,14 +280,28 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
     import numpy as np
     import pyarrow as pa
 
-    column = column.unify_dictionaries().combine_chunks()
-    if pa.types.is_dictionary(column.type):
-        texts = np.array([*column.dictionary.to_pylist(), None], dtype=object)
-        return list(texts[column.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
-    if not pa.types.is_primitive(column.type):
-        return list(column.to_pylist())
-    values: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
-    return [None if value != value else value for value in values] if column.null_count else values
+    array = column.unify_dictionaries().combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        texts = np.array([*array.dictionary.to_pylist(), None], dtype=object)
+        indices, missing = _numbers(array.indices)
+        return list(texts[np.where(missing, -1, indices)])
+    if not pa.types.is_primitive(array.type):
+        return list(array.to_pylist())
+    numbers, missing = _numbers(array)
+    values: list[Any] = numbers.tolist()
+    return [None if gone else value for value, gone in zip(values, missing.tolist(), strict=True)]
+
+
+def _numbers(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers and which of them are missing; Arrow's own ``to_numpy`` would import pandas, for half a second."""
+    import numpy as np
+
+    valid, data = array.buffers()
+    there = slice(array.offset, array.offset + len(array))
+    numbers = np.frombuffer(data, dtype=array.type.to_pandas_dtype())[there]
+    if valid is None:
+        return numbers, np.zeros(len(array), dtype=bool)
+    return numbers, np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[there] == 0
 
 
 def _cores() -> int:
