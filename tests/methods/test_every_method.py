@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 from safetensors.torch import load_file, save_file
-from tiny import tiny_encoder, tiny_examples, tiny_model, tiny_splits
+from tiny import tiny_examples, tiny_model, tiny_splits
 
 from bench.methods import methods
 from bench.methods.attaching import attach
@@ -67,7 +67,7 @@ def test_the_majority_class_is_that_of_train():
     def answers(train):
         changed = type(splits)(train, (), (), splits.labels, "", 0)
         tuned = attach(methods.get("majority")(), None, changed, 0)
-        return Scorer(tuned, tiny_encoder(tiny_model()), None, 4).run(splits.validation).scores.argmax(1)
+        return Scorer(tuned, None, None, 4).run(splits.validation).scores.argmax(1)
 
     assert answers((*splits.train, *tiny_examples(9, classes=1, seed=9))).max() == 0
     assert answers(splits.train[1:]).min() == 1
