@@ -15,7 +15,7 @@ from bench.plugins import load_plugins, loaded_plugins
 from bench.records import TrialRecord
 from bench.spec import Cell, Experiment
 from bench.studies.cells import plan_cells
-from bench.studies.experiment_file import load_experiment, parse_experiment
+from bench.studies.experiment_file import assigned, load_experiment, parse_experiment
 from bench.studies.prepare import check_licenses, prepare
 from bench.studies.watcher import Watcher
 from bench.trackers import Tracker, trackers
@@ -151,8 +151,8 @@ def plan(
         engine=engines.build(
             engine or asked.engine,
             {
-                # Those of the file are of the file's engine.
-                **(asked.engine_options if engine in (None, asked.engine) else {}),
+                # Those of the file are of the file's engine; those said beside another engine are of that one.
+                **(asked.engine_options if engine in (None, asked.engine) else _engine_options(changes)),
                 **(engine_options or {}),
                 "workers": workers or asked.workers,
                 "log_folder": folder / "logs",
@@ -172,6 +172,13 @@ def plan(
             for entry in asked.trackers
         },
     )
+
+
+def _engine_options(changes: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of the engine that changes alone make."""
+    own = [change for change in changes if change.partition("=")[0].split(".")[0] == "engine_options"]
+    options: dict[str, Any] = assigned({}, own).get("engine_options", {})
+    return options
 
 
 def _without_password(asked: Experiment) -> Experiment:

@@ -254,6 +254,14 @@ def test_options_of_a_call_go_over_those_of_the_file():
     assert (engine.address, engine.cpus) == ("head:6379", 1)
 
 
+def test_options_set_beside_another_engine_are_that_engines_and_not_dropped():
+    file = {**EXPERIMENT, "engine": "ray", "engine_options": {"address": "auto"}}
+    engine = plan(file, engine="slurm", changes=["engine_options.cluster=local", "study.trials=2"]).engine
+    assert engine.cluster == "local"
+    with pytest.raises(BadInput, match="adress"):
+        plan(EXPERIMENT, engine="ray", changes=["engine_options.adress=auto"])
+
+
 def test_workers_share_the_cores(home):
     pool = engines.build("processes", {"workers": 64}, "x").start(Heard())
     assert pool._threads == 1
