@@ -87,7 +87,7 @@ def examine(
     for tracker in experiment.trackers:
         items += _tracker(tracker, bool(files), hosts)
     items += _remote_code(experiment)
-    items += _places(experiment, hosts)
+    items += _places(experiment, where, bool(files), hosts)
     items += [Item("host", host, "note", why) for host, why in hosts.items()]
     items += [Item("folder", str(folder), "note", "would be written") for folder in [*folders, cache_folder()]]
     return items
@@ -102,7 +102,8 @@ def _code(experiment: Experiment, files: Iterable[str]) -> Iterator[Item]:
             yield Item("plug-in", file, "code", f"Python that runs as it is; sha256 {sha256}", {"sha256": sha256})
         else:
             yield Item("plug-in", file, "changes", "is not there; whatever comes to be there would run")
-    named = {entry.name for entry in [*experiment.models, *experiment.datasets, *experiment.methods]}
+    entries = [*experiment.models, *experiment.datasets, *experiment.methods, *experiment.trackers]
+    named = {entry.name for entry in entries}
     for point in _entry_points():
         used = point.name in named or point.name == experiment.engine
         facts = {"target": point.value, "group": point.group, "used": used}
@@ -230,13 +231,15 @@ def _remote_code(experiment: Experiment) -> Iterator[Item]:
         yield Item("remote code", "trust_remote_code", "note", "off: no model brings code of its own")
 
 
-def _places(experiment: Experiment, hosts: dict[str, str]) -> Iterator[Item]:
+def _places(experiment: Experiment, where: str, plugins: bool, hosts: dict[str, str]) -> Iterator[Item]:
     """Yield engine and database, with the hosts that they speak to."""
     engine, options = experiment.engine, experiment.engine_options
-    if engine in engines and engines.owner(engine) != BUILT_IN:
-        yield Item("engine", engine, "code", f"code of {engines.owner(engine)} (not loaded here)")
+    if (foreign := next(_foreign(engines, "engine", Entry(name=engine, label=engine), plugins), None)) is not None:
+        yield foreign
     else:
         yield Item("engine", engine, "note", "where trials run")
+        for command in engines.build(engine, options, f"{where}: engine_options").commands():
+            yield Item("command", engine, "code", f"shell command that runs where trials run: {command}")
     address = options.get("address")
     if isinstance(address, str) and ":" in address:
         hosts[without_password(address)] = f"the {engine} cluster: gets specs, gives records back, runs this code"

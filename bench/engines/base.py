@@ -66,6 +66,10 @@ class Engine(Config):
     log_folder: Path | None = None
     """Where workers write what they print; None discards it."""
 
+    def commands(self) -> tuple[str, ...]:
+        """Return shell commands of the user's that it runs before trials; who runs the experiment trusts them."""
+        return ()
+
     @abstractmethod
     def start(self, listener: Listener) -> Pool:
         """Return a pool that is ready to take specs."""

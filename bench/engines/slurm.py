@@ -58,6 +58,10 @@ class Slurm(Engine):
             raise ValueError(f"setup: expected a list of shell commands, found {parameters['setup']!r}")
         return parameters
 
+    def commands(self) -> tuple[str, ...]:
+        """Return what each job runs first on its node."""
+        return tuple(map(str, self.parameters.get("setup", ())))
+
     def start(self, listener: Listener) -> Pool:
         """Return a pool; jobs are submitted when they are first needed.
 
