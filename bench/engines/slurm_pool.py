@@ -41,6 +41,8 @@ REFUSED_SECONDS = 1800.0
 """So long Slurm may refuse jobs once it has taken some: its controller restarts, or a limit of the user is reached."""
 STOP_SECONDS = 10.0
 """How long jobs that were told to end are waited for."""
+LOCAL_STOP_SECONDS = 3.0
+"""The same for a job of this machine, before it is interrupted."""
 
 
 @dataclass
@@ -320,7 +322,9 @@ class SlurmWorker(Worker):
         """Cancel the job. A job that still runs sees the file at once, whatever Slurm does in the meantime."""
         if not self.ended():
             write_json(self._box / "stop", {})
-            self.job.cancel(check=False)
+            # A local job that is interrupted leaves a traceback on the terminal; most have seen the file by then.
+            if not (self._local and wait_for(self.ended, LOCAL_STOP_SECONDS)):
+                self.job.cancel(check=False)
 
     def obituary(self) -> str:
         """Say how the job ended, with the last line of its log."""
@@ -345,8 +349,9 @@ def remove_pickles(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait until a condition holds, but no longer than this."""
+def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait until a condition holds, but no longer than this; return whether it does."""
     deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
+    while not (holds := condition()) and time.monotonic() < deadline:
         time.sleep(0.1)
+    return holds
