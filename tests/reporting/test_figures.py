@@ -75,7 +75,8 @@ def few_shot(model, shots, scores, base=10**6):
     """Finals of a hard prompt with so many examples; zero is not spelled out."""
     method = Entry(name="hard_prompt", label=f"hard-{shots}-shot", options={"shots": shots} if shots else {})
     of = cell(model, "trec6-16", "hard_prompt").model_copy(update={"method": method})
-    return [run(of, n, "final", score, params={}, base=base) for n, score in enumerate(scores)]
+    nothing = Parameters(total=base, trainable=0, with_gradient=0, adapter_bytes=None, base=base)
+    return [run(of, n, "final", score, params={}, base=base, parameters=nothing) for n, score in enumerate(scores)]
 
 
 def drawn(name, cells, style="paper"):

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bench.reporting.cells import CellRuns
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import Style, label_outer, log_scale, model_title, panels, put_legend, split_word
+from bench.reporting.figures.look import (
+    Style,
+    label_outer,
+    log_scale,
+    model_title,
+    panels,
+    put_legend,
+    score_line,
+    split_word,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -44,15 +53,7 @@ class FewShot(Figure):
                 line = sorted(
                     ((size, cell) for cell, size in members if cell.method == method), key=lambda item: item[0]
                 )
-                panel.errorbar(
-                    [size for size, _ in line],
-                    [cell.mean or 0.0 for _, cell in line],
-                    yerr=[cell.sd or 0.0 for _, cell in line],
-                    color=styles[method].colour,
-                    marker=styles[method].marker,
-                    capsize=2.5,
-                    elinewidth=1.0,
-                )
+                score_line(panel, line, styles[method])
             log_scale(panel, "x")
             panel.set_title(model_title(model, members[0][0].base_parameters), fontsize="medium")
         put_legend(figure, [cell.method for cell, _ in known], styles)

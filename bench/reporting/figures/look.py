@@ -142,6 +142,19 @@ def put_title(figure: Canvas, title: str, width: float) -> None:
     figure.suptitle(text.wrap(title, max(24, int(width * 9.3))), x=0.01, ha="left", weight="bold")
 
 
+def score_line(axes: Axes, points: Sequence[tuple[float, CellRuns]], style: Style) -> None:
+    """Draw cells at their places as a line through their means, with one standard deviation to either side."""
+    axes.errorbar(
+        [place for place, _ in points],
+        [cell.mean or 0.0 for _, cell in points],
+        yerr=[cell.sd or 0.0 for _, cell in points],
+        color=style.colour,
+        marker=style.marker,
+        capsize=2.5,
+        elinewidth=1.0,
+    )
+
+
 def log_scale(axes: Axes, axis: Literal["x", "y"]) -> None:
     """Make an axis logarithmic, with plain numbers at its ticks, also where it spans less than a decade."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator

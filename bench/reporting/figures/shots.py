@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.reporting import text
 from bench.reporting.cells import CellRuns
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import Style, model_legend, model_lines, panels, split_word, whole_numbers
+from bench.reporting.figures.look import Style, model_legend, model_lines, panels, score_line, split_word, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -46,15 +46,7 @@ class Shots(Figure):
         for panel, (name, lines) in zip(axes, methods.items(), strict=True):
             for model, line in lines.items():
                 line.sort(key=lambda point: point[0])
-                panel.errorbar(
-                    [shots for shots, _ in line],
-                    [cell.mean or 0.0 for _, cell in line],
-                    yerr=[cell.sd or 0.0 for _, cell in line],
-                    color=looks[model].colour,
-                    marker=looks[model].marker,
-                    capsize=2.5,
-                    elinewidth=1.0,
-                )
+                score_line(panel, line, looks[model])
             whole_numbers(panel)
             panel.set_title(text.wrap(name, 30), fontsize="medium")
             panel.set_xlabel("examples in the prompt")
@@ -64,8 +56,9 @@ class Shots(Figure):
 
 
 def _shots(cell: CellRuns) -> int | None:
-    """Return the examples in the prompt of a cell's finals; None for a method that has no such option."""
-    options = cell.finals[0].spec.method_options
-    # Zero-shot is the default of a hard prompt, which an experiment need not spell out.
-    shots = options.get("shots", 0 if cell.runs[0].spec.cell.method.name == "hard_prompt" else None)
+    """Return the examples in the prompt of a cell's finals; None for a method that trains."""
+    final = cell.finals[0]
+    untrained = cell.uses_model and final.parameters is not None and not final.parameters.trainable
+    # Without training, a model that is shown no example is zero-shot, which an experiment need not spell out.
+    shots = final.spec.method_options.get("shots", 0 if untrained else None)
     return shots if isinstance(shots, int) else None
