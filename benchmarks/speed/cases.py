@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks.speed.measure import evaluation, live_bytes, training, utilisation
+from benchmarks.speed.measure import curve, evaluation, live_bytes, training, utilisation
 from benchmarks.speed.profile import profile
 from benchmarks.speed.workload import Work
 
@@ -88,8 +88,11 @@ def cases(steps: int) -> list[Case]:
     found += [
         Case(f"profile-{name}", w.title, partial(profile, w, few), column="bound") for name, w in profiled.items()
     ]
-    found += [step(f"length-{p}", prompt(SMOL, p), None, count=few) for p in LENGTHS]
-    found += [step(f"batch-{b}", prompt(SMOL, 20, b), None, count=few) for b in BATCHES]
+    lengths, batches = {p: prompt(SMOL, p) for p in LENGTHS}, {b: prompt(SMOL, 20, b) for b in BATCHES}
+    found += [
+        Case("curve-length", "training step by number of virtual tokens", partial(curve, lengths, few)),
+        Case("curve-batch", "training step by batch size", partial(curve, batches, few)),
+    ]
     return found
 
 

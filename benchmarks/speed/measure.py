@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import torch
 from bench.training.encoding import Pair
 from bench.training.evaluation import Scorer
 from bench.training.memory import LiveTensors
-from benchmarks.speed.peers import predict, with_plain_loop, with_trainer
+from benchmarks.speed.peers import plain_steps, predict, with_plain_loop, with_trainer
 from benchmarks.speed.workload import Ours, Work
 
 TOLERANCE = 1e-5
@@ -84,6 +84,47 @@ def training(work: Work, peer: Peer, steps: int) -> dict[str, Any]:
     finally:
         ours.close()
     return asdict(Ratio.of(seconds[WARM_UP:], their_seconds[WARM_UP:], gap)) | {"path": ours.tuned.pathway.name}
+
+
+def curve(works: Mapping[int, Work], steps: int) -> dict[str, Any]:
+    """Time ``steps`` counted steps of both sides for each work, all of them in each turn.
+
+    Seconds of different minutes make no curve on a machine whose speed changes; here every point of both
+    lines is measured once in a turn. The peer is PEFT with the plain loop, padded to a batch's longest.
+
+    Args:
+        works: by what the curve is over, in the order of the axis; of one model.
+        steps: turns that count.
+
+    Raises:
+        Disagreement: a loss differs by more than 1e-5, relative.
+    """
+    sides = {value: Ours(work) for value, work in works.items()}
+    mine: dict[int, list[float]] = {value: [] for value in works}
+    theirs: dict[int, list[float]] = {value: [] for value in works}
+    gaps = dict.fromkeys(works, 0.0)
+    try:
+        batches = {value: ours.batches(steps + WARM_UP) for value, ours in sides.items()}
+        peers = {
+            value: plain_steps(ours.peer_network(), ours.base.tokenizer, batches[value], ours.work.settings)
+            for value, ours in sides.items()
+        }
+        for turn in range(steps + WARM_UP):
+            for value, ours in sides.items():
+                loss, seconds = next(peers[value])
+                theirs[value].append(seconds)
+                began = time.perf_counter()
+                gaps[value] = max(gaps[value], abs(ours.step(batches[value][turn]).loss - loss) / abs(loss))
+                mine[value].append(time.perf_counter() - began)
+                if gaps[value] > TOLERANCE:
+                    raise Disagreement(f"{ours.work.title}: losses differ by {gaps[value]:.1e}")
+    finally:
+        for ours in sides.values():
+            ours.close()
+    points = {
+        str(value): asdict(Ratio.of(mine[value][WARM_UP:], theirs[value][WARM_UP:], gaps[value])) for value in works
+    }
+    return {"points": points, "median": list(points.values())[-1]["median"]}
 
 
 def evaluation(work: Work, turns: int) -> dict[str, Any]:

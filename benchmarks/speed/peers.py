@@ -113,29 +113,44 @@ def with_plain_loop(
     length: int = 64,
 ) -> tuple[list[float], list[float]]:
     """Train with the loop of PEFT's prompt-tuning guide, all examples padded to ``length``."""
+    losses, seconds = [], []
+    for index, (loss, took) in enumerate(plain_steps(network, tokenizer, batches, settings, length)):
+        losses.append(loss)
+        seconds.append(took)
+        turn(index)
+    return losses, seconds
+
+
+def plain_steps(
+    network: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    batches: Sequence[Sequence[Pair]],
+    settings: Training,
+    length: int | None = None,
+) -> Iterator[tuple[float, float]]:
+    """Train with the loop of PEFT's prompt-tuning guide; yield loss and seconds of each step.
+
+    Args:
+        network: PEFT's model.
+        tokenizer: pads.
+        batches: one a step.
+        settings: learning rate, weight decay, clipping.
+        length: all examples are padded to it; None: to the longest of their batch.
+    """
     network.train()
     trained = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    losses, seconds = [], []
-    for index, batch in enumerate(_padded(tokenizer, batches, length)):
+    collate = DataCollatorForSeq2Seq(tokenizer, padding="max_length" if length else True, max_length=length)
+    for pairs in batches:
+        batch = collate(rows(pairs))
         began = time.perf_counter()
         loss = network(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, settings.max_grad_norm or float("inf"))
         optimizer.step()
         optimizer.zero_grad()
-        seconds.append(time.perf_counter() - began)
-        losses.append(float(loss))
-        turn(index)
-    return losses, seconds
-
-
-def _padded(
-    tokenizer: PreTrainedTokenizerBase, batches: Sequence[Sequence[Pair]], length: int
-) -> Iterator[dict[str, torch.Tensor]]:
-    collate = DataCollatorForSeq2Seq(tokenizer, padding="max_length", max_length=length)
-    for pairs in batches:
-        yield collate(rows(pairs))
+        took = time.perf_counter() - began
+        yield loss.item(), took
 
 
 def predict(

@@ -10,9 +10,15 @@ import matplotlib
 import matplotlib.pyplot as plt
 import seaborn as sns
 
-from benchmarks.speed.cases import BATCHES, LENGTHS, Case
+from benchmarks.speed.cases import Case
 
 matplotlib.use("Agg")
+
+CURVES = (
+    ("curve-length", "virtual tokens P", "Step time by prompt length (batch 16)"),
+    ("curve-batch", "batch size", "Step time by batch size (P = 20)"),
+)
+"""Case, axis and title of each figure."""
 
 
 def write(cases: Sequence[Case], results: Mapping[str, Any], machine: Mapping[str, Any], folder: Path) -> None:
@@ -39,20 +45,15 @@ def write(cases: Sequence[Case], results: Mapping[str, Any], machine: Mapping[st
     if missing:
         lines += ["", "Not measured yet: " + "; ".join(missing) + "."]
     lines += _profiles(cases, results)
-    for kind, values, name, title in (
-        ("length", LENGTHS, "prompt-length", "Step time by prompt length"),
-        ("batch", BATCHES, "batch-size", "Step time by batch size"),
-    ):
-        if any(f"{kind}-{value}" in results for value in values):
-            lines += ["", f"![{title}]({name}.png)"]
     folder.mkdir(parents=True, exist_ok=True)
+    for name, axis, title in CURVES:
+        if name in results:
+            lines += _curve(results[name]["points"], axis, title, folder / name)
     (folder / "report.md").write_text("\n".join(lines) + "\n")
-    _figure(results, "length", LENGTHS, "virtual tokens P (batch 16)", folder / "prompt-length")
-    _figure(results, "batch", BATCHES, "batch size (P = 20)", folder / "batch-size")
 
 
 def _in_table(case: Case) -> bool:
-    return not case.name.startswith(("length-", "batch-", "profile-"))
+    return not case.name.startswith(("curve-", "profile-"))
 
 
 def _profiles(cases: Sequence[Case], results: Mapping[str, Any]) -> list[str]:
@@ -94,18 +95,32 @@ def _line(case: Case, result: Mapping[str, Any]) -> str:
     return f"| {case.title} | {value:.2f}{unit} | {spread} | {seconds[0]} | {seconds[1]} | {gap} | {goal} | {verdict} |"
 
 
-def _figure(results: Mapping[str, Any], kind: str, values: Sequence[int], axis: str, file: Path) -> None:
-    known = [value for value in values if f"{kind}-{value}" in results]
-    if not known:
-        return
+def _curve(points: Mapping[str, Any], axis: str, title: str, file: Path) -> list[str]:
+    """Draw a curve; return its lines of the report."""
     sns.set_theme(style="whitegrid", context="paper")
     figure, axes = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
-    for side, label, colour in (("theirs", "PEFT + Trainer", "#d55e00"), ("ours", "promptscale", "#0072b2")):
-        axes.plot(known, [results[f"{kind}-{v}"][side] for v in known], marker="o", label=label, color=colour)
-    axes.set(xlabel=axis, ylabel="seconds a training step", ylim=(0, None), xticks=known)
-    last = results[f"{kind}-{known[-1]}"]
-    axes.set_title(f"SmolLM2-135M: {last['median']:.1f} times faster at {known[-1]}", loc="left")
+    values = [int(value) for value in points]
+    for side, label, colour in (("theirs", "PEFT, plain loop", "#d55e00"), ("ours", "promptscale", "#0072b2")):
+        axes.plot(values, [point[side] for point in points.values()], marker="o", label=label, color=colour)
+    axes.set(xlabel=axis, ylabel="seconds a training step", ylim=(0, None), xticks=values)
+    axes.set_title(f"SmolLM2-135M: {points[str(values[-1])]['median']:.1f} times faster at {values[-1]}", loc="left")
     axes.legend(frameon=False)
     for suffix in (".png", ".svg"):
         figure.savefig(file.with_suffix(suffix), dpi=200)
     plt.close(figure)
+    return [
+        "",
+        f"## {title}",
+        "",
+        "All points of both lines in each turn; the peer is PEFT with the plain loop, padded to a batch's longest.",
+        "",
+        f"| {axis} | ratio | quartiles | ours, s | theirs, s | loss gap |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {value} | {point['median']:.2f}x | {point['low']:.2f} to {point['high']:.2f} | {point['ours']:.3g} | "
+            f"{point['theirs']:.3g} | {point['loss_gap']:.0e} |"
+            for value, point in points.items()
+        ),
+        "",
+        f"![{title}]({file.name}.png)",
+    ]
