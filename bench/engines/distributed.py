@@ -13,16 +13,18 @@ import sys
 import threading
 import time
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from bench.engines.base import Listener, Pool, cores, lost
 from bench.engines.processes import Processes, ProcessPool
 from bench.engines.running import guarded
+from bench.engines.sharing import check_accelerate_file, check_deepspeed_file, sharing
 from bench.engines.worker import Channel
-from bench.errors import BadInput, BenchError
+from bench.errors import BadInput, BenchError, Unavailable
 from bench.records import Status, TrialRecord
 from bench.registry import load_target
 from bench.spec import TrialSpec
@@ -33,7 +35,7 @@ _LOOK_SECONDS = 0.5
 
 
 class Distributed(Processes):
-    """Runs each trial in several processes that hold the base model together (FSDP), one GPU each.
+    """Runs each trial in several processes that hold the base model together (FSDP or DeepSpeed), one GPU each.
 
     For example::
 
@@ -47,34 +49,30 @@ class Distributed(Processes):
     num_processes: int = Field(2, gt=0)
     """Processes a trial, each with a GPU of its own where there are GPUs."""
     config_file: Path | None = None
-    """What ``accelerate config`` has written; of it are used: distributed_type (FSDP, or MULTI_GPU for a copy of the
-    whole model in each process), fsdp_reshard_after_forward, fsdp_offload_params, and what ``accelerate launch``
-    itself reads. Without a file: FSDP."""
+    """What ``accelerate config`` has written; of it are used: distributed_type (FSDP, DEEPSPEED, or MULTI_GPU for a
+    copy of the whole model in each process), fsdp_reshard_after_forward, fsdp_offload_params, deepspeed_config, and
+    what ``accelerate launch`` itself reads. Without a file: FSDP."""
+    deepspeed_config: Path | None = None
+    """A configuration file of DeepSpeed (JSON), instead of ``config_file``. Needs the extra ``deepspeed``."""
 
-    @field_validator("config_file")
-    @classmethod
-    def _check_config(cls, file: Path | None) -> Path | None:
-        if file is None:
-            return None
-        import yaml
-
-        try:
-            told = yaml.safe_load(file.expanduser().read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            said = " ".join(str(error).split())
-            raise ValueError(f"{file} cannot be read as an accelerate configuration: {said}") from None
-        kind = told.get("distributed_type") if isinstance(told, dict) else None
-        if kind not in ("FSDP", "MULTI_GPU", "MULTI_CPU"):
-            raise ValueError(
-                f"{file}: distributed_type is {kind!r}; this engine shards by FSDP or copies by MULTI_GPU "
-                "(DeepSpeed is not supported); write one by 'accelerate config'"
-            )
-        if told.get("num_machines", 1) != 1:
-            raise ValueError(f"{file}: num_machines is {told['num_machines']}; a trial runs on one machine")
-        return file
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        if self.config_file is not None and self.deepspeed_config is not None:
+            raise ValueError("config_file and deepspeed_config: one of them; the first can name the second")
+        if self.config_file is not None:
+            check_accelerate_file(self.config_file.expanduser())
+        if self.deepspeed_config is not None:
+            check_deepspeed_file(self.deepspeed_config.expanduser())
+        return self
 
     def start(self, listener: Listener) -> Pool:
-        """Return a pool; groups start when they are first needed."""
+        """Return a pool; groups start when they are first needed.
+
+        Raises:
+            Unavailable: DeepSpeed is asked for and not installed.
+        """
+        if self._uses_deepspeed() and find_spec("deepspeed") is None:
+            raise Unavailable("a DeepSpeed configuration needs DeepSpeed: pip install 'promptscale[deepspeed]'")
         return _GroupPool(self, listener)
 
     def command(self) -> list[str]:
@@ -83,9 +81,21 @@ class Distributed(Processes):
         if self.config_file is not None:
             launch += ["--config_file", str(self.config_file.expanduser().absolute())]
         else:
-            launch += ["--use_fsdp", "--fsdp_version", "2"]
+            # Its default values, said aloud: advice to say them would stand in the log as a group's last words.
+            launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+            launch += self._sharding()
         # A port of its own: several groups may run at once.
         return [*launch, "--main_process_port", "0", "--module", self.module]
+
+    def _sharding(self) -> list[str]:
+        if self.deepspeed_config is None:
+            return ["--use_fsdp", "--fsdp_version", "2"]
+        return ["--use_deepspeed", "--deepspeed_config_file", str(self.deepspeed_config.expanduser().absolute())]
+
+    def _uses_deepspeed(self) -> bool:
+        if self.config_file is not None:
+            return check_accelerate_file(self.config_file.expanduser()) == "DEEPSPEED"
+        return self.deepspeed_config is not None
 
 
 class _GroupPool(ProcessPool):
@@ -175,21 +185,10 @@ class _OneVoice:
 def training_runner(group: _Rank) -> Any:
     """Return what runs trials together with the other processes of the group."""
     from bench.training.device import configure_threads
-    from bench.training.distributed import Together
     from bench.training.session import Session
     from bench.training.trial import run_trial
 
-    def wanted(name: str, default: str) -> bool:
-        return os.environ.get(name, default).lower() in ("true", "1", "yes")
-
-    session = Session(
-        Together(
-            sharded=wanted("ACCELERATE_USE_FSDP", "false"),
-            reshard_after_forward=os.environ.get("FSDP_RESHARD_AFTER_FORWARD", "true").lower() != "false",
-            cpu_offload=wanted("FSDP_OFFLOAD_PARAMS", "false"),
-            tell=group.failed,
-        )
-    )
+    session = Session(sharing(group.failed))
 
     def run(spec: TrialSpec, listener: Any, artifacts: Path, threads: int) -> TrialRecord:
         configure_threads(spec.cell.runtime, threads)

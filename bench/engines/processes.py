@@ -147,5 +147,6 @@ class ProcessWorker(Worker):
         assert self._process.stdout is not None
         with suppress(ValueError):  # a worker that is killed may leave half a line
             for line in self._process.stdout:
-                events.put((self, json.loads(line)))
+                if line.startswith("{"):  # else a launcher has printed something, before there was a worker
+                    events.put((self, json.loads(line)))
         events.put((self, None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import queue
 import tempfile
 from contextlib import suppress
@@ -48,7 +49,13 @@ class Ray(Engine):
         if not ray.is_initialized():
             local: dict[str, Any] = {} if self.address else {"include_dashboard": False}
             try:
-                ray.init(address=self.address, namespace="promptscale", log_to_driver=False, **local)
+                ray.init(
+                    address=self.address,
+                    namespace="promptscale",
+                    log_to_driver=False,
+                    logging_level=logging.WARNING,  # that it has connected is no news
+                    **local,
+                )
             except Exception as error:  # Ray raises what it likes
                 said = " ".join(str(error).split())
                 raise Unavailable(f"no Ray cluster at {self.address or 'this machine'}: {said}") from error

@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults import drivers
-from benchmarks.faults.campaign import FAULTS, ROWS, STUDIES, Outcome, experiment, play, table
+from benchmarks.faults.campaign import FAULTS, PLACES, ROWS, STUDIES, Outcome, experiment, play, table
 
 
 def undisturbed(home: Path) -> dict[str, list[list[Any]]]:
-    """Return the table of each study when nothing happens to it, from two runs that must agree."""
+    """Return the table of each study when nothing happens to it, from two runs that must agree.
+
+    They run in worker processes, whatever engine is to be tried: where trials run is not to change what comes of them.
+    """
     tables = {}
     for kind in STUDIES:
         found = []
@@ -29,7 +32,7 @@ def undisturbed(home: Path) -> dict[str, list[list[Any]]]:
             folder = home / f"undisturbed-{kind}-{attempt}"
             folder.mkdir(parents=True)
             (home / "rows.csv").write_text(ROWS)
-            code = drivers.wait(drivers.start(experiment(kind, folder), folder))
+            code = drivers.wait(drivers.start(experiment(kind, folder, PLACES["processes"]), folder))
             if code:
                 raise SystemExit(f"the undisturbed run ended with {code}: {(folder / 'driver.txt').read_text()}")
             found.append(table(folder / "results"))
@@ -39,14 +42,14 @@ def undisturbed(home: Path) -> dict[str, list[list[Any]]]:
     return tables
 
 
-def campaign(rounds: int, seed: int, home: Path) -> list[Outcome]:
+def campaign(rounds: int, seed: int, home: Path, engine: str = "processes") -> list[Outcome]:
     """Play ``rounds`` rounds, each fault in turn on each study, and return their outcomes."""
     wanted = undisturbed(home)
     outcomes = []
     for number in range(rounds):
         fault = FAULTS[number % len(FAULTS)]
         kind = list(STUDIES)[(number // len(FAULTS)) % len(STUDIES)]
-        outcome = play(fault, kind, seed + number, home / f"round-{number}", wanted[kind])
+        outcome = play(fault, kind, seed + number, home / f"round-{number}", wanted[kind], PLACES[engine])
         outcomes.append(outcome)
         if not outcome.survived:
             print(f"round {number}: {outcome}", file=sys.stderr, flush=True)
@@ -75,11 +78,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description="Break studies and resume them.")
     parser.add_argument("--rounds", type=int, default=320)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--engine", choices=PLACES, default="processes", help="slurm: submitit's local executor")
     parser.add_argument("--out", type=Path, help="write the table here, as Markdown")
     given = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        outcomes = campaign(given.rounds, given.seed, Path(folder).resolve())
+        outcomes = campaign(given.rounds, given.seed, Path(folder).resolve(), given.engine)
         if not all(outcome.survived for outcome in outcomes):
             kept = Path(tempfile.mkdtemp(prefix="faults-kept-"))
             shutil.copytree(folder, kept, dirs_exist_ok=True)
@@ -91,14 +95,16 @@ def main() -> int:
         minutes = (time.monotonic() - began) / 60
         given.out.write_text(
             "# Fault campaign\n\n"
-            f"`python -m benchmarks.faults --rounds {given.rounds} --seed {given.seed}` on {platform.system()}, Python "
-            f"{platform.python_version()}, commit {_commit()}, {minutes:.0f} min. Each round breaks a study of two "
+            f"`python -m benchmarks.faults --rounds {given.rounds} --seed {given.seed} --engine {given.engine}` on "
+            f"{platform.system()}, Python {platform.python_version()}, commit {_commit()}, {minutes:.0f} min. "
+            "Each round breaks a study of two "
             "cells (14 trials, 4 finals, of which two trials always diverge or run out of memory), resumes it to its "
             "end, and compares its final table with that of an undisturbed run: settings, seeds, scores and curves of "
             "each run. Half of the rounds run one trial at a time with TPE and median pruning, half two at a time "
-            "with random search. Trials train nothing, so this is about the driver, the store and the processes "
-            "engine. A trial is lost if its record was whole after the fault and not the same after the resumption; "
-            f"it runs twice if it began again although its record was there.\n\n{found}\n"
+            "with random search. Trials train nothing, so this is about the driver, the store and the engine "
+            f"`{given.engine}`. A trial is lost if its record was whole after the fault and not the same after the "
+            "resumption; it runs twice if it began again although its record was there.\n\n"
+            f"{found}\n"
         )
     return 0 if all(outcome.survived for outcome in outcomes) else 1
 

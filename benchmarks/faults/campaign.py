@@ -32,7 +32,30 @@ STUDIES: dict[str, dict[str, Any]] = {
 }
 
 
-def experiment(kind: str, home: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Place:
+    """An engine to be tried."""
+
+    settings: dict[str, Any]
+    """What the experiment says of it."""
+    seconds: float
+    """Within which a run ends, or hangs."""
+    deaths: tuple[str, ...]
+    """How a trial may kill its worker."""
+
+
+PLACES = {
+    "processes": Place({"engine": "null-processes", "runtime": {"hang_timeout": 1.5}}, 60, ("die", "exit", "garbage")),
+    # Jobs of submitit's local executor: they give a sign of life every two seconds, and speak by files.
+    "slurm": Place(
+        {"engine": "null-slurm", "engine_options": {"cluster": "local"}, "runtime": {"hang_timeout": 15.0}},
+        600,
+        ("die", "exit"),
+    ),
+}
+
+
+def experiment(kind: str, home: Path, place: Place) -> dict[str, Any]:
     """Return the experiment of every round: two cells, one of which meets divergence and a lack of memory."""
     return {
         "name": "faults",
@@ -40,10 +63,10 @@ def experiment(kind: str, home: Path) -> dict[str, Any]:
         "datasets": [{"local": {"path": str(home.parent / "rows.csv"), "label": "rows"}}],
         "methods": ["null", {"null": {"label": "walls", "size": 5}}],
         "finals": {"seeds": 2},
-        "engine": "null-processes",
-        # More retries than a round has faults: what dies by our hand is no result.
-        "runtime": {"retries": 5, "hang_timeout": 1.5},
         **STUDIES[kind],
+        **place.settings,
+        # More retries than a round has faults: what dies by our hand is no result.
+        "runtime": {"retries": 5, **place.settings["runtime"]},
     }
 
 
@@ -54,6 +77,7 @@ class Round:
     home: Path
     kind: str
     dice: random.Random
+    place: Place = PLACES["processes"]
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -63,11 +87,15 @@ class Round:
 
     def start(self, fault: drivers.Fault | None = None, output: str = "driver.txt") -> int:
         """Start a driver and return its process id."""
-        return drivers.start(experiment(self.kind, self.home), self.home, fault, output)
+        return drivers.start(experiment(self.kind, self.home, self.place), self.home, fault, output)
 
     def run(self, fault: drivers.Fault | None = None, output: str = "driver.txt") -> int:
         """Run a driver to its end and return its exit code."""
-        return drivers.wait(self.start(fault, output))
+        return self.wait(self.start(fault, output))
+
+    def wait(self, pid: int) -> int:
+        """Wait for a driver and return its exit code."""
+        return drivers.wait(pid, self.place.seconds)
 
     def said(self, output: str = "driver.txt") -> str:
         """Return what the drivers have printed."""
@@ -129,7 +157,7 @@ def driver_killed(r: Round) -> None:
     r.wait_for_records(r.dice.randrange(17), pid)
     time.sleep(r.dice.random() * 0.03)
     os.kill(pid, signal.SIGKILL)
-    drivers.wait(pid)
+    r.wait(pid)
 
 
 def driver_killed_at_write(r: Round) -> None:
@@ -146,7 +174,7 @@ def worker_killed(r: Round) -> None:
         time.sleep(r.dice.random() * 0.03)
         with suppress(psutil.Error, IndexError):
             r.dice.choice(psutil.Process(pid).children()).kill()
-    _expect(r, drivers.wait(pid), 0)
+    _expect(r, r.wait(pid), 0)
 
 
 def terminated(r: Round) -> None:
@@ -208,7 +236,7 @@ def two_drivers(r: Round) -> None:
     if f"in use by process {first} on " not in r.said("second.txt"):
         r.notes.append("the second driver did not name the first")
     os.kill(first, signal.SIGKILL)
-    drivers.wait(first)
+    r.wait(first)
 
 
 def clock_back(r: Round) -> None:
@@ -216,12 +244,12 @@ def clock_back(r: Round) -> None:
     pid = r.start(drivers.clock_jumps_back(r.dice.randint(1, 20)))
     r.wait_for_records(r.dice.randrange(17), pid)
     os.kill(pid, signal.SIGKILL)
-    drivers.wait(pid)
+    r.wait(pid)
 
 
 def worker_dies(r: Round) -> None:
     """A trial that kills its worker at a chosen step."""
-    _misbehaved(r, r.dice.choice(["die", "exit", "garbage"]))
+    _misbehaved(r, r.dice.choice(r.place.deaths))
 
 
 def worker_hangs(r: Round) -> None:
@@ -264,7 +292,7 @@ def _signalled(r: Round, number: signal.Signals, code: int) -> None:
     r.wait_for_records(r.dice.randrange(1, 15), pid)
     time.sleep(r.dice.random() * 0.03)
     os.kill(pid, number)
-    _expect(r, drivers.wait(pid), code)
+    _expect(r, r.wait(pid), code)
     if "Traceback" in r.said():
         r.notes.append("a traceback was printed")
 
@@ -318,12 +346,19 @@ class Outcome:
         return not (self.lost or self.twice or self.notes)
 
 
-def play(fault: Callable[[Round], None], kind: str, seed: int, home: Path, wanted: list[list[Any]]) -> Outcome:
+def play(
+    fault: Callable[[Round], None],
+    kind: str,
+    seed: int,
+    home: Path,
+    wanted: list[list[Any]],
+    place: Place = PLACES["processes"],
+) -> Outcome:
     """Play one round and return its outcome; ``wanted`` is the table of the run that nothing happened to."""
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     (home.parent / "rows.csv").write_text(ROWS)
-    r = Round(home, kind, random.Random(f"{seed}/{fault.__name__}/{kind}"))
+    r = Round(home, kind, random.Random(f"{seed}/{fault.__name__}/{kind}"), place)
     lost = twice = 0
     try:
         fault(r)

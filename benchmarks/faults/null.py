@@ -18,6 +18,8 @@ from typing import Any, ClassVar
 
 from bench.engines.base import lost
 from bench.engines.processes import Processes
+from bench.engines.running import Runner
+from bench.engines.slurm import Slurm
 from bench.methods.base import Method
 from bench.records import Evaluated, TrainStep, TrialRecord
 from bench.spec import Float, Int, SearchSpace, TrialSpec
@@ -48,6 +50,17 @@ class NullProcesses(Processes):
     """The processes engine, with workers that do not load torch."""
 
     module: ClassVar[str] = "benchmarks.faults.worker"
+
+
+class NullSlurm(Slurm):
+    """The slurm engine, with jobs that do not load torch."""
+
+    runner: ClassVar[str] = "benchmarks.faults.null:null_runner"
+
+
+def null_runner() -> Runner:
+    """Return what runs a trial in a job."""
+    return run_null
 
 
 def score(spec: TrialSpec, step: int) -> float:

@@ -202,6 +202,15 @@ def test_half_a_line_of_a_dying_worker_is_its_end():
     assert [events.get_nowait()[1] for _ in range(2)] == [{"progress": [1, 2, 0.5]}, None]
 
 
+def test_what_a_launcher_prints_is_no_message():
+    worker = object.__new__(ProcessWorker)
+    said = '[2026-11-22] [WARNING] no GPU\n\n7\n{"progress": [1, 2, 0.5]}\n'
+    worker._process = SimpleNamespace(stdout=io.StringIO(said))
+    events: queue.SimpleQueue = queue.SimpleQueue()
+    worker._listen(events)
+    assert [events.get_nowait()[1] for _ in range(2)] == [{"progress": [1, 2, 0.5]}, None]
+
+
 def test_a_worker_that_cannot_start_says_its_last_words(home, monkeypatch, tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError('libcuda is broken')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

@@ -1,9 +1,14 @@
-"""What each of two processes runs for `test_distributed`: ``python distributed_runs.py <folder> <rank> <size>``."""
+"""What each of two processes runs for `test_several_processes`.
+
+``python distributed_runs.py <folder> <rank> <size> <way of sharing>``
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -17,6 +22,7 @@ from bench.records import Evaluated
 from bench.spec import Training
 from bench.training.distributed import Together
 from bench.training.encoding import Encoder
+from bench.training.fully_sharded import FullySharded
 from bench.training.loop import Hooks, Outcome, train
 from bench.training.ranks import Ranks
 
@@ -36,6 +42,23 @@ CASES = [
     ("t5", "lora"),
     ("t5", "prompt_tuning"),
 ]
+
+
+def zero(stage: int) -> Ranks:
+    """Return this process as one of several that DeepSpeed divides a trial among."""
+    from bench.training.zero import Zero
+
+    # Even what is smallest is divided and gathered; a bucket smaller than a gradient is a bucket all the same.
+    parts = {"stage3_param_persistence_threshold": 0, "stage3_prefetch_bucket_size": "auto"}
+    return Zero(lambda *_: None, {"zero_optimization": {"stage": stage, **parts}})
+
+
+WAYS: dict[str, Callable[[], Ranks]] = {
+    "whole": lambda: Together(lambda *_: None),
+    "fsdp": lambda: FullySharded(lambda *_: None, reshard_after_forward=True, cpu_offload=False),
+    "zero2": lambda: zero(2),
+    "zero3": lambda: zero(3),
+}
 SETTINGS = Training(
     max_steps=3, batch_size=5, gradient_accumulation_steps=2, eval_steps=1, learning_rate=1e-2, max_grad_norm=0.5
 )
@@ -48,6 +71,7 @@ def run(ranks: Ranks, family: str, name: str, folder: Path) -> dict:
     encoder = Encoder(base, splits.template, splits.labels)
     torch.manual_seed(0)
     own = set(base.network.parameters())
+    size = sum(p.numel() for p in own)
     tuned = methods.build(name, METHODS[name], name).attach(base, splits, 0)
     tuned = ranks.share(tuned, own, encoder)
     room = encoder.room(tuned.virtual_tokens, None)
@@ -78,18 +102,19 @@ def run(ranks: Ranks, family: str, name: str, folder: Path) -> dict:
         "test": [after.loss, after.tokens, after.answers, after.scores.tolist()],
         "generated": scorer.non_label_share(splits.test[:3]),
         "few": scorer.run(splits.test[:1]).scores.tolist(),
-        "sharded": sum(p.numel() for p in own) - int(ranks.notes().get("unsharded_parameters", 0)),
+        "sharded": size - int(ranks.notes().get("unsharded_parameters", 0)),
         "rows": sequences,
     }
 
 
-def main(folder: str, rank: str, size: str) -> None:
+def main(folder: str, rank: str, size: str, way: str) -> None:
     """Run every case and write what came of it."""
     torch.set_num_threads(1)
     home = Path(folder)
+    os.environ |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size}  # a launcher's part
     dist.init_process_group("gloo", f"file://{home}/meet", rank=int(rank), world_size=int(size))
-    ranks = Together(sharded=True, reshard_after_forward=True, cpu_offload=False, tell=lambda *_: None)
-    found = {f"{family} {name}": run(ranks, family, name, home) for family, name in CASES}
+    ranks = WAYS[way]()
+    found = {f"{family} {name}": run(ranks, family, name, home) | {"way": way} for family, name in CASES}
     (home / f"rank-{rank}.json").write_text(json.dumps(found))
     dist.destroy_process_group()
 
