@@ -24,7 +24,9 @@ from bench.methods import attaching
 from bench.methods.bitfit import BitFit
 from bench.methods.full_fine_tuning import FullFineTuning
 from bench.models.local import Local
+from bench.spec import Training
 from bench.training.evaluation import Scorer
+from bench.training.step import Stepper
 
 
 def attach(base):
@@ -214,11 +216,29 @@ def test_bitfit_is_infeasible_where_there_is_no_bias():
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bert"])
-@pytest.mark.parametrize("method", [FullFineTuning(last_layers=1), FullFineTuning(head_only=True)])
-def test_parts_in_float32_of_a_model_in_bfloat16_are_evaluated(method, family):
+@pytest.mark.parametrize("method", [FullFineTuning(last_layers=1), FullFineTuning(head_only=True), BitFit()])
+def test_parts_in_float32_of_a_model_in_bfloat16_are_trained_and_evaluated(method, family):
     base = tiny_model(family)
     base.network.to(torch.bfloat16)
+    before = state_of(base.network)
     tuned = attaching.attach(method, base, tiny_splits(), 0)
-    done = Scorer(tuned, tiny_encoder(tuned.base), None, 4).run(tiny_splits().validation)
+    encoder, shown = tiny_encoder(tuned.base), tiny_splits().train[:4]
+    stepper = Stepper(tuned, encoder, Training(max_steps=1), torch.bfloat16, 1)
+    texts, _ = encoder.inputs(shown, None)
+    step = stepper.take([(ids, encoder.label_ids[one.label]) for ids, one in zip(texts, shown, strict=True)])
+    assert step.grad_norm > 0
+    done = Scorer(tuned, encoder, None, 4).run(tiny_splits().validation)
     assert np.isfinite(done.scores).all()
     assert done.scores.std() > 0
+    tuned.detach()
+    assert_same_state(base.network, before)
+
+
+def test_bitfit_keeps_the_frozen_weights_of_norms_frozen_in_whatever_precision():
+    base = tiny_model("gpt2")
+    base.network.to(torch.bfloat16)
+    tuned = BitFit().attach(base, tiny_splits(), 0)
+    norm = base.network.transformer.ln_f
+    assert norm.weight.dtype == norm.bias.dtype == torch.float32
+    assert not norm.weight.requires_grad
+    assert {name.rpartition(".")[2] for name in tuned.trainable()} == {"bias"}

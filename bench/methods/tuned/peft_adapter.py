@@ -80,7 +80,8 @@ class PeftAdapter(TunedModel):
         from peft import set_peft_model_state_dict
 
         weights = load_file(folder / "adapter_model.safetensors")
-        found: Any = set_peft_model_state_dict(self.adapted, weights)
+        with advice_silenced():
+            found: Any = set_peft_model_state_dict(self.adapted, weights)
         trained = {name for name, p in self.adapted.named_parameters() if p.requires_grad}
         gaps = [*trained.intersection(found.missing_keys), *found.unexpected_keys]
         if gaps:
@@ -119,5 +120,6 @@ def advice_silenced() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.filterwarnings("ignore", message=".*fan_in_fan_out")  # peft mends it by itself
-        warnings.filterwarnings("ignore", message="Specified to not save vera_A")  # it was asked for
+        warnings.filterwarnings("ignore", message="Specified to not (save|load) vera_A")  # it was asked for
+        warnings.filterwarnings("ignore", message="Unsupported layer type")  # RMSNorm: its weights are trained like any
         yield

@@ -135,6 +135,13 @@ class TrainedPrefix(TunedModel):
 
 def _shape(base: LanguageModel) -> tuple[int, int, int]:
     """Return layers, heads and head size of the network's keys, as a token's run through it has them."""
+    if base.network.config.is_encoder_decoder:
+        # PEFT's way here is not the paper's: its decoder's layers i and i + L/2 read the same keys and values, and
+        # half of what it trains is never read. A prefix of ours that is one for each layer would load there as another.
+        raise Infeasible(
+            "prefix tuning is for decoders and encoders: of an encoder-decoder PEFT reads only half of the keys and "
+            "values that it trains, so there is nothing to agree with; use prompt_tuning, p_tuning or lora"
+        )
     pairs: KeysAndValues = []
     with torch.no_grad(), suppress(TypeError):  # an encoder that takes none may say so (DeBERTa)
         one = base.network.get_input_embeddings()(torch.zeros(1, dtype=torch.long, device=base.device))

@@ -12,8 +12,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, load_model, save_file
 
 from bench.methods.base import TunedModel
+from bench.methods.target_modules import norm_layers
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from bench.models.base import LanguageModel
 
 PART = "trained_weights.safetensors"
@@ -36,11 +39,14 @@ class TunedWeights(TunedModel):
             if names is None
             else [name for name, p in parameters.items() if name in names or p.requires_grad]
         )
+        # A norm computes in one precision: the frozen weight beside a trained bias goes with it, as autocast has it.
+        beside = [name for name in _of_the_same_norms(self.network, self._names) if name not in self._names]
         # A head belongs to the task: it goes when the method does.
-        self._pristine = Pristine(base, [name for name in self._names if name not in base.head_parameters()])
-        for name in self._names:
+        self._pristine = Pristine(base, [n for n in (*self._names, *beside) if n not in base.head_parameters()])
+        for name in (*self._names, *beside):
             # The parameters alone: a network's buffers (rotary frequencies) keep the precision they came in.
             parameters[name].data = parameters[name].data.float()
+        for name in self._names:
             parameters[name].requires_grad_(True)
 
     def save(self, folder: Path) -> None:
@@ -119,6 +125,16 @@ class Pristine:
                 name in names and _equal(stored.get_tensor(name), parameter)
                 for name, parameter in self._parameters.items()
             )
+
+
+def _of_the_same_norms(network: PreTrainedModel, names: Collection[str]) -> list[str]:
+    """Return the names of all parameters of the norms that have one of ``names``."""
+    found = []
+    for path, norm in norm_layers(network).items():
+        own = [f"{path}.{name}" for name, _ in norm.named_parameters(recurse=False)]
+        if not set(names).isdisjoint(own):
+            found += own
+    return found
 
 
 def _equal(stored: torch.Tensor, parameter: torch.Tensor) -> bool:
