@@ -81,6 +81,23 @@ class Evaluated(Config):
     """exp(loss)."""
 
 
+class TransferTest(Config):
+    """A final on the test split of a data set that it was not trained on, with nothing trained further."""
+
+    test: Evaluated | None = None
+    """The metrics of that data set; the main one is named in ``spec.cell.transfer``. None if it could not be tested."""
+    items: int = 0
+    """Examples of that test split."""
+    labels: list[str] = []
+    """The label words that were scored: those of that data set."""
+    truncated_inputs: int = 0
+    """Inputs that were cut to fit the context."""
+    data_revision: str | None = None
+    """sha256 of that data set's splits, as in `Provenance`."""
+    reason: str | None = None
+    """Why there is no score."""
+
+
 class Predictions(Config):
     """What was predicted on the test split; texts are not stored, their hashes are."""
 
@@ -123,7 +140,7 @@ class TrialRecord(Config):
     started_at: str
     """ISO 8601, UTC."""
     seconds: dict[str, float] = {}
-    """Wall-clock seconds by phase: load, train, validate, test, and total."""
+    """Wall-clock seconds by phase: load, train, validate, test, generate, transfer, switch, and total."""
     objective: float | None = None
     """Best validation score, by the cell's objective metric; None if there was no validation."""
     best_step: int | None = None
@@ -132,13 +149,15 @@ class TrialRecord(Config):
     test: Evaluated | None = None
     """Only finals read the test split."""
     predictions: Predictions | None = None
+    transfer: dict[str, TransferTest] = {}
+    """Of finals: the tests on other data sets that the experiment asks for, by label of the data set."""
     non_label_share: float | None = None
     """Share of freely generated answers that are no label, on a sample of the test split."""
     parameters: Parameters | None = None
     memory: dict[str, PhaseMemory] = {}
-    """By phase: load, train, validate, test."""
+    """By phase: load, train, validate, test, generate, transfer, switch."""
     tokens_per_second: dict[str, float] = {}
-    """Real tokens a second in train, validate and test."""
+    """Real tokens a second in train, validate, test and transfer."""
     flops: dict[str, float] = {}
     """Estimated from real tokens and parameters (`bench.planning.costs`): ``train`` of the whole training, ``example``
     of answering one example of the test split, what all examples share left out; by FLOPs, not FLOPs a second."""
@@ -177,13 +196,21 @@ def _rank(record: TrialRecord) -> tuple[float, int]:
 
 
 def finals_of(best: TrialRecord | None, records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Return the finals that ran the best trial's configuration, by number; where nothing is searched, all finals."""
+    """Return the finals that ran the best trial's configuration, by number; where nothing is searched, all finals.
+
+    One a seed: a final that was run again, to be tested on further data sets (`Cell.transfer`), is no further seed. A
+    good end is preferred, then the later run.
+    """
     finals = [r for r in records if r.spec.kind == "final"]
     if best is None:
         finals = [r for r in finals if not r.spec.cell.search]
     else:
         finals = [r for r in finals if r.spec.params == best.spec.params]
-    return sorted(finals, key=lambda r: r.spec.number)
+    kept = {
+        (record.spec.number, record.spec.seed): record
+        for record in sorted(finals, key=lambda r: (r.spec.number, r.status == "ok", r.started_at))
+    }
+    return list(kept.values())
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -81,7 +81,11 @@ def examine(
     for position, model in enumerate(experiment.models):
         items.append(_model(model, f"{where}: models[{position}]", bool(files), hosts))
     for position, dataset in enumerate(experiment.datasets):
-        items += _dataset(dataset, f"{where}: datasets[{position}]", bool(files), hosts)
+        place = f"{where}: datasets[{position}]"
+        items += _dataset(dataset, place, bool(files), hosts)
+        for target in dataset.transfer:
+            if target.label not in {entry.label for entry in experiment.datasets}:
+                items += _dataset(target, f"{place}.{dataset.name}.transfer", bool(files), hosts)
     for method in experiment.methods:
         items += _foreign(methods, "method", method, bool(files))
     for tracker in experiment.trackers:
@@ -102,7 +106,8 @@ def _code(experiment: Experiment, files: Iterable[str]) -> Iterator[Item]:
             yield Item("plug-in", file, "code", f"Python that runs as it is; sha256 {sha256}", {"sha256": sha256})
         else:
             yield Item("plug-in", file, "changes", "is not there; whatever comes to be there would run")
-    entries = [*experiment.models, *experiment.datasets, *experiment.methods, *experiment.trackers]
+    targets = [target for dataset in experiment.datasets for target in dataset.transfer]
+    entries = [*experiment.models, *experiment.datasets, *targets, *experiment.methods, *experiment.trackers]
     named = {entry.name for entry in entries}
     for point in _entry_points():
         used = point.name in named or point.name == experiment.engine

@@ -6,7 +6,6 @@ names and options; which class stands behind a name is looked up by `bench.studi
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -20,11 +19,13 @@ from bench.distributions import Float as Float
 from bench.distributions import Int as Int
 from bench.distributions import Scalar as Scalar
 from bench.distributions import SearchSpace as SearchSpace
+from bench.entries import NO_MODEL as NO_MODEL
+from bench.entries import DatasetEntry as DatasetEntry
+from bench.entries import Entry as Entry
+from bench.entries import MethodEntry as MethodEntry
+from bench.entries import default_label as default_label
 from bench.plugins import PluginFile
 from bench.registry import NAME
-
-NO_MODEL = "none"
-"""Stands in tables and paths for the model of a method that uses none."""
 
 
 class Training(Config):
@@ -142,65 +143,6 @@ class Runtime(Config):
     """Seconds without a sign of life after which a worker counts as hung and is replaced; null waits for ever."""
 
 
-class Entry(Config):
-    """A registered thing and its options, as an experiment names it: ``name`` or ``name: {options}``."""
-
-    name: str
-    label: str
-    """How the thing is called in tables and paths; its name unless the experiment says otherwise."""
-    options: dict[str, Any] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, data: Any) -> Any:
-        if isinstance(data, str):
-            data = {data: {}}
-        if not isinstance(data, dict) or not data:
-            raise ValueError(f"expected a name, or 'name: {{options}}', found {data!r}")
-        if not ("name" in data and "label" in data):
-            if len(data) != 1:
-                raise ValueError(
-                    f"expected one name with its options below it, found the keys {', '.join(map(str, data))}; "
-                    "indent the options one level deeper than the name"
-                )
-            ((name, options),) = data.items()
-            if not isinstance(options, dict | None):
-                raise ValueError(f"the options of {name!r} must be a mapping, found {options!r}")
-            rest = dict(options or {})
-            own = {k: rest.pop(k) for k in cls.model_fields if k in rest and k not in ("name", "options")}
-            data = {"name": name, "label": default_label(str(name), rest), "options": rest, **own}
-        return data
-
-    @field_validator("label")
-    @classmethod
-    def _check_label(cls, label: str) -> str:
-        if not NAME.match(label):
-            raise ValueError(f"{label!r} is not a valid label; use 1 to 64 of a-z 0-9 . _ - (give one by 'label:')")
-        if label == NO_MODEL:
-            raise ValueError(f"the label {NO_MODEL!r} stands for methods without a language model; give another")
-        return label
-
-
-def default_label(name: str, options: dict[str, Any]) -> str:
-    """Derive a label: the last part of a hub id or of a path (without a data file's suffix), else the name itself."""
-    for key in ("id", "path"):
-        if isinstance(options.get(key), str):
-            name = options[key]
-    last = re.split(r"[/\\]", name.rstrip("/\\"))[-1].lower()
-    last = re.sub(r"\.(csv|tsv|json|jsonl|parquet|gguf)$", "", last)
-    return re.sub(r"[^a-z0-9._-]+", "-", last)
-
-
-class MethodEntry(Entry):
-    """A method of an experiment, with what is special to it."""
-
-    training: dict[str, Any] = {}
-    """Training settings for this method alone."""
-    search: dict[str, Any] = {}
-    """Changes to the method's search space, by option or training setting (see the README); of ``peft``, the fields of
-    its configuration class are options too."""
-
-
 class Override(Config):
     """Settings for some cells alone, merged deeply over everything else, in the order of the file."""
 
@@ -224,7 +166,7 @@ class Experiment(Config):
     """Names the folders under results/ and reports/."""
     description: str = ""
     models: list[Entry] = Field(min_length=1)
-    datasets: list[Entry] = Field(min_length=1)
+    datasets: list[DatasetEntry] = Field(min_length=1)
     methods: list[MethodEntry] = Field(min_length=1)
     training: dict[str, Any] = {}
     """Training settings of all cells, see `Training`."""
@@ -265,6 +207,19 @@ class Experiment(Config):
         return self
 
 
+class Target(Config):
+    """A data set that finals are tested on without having been trained on it."""
+
+    dataset: Entry
+    data_pin: str | None = None
+    """What pins its content beyond its options, as `Cell.data_pin`."""
+    plugins: tuple[PluginFile, ...] = ()
+    """The plug-in files that it and its metrics come from, where they do."""
+    objective: str
+    """Its main metric: the first of its metrics."""
+    greater_is_better: bool = True
+
+
 class Cell(Config):
     """One combination of model, data set and method with all its settings: one study."""
 
@@ -287,6 +242,8 @@ class Cell(Config):
     """The same of the data set, with the version of its code."""
     plugins: tuple[PluginFile, ...] = ()
     """The plug-in files that model, data set, method and metrics come from, where they do."""
+    transfer: tuple[Target, ...] = ()
+    """Where else the finals are tested, with nothing trained further."""
     trust_remote_code: bool = False
     objective: str
     """The validation metric that the study optimises."""
@@ -306,11 +263,12 @@ class Cell(Config):
 
     @property
     def hash(self) -> str:
-        """Content hash of all that decides a trial's result; budgets (trials, finals) and labels do not."""
+        """Content hash of all that decides a trial's result; budgets (trials, finals), labels and transfer do not."""
         data = self.model_dump(
             mode="json",
             exclude={
                 "finals": True,
+                "transfer": True,
                 "runtime": {"threads", "trial_timeout", "retries", "hang_timeout"},
                 "study": {"trials", "budget", "max_failures", "storage"},
             },
@@ -380,8 +338,19 @@ class TrialSpec(Config):
 
     @property
     def hash(self) -> str:
-        """Content hash of all that decides the result of this run."""
-        return content_hash([self.cell.hash, self.kind, self.seed, self.params])
+        """Content hash of all that decides the result of this run: of a final, what it is tested on too.
+
+        So a `transfer` that is added later lets the trials stand, and runs the finals again.
+        """
+        return content_hash([self.cell.hash, self.kind, self.seed, self.params, *self._targets()])
+
+    def _targets(self) -> list[str]:
+        if self.kind != "final":
+            return []
+        return sorted(
+            content_hash([target.dataset.model_dump(mode="json"), target.data_pin, *(p.sha256 for p in target.plugins)])
+            for target in self.cell.transfer
+        )
 
     @property
     def title(self) -> str:

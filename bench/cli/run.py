@@ -118,6 +118,10 @@ def show_plan(console: Console, planned: Plan, accepted: Sequence[str]) -> None:
     trials = sum(cell.study.trials for cell in cells)
     finals = sum(cell.planned_finals for cell in cells)
     console.print(f"{trials} trials and {finals} finals; results go to {escape(str(planned.results))}", soft_wrap=True)
+    for dataset in planned.experiment.datasets:
+        if dataset.transfer:
+            targets = ", ".join(target.label for target in dataset.transfer)
+            console.print(f"finals of {escape(dataset.label)} are tested on {escape(targets)} too", soft_wrap=True)
     needed = downloads(cells)
     for user, download in needed:
         size = "size unknown without a network" if download.size is None else file_size(download.size)

@@ -90,6 +90,9 @@ class TunedModel:
         """Surround the evaluation of a split, during which no weight changes: the place to compute once."""
         yield
 
+    def turn_to(self, dataset: Splits) -> None:
+        """Get ready to answer another data set, by its template and label words, with nothing trained further."""
+
     def before_training(self, steps: int) -> None:
         """Run once before the first step of a training of ``steps`` optimizer steps."""
 

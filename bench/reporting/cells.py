@@ -19,6 +19,31 @@ REVISIONS = {"git_commit": "git commit", "model_revision": "model revision", "da
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """What the finals of a cell scored on another data set, with nothing trained further."""
+
+    dataset: str
+    """Label of the data set that they were tested on."""
+    metric: str
+    """Its main metric."""
+    greater_is_better: bool
+    scores: tuple[float, ...]
+    """One number a final."""
+    reasons: tuple[str, ...]
+    """Why finals have none."""
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the scores."""
+        return fmean(self.scores) if self.scores else None
+
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation of the scores over seeds (n - 1 below the line); None below two of them."""
+        return stdev(self.scores) if len(self.scores) > 1 else None
+
+
+@dataclass(frozen=True)
 class CellRuns:
     """The runs of one cell, trials and finals."""
 
@@ -78,7 +103,7 @@ class CellRuns:
 
     @property
     def superseded(self) -> int:
-        """Finals of a configuration that is no longer the best: they do not count."""
+        """Finals that do not count: of a configuration that is no longer the best, or run again since."""
         return sum(run.spec.kind == "final" for run in self.runs) - len(self.finals)
 
     @cached_property
@@ -101,6 +126,20 @@ class CellRuns:
     def interval(self) -> Interval | None:
         """95 % interval of the mean over seeds; None below `MIN_SEEDS` of them."""
         return mean_interval(self.scores) if len(self.scores) >= MIN_SEEDS else None
+
+    @cached_property
+    def transfers(self) -> list[Transfer]:
+        """What the finals that ended well scored on data sets that they were not trained on."""
+        done = [run for run in self.finals if run.status == "ok"]
+        targets = {target.dataset.label: target for run in done for target in run.spec.cell.transfer}
+        found = []
+        for label, target in targets.items():
+            tests = [run.transfer[label] for run in done if label in run.transfer]
+            scored = [one.test.metrics for one in tests if one.test and target.objective in one.test.metrics]
+            reasons = tuple(dict.fromkeys(one.reason for one in tests if one.reason))
+            values = tuple(metrics[target.objective] for metrics in scored)
+            found.append(Transfer(label, target.objective, target.greater_is_better, values, reasons))
+        return found
 
     def gap_to(self, other: CellRuns) -> Gap | None:
         """Compare the scores with another cell's; None where one has none."""

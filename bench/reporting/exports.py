@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _KEYS = ["model", "dataset", "method", "kind", "number", "seed", "status", "selected", "spec_hash"]
-_FAMILIES = ("validation", "test", "seconds", "memory", "tokens_per_second", "flops", "measurement")
+_FAMILIES = ("validation", "test", "transfer", "seconds", "memory", "tokens_per_second", "flops", "measurement")
 _QUANTITIES = ("objective", *(f"{family}." for family in _FAMILIES))
 
 

@@ -45,9 +45,10 @@ def load_results(path: str | Path | Iterable[str | Path]) -> pd.DataFrame:
     The first columns name the run: ``model``, ``dataset``, ``method``, ``kind``, ``number``, ``seed``,
     ``status``. ``selected`` is true for the best trial of a cell and for the finals of its
     configuration: the runs that the table is made of. Families of columns follow: ``param.*`` (what
-    the study chose), ``validation.*`` (at the best step), ``test.*``, ``seconds.*``,
-    ``memory.<phase>.*_bytes``, ``tokens_per_second.*``, ``flops.*``, ``note.*`` and ``measurement.*``. What was not
-    measured is missing (``pandas.NA``). ``frame.attrs["left_out"]`` says how many records do not
+    the study chose), ``validation.*`` (at the best step), ``test.*``, ``transfer.<data set>.*`` (tests on
+    data sets that finals were not trained on), ``seconds.*``, ``memory.<phase>.*_bytes``,
+    ``tokens_per_second.*``, ``flops.*``, ``note.*`` and ``measurement.*``. What was not measured is
+    missing (``pandas.NA``). ``frame.attrs["left_out"]`` says how many records do not
     count, and why.
 
     Args:
@@ -137,6 +138,11 @@ def _families(record: TrialRecord) -> dict[str, Any]:
         "param": record.spec.params,
         "validation": _evaluated(validation_at_best(record)),
         "test": _evaluated(record.test),
+        "transfer": {
+            f"{dataset}.{name}": value
+            for dataset, one in record.transfer.items()
+            for name, value in _evaluated(one.test).items()
+        },
         "seconds": record.seconds,
         "memory": memory,
         "tokens_per_second": record.tokens_per_second,
@@ -149,7 +155,8 @@ def _families(record: TrialRecord) -> dict[str, Any]:
 
 def _family_names(families: Iterable[Mapping[str, Any]]) -> list[str]:
     """Names of all columns, families in the order of `_families`, names in a family sorted."""
-    order = ["param", "validation", "test", "seconds", "memory", "tokens_per_second", "flops", "note", "measurement"]
+    families_in_order = "param validation test transfer seconds memory tokens_per_second flops note measurement"
+    order = families_in_order.split()
     names = {name for family in families for name in family}
     return sorted(names, key=lambda name: (order.index(name.split(".", 1)[0]), name))
 

@@ -83,6 +83,7 @@ def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     ``gap_to_full`` is the mean minus that of full fine-tuning. Times, FLOPs, shares and
     ``measurement.*`` (what a method measures itself) are means, memory is the peak, all over these
     finals (over the best trial where there are none); ``search_seconds`` is what all trials took.
+    ``transfer.<data set>.<metric>`` and ``.._sd`` are what these finals scored on the test split of another data set.
     ``runs_<status>`` counts all runs of the cell, trials and finals. ``differs`` names what is not the
     same in all its runs: git commit, model revision, data revision. Columns of memory by phase are there
     only where it was measured. ``model`` is ``none`` for methods that use no model.
@@ -100,6 +101,9 @@ def summarise_cells(cells: Sequence[CellRuns]) -> pd.DataFrame:
     measured = [_measurements(cell) for cell in cells]
     for name in sorted({name for values in measured for name in values}):
         columns[f"measurement.{name}"] = typed([values.get(name) for values in measured], "Float64")
+    transferred = [_transfers(cell) for cell in cells]
+    for name in dict.fromkeys(name for values in transferred for name in values):
+        columns[name] = typed([values.get(name) for values in transferred], "Float64")
     return pd.DataFrame(columns)
 
 
@@ -185,6 +189,15 @@ def _measurements(cell: CellRuns) -> dict[str, float]:
         for name, value in run.measurements.items():
             values.setdefault(name, []).append(value)
     return {name: fmean(found) for name, found in values.items()}
+
+
+def _transfers(cell: CellRuns) -> dict[str, float | None]:
+    """Return mean and standard deviation of the main metric of each data set that the finals were tested on too."""
+    values: dict[str, float | None] = {}
+    for one in cell.transfers:
+        name = f"transfer.{one.dataset}.{one.metric}"
+        values |= {name: one.mean, f"{name}_sd": one.sd} if one.scores else {}
+    return values
 
 
 def _resident(run: TrialRecord) -> int | None:

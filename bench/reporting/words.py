@@ -131,7 +131,10 @@ def cautions(results: Results) -> Iterator[str]:
         )
     superseded = sum(cell.superseded for cell in results.cells)
     if superseded:
-        yield f"{text.number_of(superseded, 'final')} of a configuration that is no longer the best left out."
+        yield (
+            f"{text.number_of(superseded, 'final')} left out: of a configuration that is no longer the best, or run "
+            "again since."
+        )
     for cell in results.cells:
         if cell.mixed:
             yield (
@@ -146,7 +149,21 @@ def cautions(results: Results) -> Iterator[str]:
             f"Cross-validated: {', '.join(map(text.markdown, folded))}. Each final tests another fold, so the spread "
             f"is that of the data and the seeds together{chosen}."
         )
+    yield from _not_transferred(results.cells)
     yield from _unlike(results.records)
+
+
+def _not_transferred(cells: Iterable[CellRuns]) -> Iterator[str]:
+    """Say why finals have no score on another data set that they were to be tested on; a line a reason."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for cell in cells:
+        for one in cell.transfers:
+            for reason in one.reasons:
+                groups.setdefault((cell.dataset, one.dataset, text.one_line(reason)), []).append(cell.method)
+    for (source, target, reason), methods in groups.items():
+        who = ", ".join(map(text.markdown, dict.fromkeys(methods)))
+        where = f"from {text.markdown(source)} to {text.markdown(target)}"
+        yield f"Not transferred {where}: {who}; {text.markdown(reason)}."
 
 
 def _unlike(records: Sequence[TrialRecord]) -> Iterator[str]:
@@ -159,6 +176,9 @@ def _unlike(records: Sequence[TrialRecord]) -> Iterator[str]:
             value = getattr(record.provenance, field)
             if value is not None:
                 seen.setdefault((field, owner), set()).add(value)
+        for target, one in record.transfer.items():
+            if one.data_revision is not None:
+                seen.setdefault(("data_revision", f"data set {target}"), set()).add(one.data_revision)
     for (field, owner), values in seen.items():
         if len(values) > 1:
             shown = ", ".join(text.markdown(value[:12]) for value in sorted(values))

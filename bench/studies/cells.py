@@ -19,6 +19,7 @@ from bench.plugins import load_plugins, plugins_behind
 from bench.spec import (
     Cell,
     Choice,
+    DatasetEntry,
     Distribution,
     Entry,
     Experiment,
@@ -27,6 +28,7 @@ from bench.spec import (
     MethodEntry,
     Override,
     SearchSpace,
+    Target,
     Training,
 )
 from bench.studies.defaults import own_values
@@ -51,12 +53,14 @@ def plan_cells(experiment: Experiment, where: str) -> list[Cell]:
     cells = []
     for index, dataset in enumerate(experiment.datasets):
         source = _dataset(dataset, f"{where}: datasets[{index}]")
+        targets = _targets(experiment, dataset, source, f"{where}: datasets[{index}].{dataset.name}.transfer")
         for position, method in enumerate(experiment.methods):
             place = f"{where}: methods[{position}]"
             kind = methods.get(method.name, place)
             for model in chosen_models if kind.uses_model else [None]:
                 if not any(o.skip for o in experiment.overrides if _applies(o, model, dataset, method)):
-                    cells.append(_cell(experiment, model, dataset, source, method, place))
+                    cell = _cell(experiment, model, dataset, source, method, place)
+                    cells.append(cell.model_copy(update={"transfer": targets}))
     if not cells:
         raise BadInput(f"{where}: overrides: every cell is skipped; nothing is left to run")
     # One model after the other, small ones first: results appear early and a base model is loaded once.
@@ -89,6 +93,35 @@ def _dataset(entry: Entry, where: str) -> Dataset:
     return built
 
 
+def _targets(experiment: Experiment, dataset: DatasetEntry, source: Dataset, where: str) -> tuple[Target, ...]:
+    """Return where else the finals of a data set are tested; a label of the experiment's stands for its options."""
+    ours = {entry.label: entry for entry in experiment.datasets}
+    targets = []
+    for position, asked in enumerate(dataset.transfer):
+        place, known = f"{where}[{position}]", ours.get(asked.label)
+        if known is not None and (asked.options or asked.name not in (known.name, known.label)):
+            raise BadInput(
+                f"{place}: the label '{asked.label}' is that of a data set of the experiment; name that one without "
+                "options, or give this one another label by 'label:'"
+            )
+        entry = known or asked
+        built = _dataset(entry, place)
+        options = built.model_dump(mode="json")
+        if (entry.name, options) == (dataset.name, source.model_dump(mode="json")):
+            raise BadInput(f"{place}: '{asked.label}' is the data set itself; name another one to be tested on")
+        main = built.metrics[0]
+        targets.append(
+            Target(
+                dataset=Entry(name=entry.name, label=entry.label, options=options),
+                data_pin=built.pin(),
+                plugins=plugins_behind((datasets, entry.name), *((metrics, m.name) for m in built.metrics)),
+                objective=main.label,
+                greater_is_better=metrics.build(main.name, main.options, place).greater_is_better,
+            )
+        )
+    return tuple(targets)
+
+
 def _cell(
     experiment: Experiment,
     model: Entry | None,
@@ -117,7 +150,7 @@ def _cell(
         search = {}
     cell = Cell(
         model=model,
-        dataset=dataset.model_copy(update={"options": source.model_dump(mode="json")}),
+        dataset=Entry(name=dataset.name, label=dataset.label, options=source.model_dump(mode="json")),
         method=Entry(name=method.name, label=method.label, options=built.model_dump(mode="json")),
         training=training,
         search=search,

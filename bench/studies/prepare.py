@@ -81,7 +81,8 @@ def _models(cells: Sequence[Cell]) -> list[tuple[Entry, Model]]:
 
 
 def _datasets(cells: Sequence[Cell]) -> list[tuple[Entry, Dataset]]:
-    entries = _unique(cell.dataset for cell in cells)
+    targets = [target.dataset for cell in cells for target in cell.transfer]
+    entries = _unique([*(cell.dataset for cell in cells), *targets])
     return [(entry, datasets.build(entry.name, entry.options, f"data set {entry.label}")) for entry in entries]
 
 

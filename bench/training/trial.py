@@ -18,17 +18,14 @@ from typing import Any, Protocol
 import torch
 from transformers import set_seed
 
-from bench.datasets import datasets
 from bench.errors import BenchError, Infeasible
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
-from bench.metrics import metrics
-from bench.metrics.base import Metric
 from bench.models.base import LanguageModel
 from bench.models.conversion import quiet
 from bench.plugins import load_plugins
-from bench.records import Evaluated, Parameters, Status, TrialRecord
+from bench.records import Evaluated, Parameters, Status, TransferTest, TrialRecord
 from bench.spec import Training, TrialSpec
 from bench.training.evaluation import Pass
 from bench.training.flops import Flops
@@ -38,6 +35,7 @@ from bench.training.provenance import provenance
 from bench.training.session import Session
 from bench.training.step import Diverged
 from bench.training.switching import measure_switch
+from bench.training.transfer import HeadMismatch, Trained, build_metrics, check_heads, test_on
 
 
 class Listener(Protocol):
@@ -60,7 +58,7 @@ def run_trial(spec: TrialSpec, session: Session, listener: Listener, artifacts: 
         artifacts: where a final's trained weights are kept; None keeps none.
     """
     # A worker knows the built-ins and the installed packages alone.
-    load_plugins(spec.cell.plugins)
+    load_plugins([*spec.cell.plugins, *(plugin for target in spec.cell.transfer for plugin in target.plugins)])
     began = time.perf_counter()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     try:
@@ -107,6 +105,8 @@ def _attempt(run: _Run) -> tuple[Status, str | None]:
     """Run a trial and clean up after it; return how it ended."""
     try:
         run.execute()
+    except HeadMismatch:  # whatever the trial, nothing can run as it was asked for
+        raise
     except Infeasible as error:
         return "infeasible", str(error)
     except Pruned as error:
@@ -181,7 +181,8 @@ class _Run:
             self.model_revision = base.revision if base else None
             encoder = self.session.encoder(base, cell.dataset) if base else None
             self._notes.update(base.notes if base else {})
-            self.metrics = _build_metrics(self.spec)
+            check_heads(cell, base, splits, self.session)
+            self.metrics = build_metrics(cell.dataset)
             method = methods.build(cell.method.name, self.spec.method_options, f"method {cell.method.label}")
             set_seed(self.spec.seed)  # of Python, NumPy and torch, on every device
             own = set(base.network.parameters()) if base and self.session.ranks.size > 1 else set()
@@ -232,6 +233,7 @@ class _Run:
                 with self.meters.phase("generate"):
                     sample = splits.test[: cell.evaluation.generations]
                     self._values["non_label_share"] = scorer.non_label_share(sample)
+            self._transfer(Trained(tuned, base, splits, encoder))
         self._notes.update({**tuned.notes(), **self.session.ranks.notes()})
         self._values["measurements"] = {**self._switching(tuned), **tuned.measurements()}
 
@@ -327,6 +329,21 @@ class _Run:
             shutil.move(checkpoint, self.artifacts)
         self._saved = self.artifacts or checkpoint
 
+    def _transfer(self, trained: Trained) -> None:
+        """Test on other data sets; what cannot be tested there keeps its result, and its record says why."""
+        found: dict[str, TransferTest] = {}
+        for target in self.spec.cell.transfer:
+            with self.meters.phase("transfer"):
+                try:
+                    test, tokens = test_on(target, trained, self.spec.number, self.settings, self.session)
+                except Exception as error:
+                    if self.session.ranks.size > 1:  # the other processes wait for this one
+                        raise
+                    test, tokens = TransferTest(reason=_describe(error)), 0
+            found[target.dataset.label] = test
+            self._tokens["transfer"] = self._tokens.get("transfer", 0) + tokens
+        self._values["transfer"] = found
+
     def _switching(self, tuned: TunedModel) -> dict[str, float]:
         """Time the switch to this final's task; a method that cannot be switched keeps its result and says why."""
         if self.spec.kind != "final" or self._saved is None or self.session.ranks.size > 1:
@@ -337,12 +354,6 @@ class _Run:
         except Exception as error:
             self._notes["task_switch"] = _describe(error)
             return {}
-
-
-def _build_metrics(spec: TrialSpec) -> dict[str, Metric]:
-    """Return the data set's metrics by label."""
-    dataset = datasets.build(spec.cell.dataset.name, spec.cell.dataset.options, f"data set {spec.cell.dataset.label}")
-    return {entry.label: metrics.build(entry.name, entry.options, f"metric {entry.label}") for entry in dataset.metrics}
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.manifest import Manifest, Planned
-from bench.records import Evaluated, Parameters, PhaseMemory, Provenance, RecordStore, TrialRecord
-from bench.spec import Cell, Entry, Evaluation, Finals, Runtime, Study, Training, TrialSpec
+from bench.records import Evaluated, Parameters, PhaseMemory, Provenance, RecordStore, TransferTest, TrialRecord
+from bench.spec import Cell, Entry, Evaluation, Finals, Runtime, Study, Target, Training, TrialSpec
 
 MIB = 2**20
 
@@ -80,6 +80,18 @@ def study(of: Cell, scores: Sequence[float], validation: float = 0.6, **values: 
     """One good trial and a final for each test score."""
     finals = [run(of, number, "final", score, **values) for number, score in enumerate(scores)]
     return [run(of, 0, score=validation, **values), *finals]
+
+
+def target(dataset: str, metric: str = "accuracy", greater_is_better: bool = True) -> Target:
+    """A data set that finals are tested on too."""
+    entry = Entry(name=dataset, label=dataset)
+    return Target(dataset=entry, objective=metric, greater_is_better=greater_is_better)
+
+
+def scored_there(score: float | None, metric: str = "accuracy", reason: str | None = None) -> TransferTest:
+    """A test there; without a score for ``reason``."""
+    test = None if score is None else Evaluated(step=0, metrics={metric: score, "other": 0.1}, loss=0.9)
+    return TransferTest(test=test, items=40, labels=["yes", "no"], data_revision="d" * 64, reason=reason)
 
 
 def write_results(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_records import MIB, cell, run, study
+from report_records import MIB, cell, run, scored_there, study, target
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 from bench.config import Config
@@ -54,6 +54,8 @@ def everything(models=3, methods=("lora", "prompt_tuning-text", "prompt_tuning-r
     for m, (k, method), size in itertools.product(range(models), enumerate(methods), (16, 64)):
         of = cell(f"model-{m}", method=method, options={"init": "text" if k % 2 else "random"})
         of = of.model_copy(update={"dataset": Entry(name="trec6", label=f"trec6-{size}", options={"train_size": size})})
+        if size == 16:
+            of = of.model_copy(update={"transfer": (target("trec6-64"), target("a-data-set-of-long-name", "mcc"))})
         base = 10 ** (6 + m)
         values = {"base": base, "train_curve": curve, "memory": memory(base)}
         score = 0.4 + 0.1 * m + 0.03 * k + size / 1000
@@ -63,7 +65,11 @@ def everything(models=3, methods=("lora", "prompt_tuning-text", "prompt_tuning-r
             records.append(run(of, n, score=score - n / 50, params=params, status=status, **values))
         params = {"learning_rate": 0.1, "num_virtual_tokens": 5}
         for n in range(3):
-            records.append(run(of, n, "final", score + n / 100, params=params, predictions=answers(n), **values))
+            moved = {one.dataset.label: scored_there(score - 0.1 + n / 50, one.objective) for one in of.transfer}
+            final = run(
+                of, n, "final", score + n / 100, params=params, predictions=answers(n), transfer=moved, **values
+            )
+            records.append(final)
     for m, shots in itertools.product(range(models), (0, 4, 16)):
         records += few_shot(
             f"model-{m}", shots, [0.3 + 0.1 * m + shots / 100 + n / 100 for n in range(3)], 10 ** (6 + m)
@@ -162,6 +168,52 @@ def test_shots_are_joined_over_cells_to_a_line_a_model_that_begins_at_zero():
     lines = [(bars[0].get_xdata(), bars[0].get_ydata()) for bars in panel.containers]
     assert [(list(x), pytest.approx(list(y))) for x, y in lines] == [([0, 4, 16], [0.5, 0.6, 0.75]), ([0], [0.4])]
     assert [text.get_text() for text in drawing.canvas.legends[0].texts] == ["a (1M)", "b (100M)"]
+
+
+def moved(model, method, scores, source="a", to="b", home=0.9, **values):
+    """Finals that were trained on one data set and tested on another."""
+    of = cell(model, source, method, transfer=(target(to),), **values)
+    return [run(of, n, "final", home, params={}, transfer={to: scored_there(score)}) for n, score in enumerate(scores)]
+
+
+def marks(panel):
+    """What is drawn in a panel: the marker, whether it is hollow, and its place."""
+    return [
+        (line.get_marker(), line.get_markerfacecolor() == "white", round(float(line.get_xdata()[0]), 6))
+        for line in panel.lines
+        if line.get_marker() not in (None, "None", "") and len(line.get_xdata()) == 1
+    ]
+
+
+def test_a_method_that_was_transferred_stands_beside_itself_trained_where_it_is_tested():
+    there = run(cell("m", "b", "lora"), 0, "final", 0.8, params={})
+    (drawing,) = figures.get("transfer")().drawings("transfer", group_cells([*moved("m", "lora", [0.5, 0.7]), there]))
+    (panel,) = (axes for axes in drawing.canvas.axes if axes.axison)
+    shape = method_styles(["lora"])["lora"].marker
+    assert {("|", False, 0.9), (shape, True, 0.8), (shape, False, 0.6)} <= set(marks(panel))
+    assert panel.get_title().startswith("a → b\nm")
+    assert drawing.title == "Transfer: accuracy on b of what was trained on a"
+
+
+def test_methods_without_a_model_stand_in_every_panel_of_transfer_and_no_other_model_does():
+    records = [*moved("m1", "lora", [0.5]), *moved("m2", "lora", [0.6]), *moved(None, "majority", [0.3])]
+    (drawing,) = figures.get("transfer")().drawings("transfer", group_cells(records))
+    first, second = (axes for axes in drawing.canvas.axes if axes.axison)
+    assert {place for _, _, place in marks(first)} == {0.5, 0.3, 0.9}
+    assert {place for _, _, place in marks(second)} == {0.6, 0.3, 0.9}
+
+
+def test_of_many_models_the_largest_are_shown_and_the_title_says_so():
+    records = [
+        one.model_copy(update={"parameters": Parameters(total=9, trainable=1, base=10**6 + n)})
+        for n in range(20)
+        for one in moved(f"m{n:02}", "lora", [0.5])
+    ]
+    (drawing,) = figures.get("transfer")().drawings("transfer", group_cells(records))
+    titles = [axes.get_title() for axes in drawing.canvas.axes if axes.axison]
+    assert len(titles) == 18
+    assert "m02" in titles[0] and "m19" in titles[-1]
+    assert drawing.title.endswith("the 18 largest of 20 models")
 
 
 def test_the_confusion_matrix_is_that_of_scikit_learn():

@@ -183,7 +183,7 @@ def test_what_is_left_out_is_said(tmp_path):
     records = [*study(lora, [0.7]), run(lora, 1, score=0.1, params=other), run(lora, 5, "final", 0.9, params=other)]
     report = report_of(tmp_path, [*records, run(cell(version=0))], current=[lora.path])
     assert "1 record of an earlier version of the experiment left out." in report
-    assert "1 final of a configuration that is no longer the best left out." in report
+    assert "1 final left out: of a configuration that is no longer the best, or run again since." in report
 
 
 def test_merged_folders_of_different_commits_are_flagged_not_mixed_in_silence(tmp_path):

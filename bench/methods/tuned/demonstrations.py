@@ -119,6 +119,10 @@ class Calibrated(Demonstrations):
 
     def __init__(self, base: LanguageModel, dataset: Splits, examples: Sequence[Example], separator: str) -> None:
         super().__init__(base, dataset, examples, separator)
+        self.turn_to(dataset)
+
+    def turn_to(self, dataset: Splits) -> None:
+        """Fill the data set's template with what has no content."""
         filled = [dataset.filled(content) for content in CONTENT_FREE]
         self._content_free = [text for text in filled if text.strip()]
 

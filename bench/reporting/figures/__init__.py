@@ -17,6 +17,7 @@ BUILTIN = {
     "expected_best": "bench.reporting.figures.expected_best:ExpectedBest",
     "few_shot": "bench.reporting.figures.few_shot:FewShot",
     "shots": "bench.reporting.figures.shots:Shots",
+    "transfer": "bench.reporting.figures.transfer:Transfers",
     "ensemble": "bench.reporting.figures.ensemble:Ensemble",
     "memory": "bench.reporting.figures.memory:Memory",
     "confusion": "bench.reporting.figures.confusion:Confusion",
