@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8, help="counted steps a case")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads, for both sides")
     parser.add_argument("--study-trials", type=int, default=16)
-    parser.add_argument("--study-steps", type=int, default=6)
+    parser.add_argument("--study-steps", type=int, default=4)
     parser.add_argument("--remark", help="what a reader has to know of the machine, such as what else ran on it")
     parser.add_argument("--out", type=Path, default=Path("reports/speed"))
     asked = parser.parse_args()
