@@ -67,10 +67,15 @@ def load(model: str) -> LanguageModel:
 
 
 class Ours:
-    """Our side: a method on its base model, and the data encoded for it."""
+    """Our side: a method on its base model, and the data encoded for it.
 
-    def __init__(self, work: Work) -> None:
-        name, options = DATA
+    Args:
+        work: what to measure.
+        data: name and options of the data set.
+    """
+
+    def __init__(self, work: Work, data: tuple[str, dict[str, int]] = DATA) -> None:
+        name, options = data
         self.work = work
         self.base = load(work.model)
         dataset = datasets.build(name, options, name)
