@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -181,7 +182,9 @@ def _unlike(records: Sequence[TrialRecord]) -> Iterator[str]:
                 seen.setdefault(("data_revision", f"data set {target}"), set()).add(one.data_revision)
     for (field, owner), values in seen.items():
         if len(values) > 1:
-            shown = ", ".join(text.markdown(value[:12]) for value in sorted(values))
+            # Hashes are cut; what stands behind a commit ("+changes") is not.
+            short = [re.sub(r"^([0-9a-f]{12})[0-9a-f]+", r"\1", value) for value in sorted(values)]
+            shown = ", ".join(map(text.markdown, short))
             yield f"Not alike in all runs: {REVISIONS[field]} of {text.markdown(owner)} ({shown})."
 
 

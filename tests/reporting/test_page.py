@@ -120,15 +120,14 @@ def test_the_same_records_give_the_same_page(tmp_path):
 
 
 def test_records_of_unlike_code_are_flagged_at_the_top(tmp_path):
-
+    commits = {"a": "a" * 40, "b": "a" * 12 + "+changes"}
     one, other = (
-        write_results(
-            tmp_path / name, study(cell(method=name), [0.5, 0.6], provenance=Provenance(git_commit=name * 40))
-        )
-        for name in ("a", "b")
+        write_results(tmp_path / name, study(cell(method=name), [0.5, 0.6], provenance=Provenance(git_commit=commit)))
+        for name, commit in commits.items()
     )
     text = " ".join(Tags(html_page(collect([one, other]))).text.split())
-    assert "Read with care Not alike in all runs: git commit of the code" in text
+    flag = "Read with care Not alike in all runs: git commit of the code (aaaaaaaaaaaa, aaaaaaaaaaaa+changes)."
+    assert flag in text
 
 
 def test_a_click_sorts_by_number_and_back_with_what_is_missing_at_the_end(page):
