@@ -126,7 +126,7 @@ def test_records_of_unlike_code_are_flagged_at_the_top(tmp_path):
         for name, commit in commits.items()
     )
     text = " ".join(Tags(html_page(collect([one, other]))).text.split())
-    flag = "Read with care Not alike in all runs: git commit of the code (aaaaaaaaaaaa, aaaaaaaaaaaa+changes)."
+    flag = "Read with care Not alike in all runs: git commit of the code (aaaaaaaaaaaa+changes, aaaaaaaaaaaa)."
     assert flag in text
 
 
