@@ -155,8 +155,8 @@ def _families(record: TrialRecord) -> dict[str, Any]:
 
 def _family_names(families: Iterable[Mapping[str, Any]]) -> list[str]:
     """Names of all columns, families in the order of `_families`, names in a family sorted."""
-    families_in_order = "param validation test transfer seconds memory tokens_per_second flops note measurement"
-    order = families_in_order.split()
+    measured = ["seconds", "memory", "tokens_per_second", "flops"]
+    order = ["param", "validation", "test", "transfer", *measured, "note", "measurement"]
     names = {name for family in families for name in family}
     return sorted(names, key=lambda name: (order.index(name.split(".", 1)[0]), name))
 

@@ -23,12 +23,23 @@ WAYS = ["whole", "fsdp", *(pytest.param(way, marks=needs_deepspeed) for way in (
 NAMES = [f"{family} {name}" for family, name in CASES]
 
 
+@pytest.fixture(scope="module")
+def extensions(tmp_path_factory):
+    """Where DeepSpeed compiles: in the user's folder the lock of a process that was killed may stand, for ever."""
+    return tmp_path_factory.mktemp("torch_extensions")
+
+
 @pytest.fixture(scope="module", params=WAYS)
-def together(request, tmp_path_factory):
+def together(request, tmp_path_factory, extensions):
     """What two processes on gloo have found, and where they saved."""
     folder = tmp_path_factory.mktemp("together")
     here = Path(__file__).parent
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here.parent), os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(here.parent), os.environ.get("PYTHONPATH", "")]),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),  # ninja
+        "TORCH_EXTENSIONS_DIR": str(extensions),
+    }
     command = [sys.executable, str(here / "distributed_runs.py"), str(folder)]
     running = [
         subprocess.Popen([*command, str(rank), "2", request.param], stderr=subprocess.PIPE, text=True, env=environment)
