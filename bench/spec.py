@@ -133,6 +133,8 @@ class Runtime(Config):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 on a CUDA device that has it, float32 elsewhere."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, about a third more time."""
     threads: int | None = Field(None, gt=0)
     """CPU threads a worker; null shares the cores among the workers."""
     trial_timeout: float | None = Field(None, gt=0)
@@ -273,6 +275,8 @@ class Cell(Config):
                 "study": {"trials", "budget", "max_failures", "storage"},
             },
         )
+        if not self.runtime.gradient_checkpointing:  # younger than the hashes of many records
+            data["runtime"].pop("gradient_checkpointing")
         if not self.search:
             data.pop("study")  # nothing is searched, so it does not matter how
         for entry in (data["model"], data["dataset"], data["method"]):

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from bench.forward.checkpointing import is_checkpointed
+
 
 @contextmanager
 def feed_forward_at(network: PreTrainedModel, rows: Tensor) -> Iterator[None]:
@@ -27,7 +29,7 @@ def feed_forward_at(network: PreTrainedModel, rows: Tensor) -> Iterator[None]:
         rows: [N] indices of the positions, each once, whose output is read.
     """
     module = _feed_forward(network)
-    if module is None or (network.training and network.is_gradient_checkpointing):
+    if module is None or (network.training and is_checkpointed(network)):
         yield
         return
     length = 0

@@ -8,7 +8,9 @@ from typing import Literal
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from bench.errors import Infeasible
 from bench.forward.batch import Batch
+from bench.forward.checkpointing import is_checkpointed
 from bench.forward.packed import can_pack, packed_logits
 from bench.forward.padded import class_logits, plain_logits, prompted_logits
 from bench.forward.shared_prefix import KeysAndValues, can_share, expanded, prefix_of, shared_prefix_logits
@@ -34,7 +36,9 @@ class Pathway:
             return cls(network, "classes")
         if can_pack(network):
             return cls(network, "packed")
-        return cls(network, "shared prefix" if can_share(network) else "padded")
+        # A layer that is checkpointed takes no keys and values from outside while it trains.
+        sharing = can_share(network) and not is_checkpointed(network)
+        return cls(network, "shared prefix" if sharing else "padded")
 
     @property
     def shares_prompt(self) -> bool:
@@ -52,9 +56,16 @@ class Pathway:
             batch: the examples.
             prompt: input embeddings [P, E] before every example.
             prefix: keys and values before every example, instead of a prompt.
+
+        Raises:
+            Infeasible: transformers would leave the prefix out, for the network's layers are checkpointed.
         """
         if self.name == "packed":
             return packed_logits(self.network, prompt, batch, prefix)
+        if prefix is not None and self.network.training and is_checkpointed(self.network):
+            raise Infeasible(
+                f"runtime.gradient_checkpointing: the layers of {type(self.network).__name__} take no prefix then"
+            )
         if self.name == "classes":
             return class_logits(self.network, batch, prompt, expanded(prefix, len(batch)) if prefix else None)
         if prefix is None and prompt is not None:

@@ -19,6 +19,7 @@ import torch
 from transformers import set_seed
 
 from bench.errors import BenchError, Infeasible
+from bench.forward.checkpointing import checkpointed
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
@@ -188,6 +189,9 @@ class _Run:
             own = set(base.network.parameters()) if base and self.session.ranks.size > 1 else set()
             tuned = self._tuned = attach(method, base, splits, self.spec.seed)
             self.attached = True
+            if base and cell.runtime.gradient_checkpointing:
+                self._stack.enter_context(checkpointed(base.network))
+                self.note(gradient_checkpointing=True)
             room = encoder.room(tuned.virtual_tokens, self.settings.max_length) if encoder else None
             self._count_parameters(tuned, base)
             tuned = self._tuned = self.session.ranks.share(tuned, own, encoder)
