@@ -84,6 +84,10 @@ def cases(steps: int) -> list[Case]:
         "p100": prompt(SMOL, 100),
         "lora": Work(SMOL, "lora", learning_rate=1e-4),
         "full": Work(SMOL, "full_fine_tuning", learning_rate=1e-6),
+        "gemma3-p20": prompt(GEMMA, 20),
+        "gemma3-p100": prompt(GEMMA, 100),
+        "gemma3-lora": Work(GEMMA, "lora", learning_rate=1e-7),
+        "gemma3-full": Work(GEMMA, "full_fine_tuning", learning_rate=1e-9),
     }
     found += [
         Case(f"profile-{name}", w.title, partial(profile, w, few), column="bound") for name, w in profiled.items()

@@ -199,13 +199,13 @@ def utilisation(work: Work, steps: int) -> dict[str, Any]:
             began = time.perf_counter()
             ours.step(pairs)
             took = time.perf_counter() - began
-            peak = _peak()
+            best = peak()
             tokens = work.virtual_tokens + sum(len(ids) + len(target) - 1 for ids, target in pairs)
             asked = sum(len(target) for _, target in pairs)
             passes = 3 if work.method == "full_fine_tuning" else 2
             flops = 2 * passes * (tokens * layers + asked * head.weight.numel())
-            shares.append(flops / took / peak)
-            peaks.append(peak)
+            shares.append(flops / took / best)
+            peaks.append(best)
             seconds.append(took)
     finally:
         ours.close()
@@ -216,7 +216,7 @@ def utilisation(work: Work, steps: int) -> dict[str, Any]:
     }
 
 
-def _peak(size: int = 2048, repeats: int = 3) -> float:
+def peak(size: int = 2048, repeats: int = 3) -> float:
     """Return the floating-point operations a second of a large square product."""
     a = torch.randn(size, size)
     best = float("inf")

@@ -44,7 +44,7 @@ def write(cases: Sequence[Case], results: Mapping[str, Any], machine: Mapping[st
     missing = [case.title for case in cases if case.name not in results and _in_table(case)]
     if missing:
         lines += ["", "Not measured yet: " + "; ".join(missing) + "."]
-    lines += _profiles(cases, results)
+    lines += [*_profiles(cases, results), *_study(results.get("study-smollm2"))]
     folder.mkdir(parents=True, exist_ok=True)
     for name, axis, title in CURVES:
         if name in results:
@@ -69,16 +69,35 @@ def _profiles(cases: Sequence[Case], results: Mapping[str, Any]) -> list[str]:
         "## Where the time of our steps goes",
         "",
         "Shares of the time on the clock, by torch's profiler. The bound is the multiply-adds of PEFT's step over",
-        "those of ours, as torch counts them on one batch: the ratio if products were all, and both at the peak.",
+        "those of ours, as torch counts them on one batch: the ratio if products were all, and both at the peak. The",
+        "rate is how fast our products of the layers run (a few hundred rows), as a share of a large square product's.",
         "",
-        "| work | bound | " + " | ".join(kinds) + " |",
-        "|---|---|" + "---|" * len(kinds),
+        "| work | bound | rate of products | " + " | ".join(kinds) + " |",
+        "|---|---|---|" + "---|" * len(kinds),
         *(
-            f"| {title} | {result['bound']:.2f}x | "
+            f"| {title} | {result['bound']:.2f}x | {100 * result['products_of_peak']:.0f} % | "
             + " | ".join(f"{100 * result['shares'].get(kind, 0):.0f} %" for kind in kinds)
             + " |"
             for title, result in found
         ),
+    ]
+
+
+def _study(result: Mapping[str, Any] | None) -> list[str]:
+    """Return what the study's ratio is made of."""
+    if result is None:
+        return []
+    phases = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in result["phases"].items())
+    return [
+        "",
+        "## What the study's ratio is made of",
+        "",
+        f"Virtual tokens that the sampler asked for: {', '.join(map(str, result['virtual_tokens']))}; steps until",
+        f"the end or the pruner's verdict: {', '.join(map(str, result['steps']))}. Best validation accuracy "
+        f"{result['best_accuracy_ours']:.3f} and {result['best_accuracy_theirs']:.3f} (ours, theirs);",
+        f"{result['pruned_ours']} and {result['pruned_theirs']} of {result['trials']} pruned. By the multiply-adds of "
+        f"these trials the bound is **{result['bound']:.2f}x**: a short prompt",
+        f"saves less. Our seconds by phase: {phases}.",
     ]
 
 

@@ -11,12 +11,14 @@ import numpy as np
 import optuna
 import torch
 from peft import PromptTuningConfig, get_peft_model
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import DataCollatorForSeq2Seq, EvalPrediction, Trainer
 
 import bench
 from bench.methods import methods
 from bench.records import RecordStore, TrialRecord, best_trial
 from bench.training.batching import training_batches
+from bench.training.evaluation import Scorer
 from benchmarks.speed.peers import arguments, rows
 from benchmarks.speed.workload import Ours, Work
 
@@ -66,7 +68,14 @@ def study(model: str, trials: int, steps: int) -> dict[str, Any]:
     assert best is not None
     assert best.objective is not None
     theirs, accuracy, pruned = _peer(model, records)
+    products = _products(model, records)
+    phases = ("load", "train", "validate")
     return {
+        "bound": products["theirs"] / products["ours"],
+        "flops": products,
+        "phases": {phase: sum(record.seconds.get(phase, 0.0) for record in records) for phase in phases},
+        "virtual_tokens": [record.spec.method_options["num_virtual_tokens"] for record in records],
+        "steps": [len(record.train_curve) for record in records],
         "ours": ours,
         "theirs": theirs,
         "median": theirs / ours,
@@ -75,6 +84,56 @@ def study(model: str, trials: int, steps: int) -> dict[str, Any]:
         "trials": len(records),
         "pruned_ours": sum(record.status == "pruned" for record in records),
         "pruned_theirs": pruned,
+    }
+
+
+def _products(model: str, records: list[TrialRecord]) -> dict[str, float]:
+    """Return the floating-point operations of both sides' products in the trials that our study ran.
+
+    Counted by torch for a step and a validation at the shortest and at the longest prompt; between them the products
+    grow with the prompt's length, but for those of the attention, which are few.
+    """
+    lengths = [int(record.spec.method_options["num_virtual_tokens"]) for record in records]
+    ends = sorted({min(lengths), max(lengths)})
+    counts = [_products_at(model, length) for length in ends]
+    total = {}
+    for side in ("ours", "theirs"):
+        steps, validations = (np.interp(lengths, ends, [count[side][i] for count in counts]) for i in (0, 1))
+        total[side] = float(
+            sum(
+                len(record.train_curve) * step + len(record.validation_curve) * validation
+                for record, step, validation in zip(records, steps, validations, strict=True)
+            )
+        )
+    return total
+
+
+def _products_at(model: str, length: int) -> dict[str, tuple[int, int]]:
+    """Return the operations of a training step and of a validation, ours and theirs."""
+    ours = Ours(Work(model, "prompt_tuning", {"num_virtual_tokens": length}), DATA)
+    try:
+        network = ours.peer_network()
+        (pairs,) = ours.batches(1)
+        collate = DataCollatorForSeq2Seq(ours.base.tokenizer)
+        asked, _ = ours.encoder.inputs(ours.splits.validation, None)
+        held_out = [
+            (ids, ours.encoder.label_ids[e.label]) for ids, e in zip(asked, ours.splits.validation, strict=True)
+        ]
+        scorer = Scorer(ours.tuned, ours.encoder, None, ours.work.batch_size)
+        with FlopCounterMode(display=False) as step:
+            ours.step(pairs)
+        with FlopCounterMode(display=False) as validation:
+            scorer.run(ours.splits.validation)
+        with FlopCounterMode(display=False) as their_step:
+            network(**collate(rows(pairs))).loss.backward()
+        with FlopCounterMode(display=False) as their_validation, torch.no_grad():
+            for start in range(0, len(held_out), ours.work.batch_size):
+                network(**collate(rows(held_out[start : start + ours.work.batch_size])))
+    finally:
+        ours.close()
+    return {
+        "ours": (step.get_total_flops(), validation.get_total_flops()),
+        "theirs": (their_step.get_total_flops(), their_validation.get_total_flops()),
     }
 
 

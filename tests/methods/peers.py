@@ -18,20 +18,21 @@ def pairs_of(base, texts=RAGGED):
     return encoder, [(row, encoder.label_ids[i % len(LABELS)]) for i, row in enumerate(ids)]
 
 
-def padded(rows, value):
+def padded(rows, value, side="right"):
     longest = max(map(len, rows))
-    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
+    fill = [[value] * (longest - len(row)) for row in rows]
+    return torch.tensor([[*row, *f] if side == "right" else [*f, *row] for row, f in zip(rows, fill, strict=True)])
 
 
-def peft_inputs(base, pairs):
+def peft_inputs(base, pairs, side="right"):
     """What one gives to PEFT: whole sequences, and labels that are -100 where nothing is asked for."""
     if base.kind == "seq2seq":
         rows, labels = [ids for ids, _ in pairs], [target for _, target in pairs]
     else:
         rows = [[*ids, *target] for ids, target in pairs]
         labels = [[*[-100] * len(ids), *target] for ids, target in pairs]
-    mask = padded([[1] * len(row) for row in rows], 0)
-    return {"input_ids": padded(rows, 2), "attention_mask": mask, "labels": padded(labels, -100)}
+    mask = padded([[1] * len(row) for row in rows], 0, side)
+    return {"input_ids": padded(rows, 2, side), "attention_mask": mask, "labels": padded(labels, -100, side)}
 
 
 def our_loss(tuned, encoder, pairs):
