@@ -121,10 +121,11 @@ def main() -> int:
         arguments = (planned.manifest, planned.cells, planned.results, Instant())
         with Driver(*arguments, Clocked(max(1, given.trials // 10))) as driver:
             driver.run()
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         with Driver(*arguments, Watcher()) as driver:
             driver.run()
-        print(f"\nstarting again, with all done: {time.perf_counter() - began:.1f} s")
+        waited, used = time.perf_counter() - began, time.process_time() - used
+        print(f"\nstarting again, with all done: {waited:.1f} s, of these CPU {used:.1f} s")
         for attempt in ("first", "second"):
             began = time.perf_counter()
             subprocess.run([sys.executable, "-m", "bench", "status", str(home / "results")], check=True)

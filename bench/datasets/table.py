@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
+from bench.config import content_hash
 from bench.datasets.base import Dataset, Row, Split
 from bench.datasets.template import columns, missing_column
 from bench.errors import BadInput, did_you_mean
@@ -50,6 +51,14 @@ class Table(Dataset):
     """The answer for each value of the label column: a mapping from value to word, a list if the
     values are the words themselves, or null to take the values that are found."""
 
+    def pin(self) -> str | None:
+        """Return what pins the content beyond the options, the order of the labels included."""
+        pin, words = super().pin(), self.label_words or {}
+        # Label indices follow the order of the mapping, which a hash of the options does not see.
+        if _labels(words) == _labels(dict(sorted(words.items()))):
+            return pin
+        return content_hash([pin, _labels(words)])
+
     def records(self) -> tuple[list[Record], Sequence[str] | None]:
         """Return all rows, and the label values in the source's own order where it has one."""
         raise NotImplementedError
@@ -80,7 +89,7 @@ class Table(Dataset):
             raise BadInput(
                 f"{self.origin}: column '{self.label_column}' has one label only, {found.pop()!r}; two are needed"
             )
-        labels = tuple(dict.fromkeys(words.values()))
+        labels = _labels(words)
         number = {value: labels.index(word) for value, word in words.items()}
         return [Row(record.fields, number[self._label(record)], record.split) for record in records], labels
 
@@ -105,3 +114,8 @@ def check_columns(place: str, label: str, named: Iterable[str], known: Iterable[
     for name in named:
         if name not in known:
             raise missing_column(place, "the template names the column", name, known)
+
+
+def _labels(words: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the different words in the order in which the mapping names them."""
+    return tuple(dict.fromkeys(words.values()))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import queue
+import signal
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,7 @@ class Ray(Engine):
             raise Unavailable("the engine 'ray' needs Ray: pip install 'promptscale[ray]'") from None
         if not ray.is_initialized():
             local: dict[str, Any] = {} if self.address else {"include_dashboard": False}
+            terminated = signal.getsignal(signal.SIGTERM)
             try:
                 ray.init(
                     address=self.address,
@@ -59,6 +62,10 @@ class Ray(Engine):
             except Exception as error:  # Ray raises what it likes
                 said = " ".join(str(error).split())
                 raise Unavailable(f"no Ray cluster at {self.address or 'this machine'}: {said}") from error
+            finally:
+                # Ray's own handler ends the process wherever it happens to be; the driver's stops between two records.
+                if threading.current_thread() is threading.main_thread():
+                    signal.signal(signal.SIGTERM, terminated)
         return RayPool(self, listener)
 
 

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from bench.engines.base import Engine, Listener, Pool
 from bench.engines.mailbox import Watched, read_json, write_json
 from bench.engines.running import ENVIRONMENT
+from bench.engines.slurm_local import end_local_job
 from bench.engines.slurm_pool import MARGIN_SECONDS, STOP_SECONDS, SlurmPool, remove_pickles, wait_for
 from bench.engines.worker import BEAT_SECONDS
 from bench.errors import BadInput, Unavailable, did_you_mean
@@ -127,6 +128,8 @@ def end_earlier_sessions(folder: Path, executor: Any) -> None:
         write_json(session / "stop", {})
         for job_id in read_json(session / "jobs") or ():
             executor._executor.job_class(folder=folder, job_id=job_id).cancel(check=False)
+            if executor.cluster == "local":
+                end_local_job(job_id, folder)
     for beat in beats:
         beat.look()
     wait_for(lambda: all(beat.look() is None and beat.silent > 2 * BEAT_SECONDS for beat in beats), STOP_SECONDS)

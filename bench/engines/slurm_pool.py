@@ -21,6 +21,7 @@ from bench.engines.base import Listener, lost
 from bench.engines.mailbox import Receiving, Sending, Watched, read_json, write_json
 from bench.engines.pool import Message, PolledPool, Worker
 from bench.engines.slurm_job import Job
+from bench.engines.slurm_local import deaf_to_interrupts, end_local_job
 from bench.engines.worker import BEAT_SECONDS
 from bench.errors import BadInput
 from bench.records import TrialRecord
@@ -42,7 +43,7 @@ REFUSED_SECONDS = 1800.0
 STOP_SECONDS = 10.0
 """How long jobs that were told to end are waited for."""
 LOCAL_STOP_SECONDS = 3.0
-"""The same for a job of this machine, before it is interrupted."""
+"""The same for a job of this machine, before it is killed."""
 
 
 @dataclass
@@ -183,7 +184,7 @@ class SlurmPool(PolledPool["SlurmWorker"]):
             box.mkdir(parents=True)
         try:
             self._executor.update_parameters(**limits)
-            with redirect_stderr(io.StringIO()):  # submitit prints what it raises
+            with redirect_stderr(io.StringIO()), deaf_to_interrupts():  # submitit prints what it raises
                 jobs = self._executor.submit_array([Job(str(box), *what) for box in boxes])
         except (FailedJobError, FailedSubmissionError, OSError) as error:
             now = time.monotonic()
@@ -322,9 +323,12 @@ class SlurmWorker(Worker):
         """Cancel the job. A job that still runs sees the file at once, whatever Slurm does in the meantime."""
         if not self.ended():
             write_json(self._box / "stop", {})
-            # A local job that is interrupted leaves a traceback on the terminal; most have seen the file by then.
-            if not (self._local and wait_for(self.ended, LOCAL_STOP_SECONDS)):
+            if self._local:
+                wait_for(self.ended, LOCAL_STOP_SECONDS)
+            else:
                 self.job.cancel(check=False)
+        if self._local:
+            end_local_job(self.job.job_id, self.job.paths.folder)
 
     def obituary(self) -> str:
         """Say how the job ended, with the last line of its log."""

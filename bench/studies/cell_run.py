@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bench.config import derive_seed
-from bench.records import Provenance, RecordStore, TrialRecord, best_trial, finals_of
+from bench.records import RecordStore, TrialRecord, best_trial, finals_of
 from bench.spec import Cell, TrialSpec
+from bench.studies.ended import EndedTrials, light
 from bench.studies.search import Search
 
 FAILED = ("diverged", "oom", "timeout", "killed", "error", "infeasible")
 """Statuses that ``--retry-failed`` runs again."""
 _BROKEN = ("error", "timeout", "killed")
 """Statuses that count towards ``study.max_failures``: the others are what a search may well meet."""
-
-_NOTHING = Provenance()
 
 
 class CellRun:
@@ -23,9 +24,17 @@ class CellRun:
         cell: what to run.
         store: where its records are.
         retry_failed: run every trial again that did not end well, not just those that lost their worker.
+        found: told of each record that is there: they are read once.
     """
 
-    def __init__(self, experiment: str, cell: Cell, store: RecordStore, retry_failed: bool = False) -> None:
+    def __init__(
+        self,
+        experiment: str,
+        cell: Cell,
+        store: RecordStore,
+        retry_failed: bool = False,
+        found: Callable[[TrialRecord], None] = lambda record: None,
+    ) -> None:
         self.cell = cell
         self.path = cell.path
         self._hash = cell.hash
@@ -33,7 +42,8 @@ class CellRun:
         self._running: dict[str, TrialSpec] = {}
         self._again: list[TrialSpec] = []
         self._attempts: dict[str, int] = {}
-        self._trials: dict[int, TrialRecord] = {}
+        self._trials = EndedTrials(cell)
+        self._best: TrialRecord | None = None
         self._finals: dict[str, TrialRecord] = {}
         # Totals, not sums at every look: a look at ten thousand trials takes longer than a null trial.
         self._failures = self._tokens = 0
@@ -41,6 +51,7 @@ class CellRun:
         self._next = 0
         told = []
         for record in store.iter_cell(self.path):
+            found(record)
             spec = record.spec.model_copy(update={"cell": cell})
             if spec.kind == "final" and spec.hash != record.spec_hash:
                 continue  # what is asked of finals besides their own test split has changed since (`Cell.transfer`)
@@ -48,15 +59,19 @@ class CellRun:
                 self._again.append(spec)
                 continue
             if spec.kind == "trial":
-                told.append(_light(record, spec, keep_curve=True))
+                told.append(light(record, spec, keep_curve=True))
             self._keep(record, spec)
-        self._best = best_trial(self._trials.values())
         self._search = Search(cell, told, {s.number: s.params for s in self._again if s.kind == "trial"})
 
     @property
     def records(self) -> list[TrialRecord]:
         """What has ended so far and counts, without curves: the trials, and the finals of the best of them."""
-        return [*self._trials.values(), *finals_of(self._best, self._finals.values())]
+        return [*self._trials, *finals_of(self._best, self._finals.values())]
+
+    @property
+    def ended(self) -> int:
+        """How many trials have ended so far and count."""
+        return len(self._trials)
 
     @property
     def best(self) -> TrialRecord | None:
@@ -134,19 +149,17 @@ class CellRun:
         if spec.kind == "trial":
             self._search.tell(record)
         self._keep(record, spec)
-        if spec.kind == "trial":
-            self._best = best_trial([*([self._best] if self._best else []), self._trials[spec.number]])
 
     def _keep(self, record: TrialRecord, spec: TrialSpec) -> None:
-        light = _light(record, spec)
+        kept = light(record, spec)
         if spec.kind == "trial":
-            assert spec.number not in self._trials, f"{spec.title} ended twice"
-            self._trials[spec.number] = light
+            self._trials.add(kept)
+            self._best = best_trial([*([self._best] if self._best else []), kept])
             self._failures += record.status in _BROKEN
             self._seconds += record.seconds.get("total", 0.0)
             self._tokens += sum(step.tokens for step in record.train_curve)
         else:
-            self._finals[record.spec_hash] = light
+            self._finals[record.spec_hash] = kept
 
     def _retry(self) -> int | None:
         """Return the place of the first run to repeat. Finals wait: a repeated trial may become the best one."""
@@ -199,18 +212,3 @@ def _runs_again(record: TrialRecord, cell: Cell, retry_failed: bool) -> bool:
         old, new = record.spec.cell.runtime.trial_timeout, cell.runtime.trial_timeout
         return retry_failed or (old is not None and (new is None or new > old))
     return record.status == "killed" or (retry_failed and record.status in FAILED)
-
-
-def _light(record: TrialRecord, spec: TrialSpec, keep_curve: bool = False) -> TrialRecord:
-    """Return a record without what only reports need, so that ten thousand of them fit into memory."""
-    return record.model_copy(
-        update={
-            "spec": spec,
-            "train_curve": [],
-            "predictions": None,
-            "provenance": _NOTHING,
-            "notes": {},
-            "tokens_per_second": {},
-            **({} if keep_curve else {"validation_curve": [], "memory": {}}),
-        }
-    )

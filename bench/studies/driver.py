@@ -55,14 +55,16 @@ class Driver:
         self._lock = take(results)
         try:
             check_owner(results, manifest)
-            self.cells = [CellRun(manifest.name, cell, self.store, retry_failed) for cell in cells]
+            self._mirror = Mirror(results, storage, manifest.name, cells, self.store, watcher.warn)
+            self.cells = [
+                CellRun(manifest.name, cell, self.store, retry_failed, found=self._mirror.add) for cell in cells
+            ]
             for path in self.store.set_aside:
                 watcher.warn(f"{path}: a damaged record; it was set aside, and its run is repeated")
         except BaseException:
             self.close()
             raise
         self._by_path = {run.path: run for run in self.cells}
-        self._mirror = Mirror(results, storage, manifest.name, watcher.warn)
 
     @property
     def records(self) -> list[TrialRecord]:
@@ -82,7 +84,7 @@ class Driver:
         pool = self._engine.start(self)
         try:
             self._watcher.begin(self.records)
-            self._mirror.begin([run.cell for run in self.cells], self.store)
+            self._mirror.flush()
             while True:
                 self._signals.check()
                 self._submit(pool)
@@ -142,8 +144,7 @@ class Driver:
 
     def _say_stopped(self) -> None:
         for run in self.cells:
-            ended = sum(record.spec.kind == "trial" for record in run.records)
-            if ended < run.cell.study.trials and run.stopped is not None:
+            if run.ended < run.cell.study.trials and run.stopped is not None:
                 self._watcher.warn(
-                    f"{run.cell.title}: {ended} of {run.cell.study.trials} trials have run, no more: {run.stopped}"
+                    f"{run.cell.title}: {run.ended} of {run.cell.study.trials} trials have run, no more: {run.stopped}"
                 )

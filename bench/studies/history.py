@@ -8,6 +8,7 @@ for bit (tested against Optuna's), and read a finished trial once.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator
 from typing import Any
 
@@ -184,12 +185,12 @@ class QuickPercentilePruner(PercentilePruner):
         """Return whether the trial's best score so far is among the worst at its step."""
         if self._finished is None:
             self._finished, self._complete = Finished(), 0
-            self._scores: dict[int, list[float]] = {}
+            self._scores: dict[int, array[float]] = {}
         for ended in self._finished.new(study):
             if ended.state is TrialState.COMPLETE:
                 self._complete += 1
                 for at, value in ended.intermediate_values.items():
-                    self._scores.setdefault(at, []).append(value)
+                    self._scores.setdefault(at, array("d")).append(value)
         step = trial.last_step
         if self._complete < max(1, self._n_startup_trials) or step is None or step < self._n_warmup_steps:
             return False
@@ -199,11 +200,11 @@ class QuickPercentilePruner(PercentilePruner):
         best = _get_best_intermediate_result_over_steps(trial, study.direction)
         if math.isnan(best):
             return True
-        scores = self._scores.get(step, ())
+        scores = self._scores.get(step, array("d"))
         if len(scores) < self._n_min_trials:
             return False
         upwards = study.direction is StudyDirection.MAXIMIZE
-        bar = np.nanpercentile(np.array(scores, dtype=float), 100 - self._percentile if upwards else self._percentile)
+        bar = np.nanpercentile(np.array(scores), 100 - self._percentile if upwards else self._percentile)
         return bool(best < bar if upwards else best > bar)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import warnings
 from collections.abc import Mapping
@@ -70,7 +71,7 @@ def build_sampler(study: Study, seed: int, where: str = "study", history: Histor
         return optuna.samplers.RandomSampler(seed=seed)
     kind = _find(optuna.samplers, "Sampler", study.sampler, SAMPLERS, f"{where}.sampler")
     options = {**_SAMPLER_DEFAULTS.get(kind.__name__, {}), **study.sampler_options}
-    if "seed" in inspect.signature(kind).parameters:
+    if "seed" in _parameters(kind):
         options["seed"] = seed
     quick = {optuna.samplers.TPESampler: HistoryTPE}
     sampler: BaseSampler = _build(kind, options, f"{where}.sampler_options", quick.get(kind))
@@ -116,9 +117,14 @@ def _find(module: Any, suffix: str, name: str, short: Mapping[str, str], where: 
     return kind
 
 
+@functools.cache  # each trial has a sampler of its own
+def _parameters(kind: Any) -> tuple[str, ...]:
+    return tuple(inspect.signature(kind).parameters)
+
+
 def _build(kind: Any, options: Mapping[str, Any], where: str, quick: Any = None) -> Any:
     """Return an instance of Optuna's class, or of one of ours that does the same quicker."""
-    known = [name for name in inspect.signature(kind).parameters if name != "seed"]
+    known = [name for name in _parameters(kind) if name != "seed"]
     for name in options:
         if name not in known and name != "seed":
             raise BadInput(f"{where}.{name}: {kind.__name__} has no such option{did_you_mean(name, known)}")

@@ -16,6 +16,7 @@ from bench.errors import BadInput
 from bench.objectives import greater_is_better, objective_values
 from bench.records import TrialRecord
 from bench.spec import Cell, Choice, Float, Scalar
+from bench.studies.compact import CompactStorage
 from bench.studies.defaults import own_values
 from bench.studies.grid import POINTS, grid_points
 from bench.studies.history import History
@@ -62,7 +63,11 @@ class Search:
         self._distributions = distributions(cell)
         self._several = len(cell.study.objectives) > 1
         self._grid = _grid(cell) if cell.study.sampler == "grid" else None
+        memoryless = cell.study.sampler in MEMORYLESS_SAMPLERS
+        replay = not (memoryless and cell.study.pruner in MEMORYLESS_PRUNERS)
         self._study = optuna.create_study(
+            # Others walk through all finished trials again and again: for them unpacking would take too long.
+            storage=None if replay or self._several else CompactStorage(),
             directions=directions(cell),
             pruner=build_pruner(cell.study, cell.training),
             study_name=cell.path,  # Hyperband derives a trial's bracket from it
@@ -73,8 +78,6 @@ class Search:
         """Steps of open trials whose score the study has."""
         self._before: dict[int, Search] = {}
         """For a trial that is repeated although later ones have ended: the study as it was before that trial."""
-        memoryless = cell.study.sampler in MEMORYLESS_SAMPLERS
-        replay = not (memoryless and cell.study.pruner in MEMORYLESS_PRUNERS)
         for number in range(max([*known, *again], default=-1) + 1):
             if number in known and replay:
                 self._replay(known[number], memoryless)

@@ -17,7 +17,8 @@ from bench.errors import BadInput
 from bench.manifest import without_password
 from bench.records import RecordStore, TrialRecord
 from bench.spec import Cell
-from bench.studies.bulk import insert_trials
+from bench.studies.bulk import insert_trials, number_of_same
+from bench.studies.compact import PackedTrial
 from bench.studies.search import directions, distributions, frozen
 
 if TYPE_CHECKING:
@@ -37,28 +38,30 @@ class Mirror:
         results: the results folder.
         url: of a database that SQLAlchemy knows; None is ``study.db`` in the results folder.
         experiment: begins the studies' names.
+        cells: the cells whose studies are kept.
+        store: where their records are.
         warn: told once of trouble.
     """
 
-    def __init__(self, results: Path, url: str | None, experiment: str, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        results: Path,
+        url: str | None,
+        experiment: str,
+        cells: Sequence[Cell],
+        store: RecordStore,
+        warn: Callable[[str], None],
+    ) -> None:
         self._file = None if url else results / FILENAME
         self._url = url or _sqlite(results)
-        self._experiment = experiment
         self._warn = warn
         self._warned = False
         self._storage: Any = None
-        self._studies: dict[str, _Study] = {}
+        self._studies = {cell.path: _Study(f"{experiment}/{cell.path}", cell, store) for cell in cells if cell.search}
         self._not_before = 0.0
 
-    def begin(self, cells: Sequence[Cell], store: RecordStore) -> None:
-        """Bring the studies of ``cells`` up to date with what is on disk."""
-        self._studies = {
-            cell.path: _Study(f"{self._experiment}/{cell.path}", cell, store) for cell in cells if cell.search
-        }
-        self.flush()
-
     def add(self, record: TrialRecord) -> None:
-        """Take in a record that has just been written."""
+        """Take in a record that is on disk: before the first `flush` each one, then each new one."""
         study = self._studies.get(record.cell_path)
         if study is not None and record.spec.kind == "trial":
             study.hold(record)
@@ -101,6 +104,7 @@ class _Study:
         self._store = store
         self._space = distributions(cell)
         self._held: dict[int, optuna.trial.FrozenTrial] = {}
+        self._shapes: dict[Any, Any] = {}
         self._written = 0
         self._study: optuna.Study | None = None
 
@@ -119,7 +123,7 @@ class _Study:
         if record.spec.number < self._written:
             self._study = None  # a run that was repeated: the database has what it was before
         else:
-            self._held[record.spec.number] = frozen(record, self._space)
+            self._held[record.spec.number] = PackedTrial(frozen(record, self._space), self._shapes)
 
     def write(self, storage: Any) -> None:
         """Write what is held back and in turn."""
@@ -143,15 +147,18 @@ class _Study:
                 study_name=self._name, storage=storage, directions=directions(self._cell), load_if_exists=True
             )
 
-        records = (r for r in self._store.iter_cell(self._cell.path) if r.spec.kind == "trial")
-        known = {record.spec.number: frozen(record, self._space) for record in records}
+        if self._written or not self._held:  # else they are what is held, for nothing was written yet
+            self._written = 0
+            for record in self._store.iter_cell(self._cell.path):
+                if record.spec.kind == "trial":
+                    self.hold(record)
         study = opened()
-        there = study.get_trials(deepcopy=False)
-        if any(number not in known or not _same(trial, known[number]) for number, trial in enumerate(there)):
+        there = number_of_same(storage, study._study_id, self._held)
+        if there is None:
             optuna.delete_study(study_name=self._name, storage=storage)
-            study, there = opened(), []
-        self._written = len(there)
-        self._held = {number: trial for number, trial in known.items() if number >= self._written}
+            study, there = opened(), 0
+        self._written = there
+        self._held = {number: trial for number, trial in self._held.items() if number >= there}
         return study
 
 
@@ -216,11 +223,6 @@ _MAGIC = b"SQLite format 3\0"
 
 def _sqlite(results: Path) -> str:
     return f"sqlite:///{(results / FILENAME).absolute()}"
-
-
-def _same(one: optuna.trial.FrozenTrial, other: optuna.trial.FrozenTrial) -> bool:
-    what = ("state", "values", "params", "intermediate_values", "user_attrs", "constraints")
-    return all(getattr(one, name) == getattr(other, name) for name in what)
 
 
 def _first_line(error: Exception) -> str:

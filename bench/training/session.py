@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 
 import torch
 
@@ -79,4 +80,5 @@ class Session:
 
 
 def _key(entry: Entry) -> str:
-    return canonical_json([entry.name, entry.options])
+    # Keys in their own order: of label words it decides which index is which label.
+    return json.dumps([entry.name, entry.options])

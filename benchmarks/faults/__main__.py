@@ -17,7 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults import drivers
-from benchmarks.faults.campaign import FAULTS, PLACES, ROWS, STUDIES, Outcome, experiment, play, table
+from benchmarks.faults.campaign import FAULTS, ROWS, STUDIES, Outcome, experiment, play, table
+from benchmarks.faults.cluster import ray_cluster
+from benchmarks.faults.places import PLACES, Place, on_ray
+
+RAY = "ray"
 
 
 def undisturbed(home: Path) -> dict[str, list[list[Any]]]:
@@ -45,11 +49,19 @@ def undisturbed(home: Path) -> dict[str, list[list[Any]]]:
 def campaign(rounds: int, seed: int, home: Path, engine: str = "processes") -> list[Outcome]:
     """Play ``rounds`` rounds, each fault in turn on each study, and return their outcomes."""
     wanted = undisturbed(home)
+    if engine != RAY:
+        return _rounds(rounds, seed, home, wanted, PLACES[engine])
+    with ray_cluster() as (address, process):
+        return _rounds(rounds, seed, home, wanted, on_ray(address, process))
+
+
+def _rounds(rounds: int, seed: int, home: Path, wanted: dict[str, list[list[Any]]], place: Place) -> list[Outcome]:
+    faults = [fault for fault in FAULTS if place.faults is None or fault.__name__ in place.faults]
     outcomes = []
     for number in range(rounds):
-        fault = FAULTS[number % len(FAULTS)]
-        kind = list(STUDIES)[(number // len(FAULTS)) % len(STUDIES)]
-        outcome = play(fault, kind, seed + number, home / f"round-{number}", wanted[kind], PLACES[engine])
+        fault = faults[number % len(faults)]
+        kind = list(STUDIES)[(number // len(faults)) % len(STUDIES)]
+        outcome = play(fault, kind, seed + number, home / f"round-{number}", wanted[kind], place)
         outcomes.append(outcome)
         if not outcome.survived:
             print(f"round {number}: {outcome}", file=sys.stderr, flush=True)
@@ -62,6 +74,8 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
     lines = ["| fault | injected | survived | trials lost | trials run twice |", "| --- | ---: | ---: | ---: | ---: |"]
     for name, meaning in [*meanings.items(), ("", "**all**")]:
         mine = [o for o in outcomes if not name or o.fault == name]
+        if not mine:
+            continue
         sums = (len(mine), sum(o.survived for o in mine), sum(o.lost for o in mine), sum(o.twice for o in mine))
         lines.append(f"| {meaning} | {' | '.join(map(str, sums))} |")
     return "\n".join(lines)
@@ -78,7 +92,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description="Break studies and resume them.")
     parser.add_argument("--rounds", type=int, default=320)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--engine", choices=PLACES, default="processes", help="slurm: submitit's local executor")
+    parser.add_argument(
+        "--engine",
+        choices=[*PLACES, RAY],
+        default="processes",
+        help="slurm: submitit's local executor; ray: a cluster of one node",
+    )
     parser.add_argument("--out", type=Path, help="write the table here, as Markdown")
     given = parser.parse_args()
     began = time.monotonic()
@@ -93,6 +112,7 @@ def main() -> int:
     if given.out is not None:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         minutes = (time.monotonic() - began) / 60
+        alone = sum(outcome.kind == "sequential" for outcome in outcomes)
         given.out.write_text(
             "# Fault campaign\n\n"
             f"`python -m benchmarks.faults --rounds {given.rounds} --seed {given.seed} --engine {given.engine}` on "
@@ -100,8 +120,8 @@ def main() -> int:
             "Each round breaks a study of two "
             "cells (14 trials, 4 finals, of which two trials always diverge or run out of memory), resumes it to its "
             "end, and compares its final table with that of an undisturbed run: settings, seeds, scores and curves of "
-            "each run. Half of the rounds run one trial at a time with TPE and median pruning, half two at a time "
-            "with random search. Trials train nothing, so this is about the driver, the store and the engine "
+            f"each run. {alone} rounds run one trial at a time with TPE and median pruning, {given.rounds - alone} two "
+            "at a time with random search. Trials train nothing, so this is about the driver, the store and the engine "
             f"`{given.engine}`. A trial is lost if its record was whole after the fault and not the same after the "
             "resumption; it runs twice if it began again although its record was there.\n\n"
             f"{found}\n"

@@ -20,7 +20,8 @@ import psutil
 from bench.config import content_hash
 from bench.records import RecordStore, read_record
 from benchmarks.faults import drivers
-from benchmarks.faults.null import LOG, PLAN, STEPS
+from benchmarks.faults.null import CURRENT, LOG, PLAN, STEPS
+from benchmarks.faults.places import PLACES, Place
 
 ROWS = "text,label\n" + "".join(f"row number {n},{'no' if n % 2 else 'yes'}\n" for n in range(60))
 
@@ -29,29 +30,6 @@ STUDIES: dict[str, dict[str, Any]] = {
     "sequential": {"study": {"trials": 7, "sampler": "tpe", "pruner": "median"}, "workers": 1},
     # Side by side points depend on who is first, unless the sampler does not learn.
     "parallel": {"study": {"trials": 7, "sampler": "random", "pruner": "none"}, "workers": 2},
-}
-
-
-@dataclass(frozen=True)
-class Place:
-    """An engine to be tried."""
-
-    settings: dict[str, Any]
-    """What the experiment says of it."""
-    seconds: float
-    """Within which a run ends, or hangs."""
-    deaths: tuple[str, ...]
-    """How a trial may kill its worker."""
-
-
-PLACES = {
-    "processes": Place({"engine": "null-processes", "runtime": {"hang_timeout": 1.5}}, 60, ("die", "exit", "garbage")),
-    # Jobs of submitit's local executor: they give a sign of life every two seconds, and speak by files.
-    "slurm": Place(
-        {"engine": "null-slurm", "engine_options": {"cluster": "local"}, "runtime": {"hang_timeout": 15.0}},
-        600,
-        ("die", "exit"),
-    ),
 }
 
 
@@ -173,7 +151,7 @@ def worker_killed(r: Round) -> None:
         r.wait_for_records(r.dice.randrange(12), pid)
         time.sleep(r.dice.random() * 0.03)
         with suppress(psutil.Error, IndexError):
-            r.dice.choice(psutil.Process(pid).children()).kill()
+            r.dice.choice(r.place.workers(pid)).kill()
     _expect(r, r.wait(pid), 0)
 
 
@@ -358,6 +336,7 @@ def play(
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     (home.parent / "rows.csv").write_text(ROWS)
+    (home.parent / CURRENT).write_text(str(home))
     r = Round(home, kind, random.Random(f"{seed}/{fault.__name__}/{kind}"), place)
     lost = twice = 0
     try:

@@ -23,7 +23,7 @@ from bench.errors import BenchError
 from bench.methods import methods
 from bench.studies.signals import Terminated
 from bench.studies.watcher import Watcher
-from benchmarks.faults.null import Null, NullProcesses, NullSlurm
+from benchmarks.faults.null import Null, NullProcesses, NullRay, NullSlurm
 
 # Loads what every driver needs for its database, once, before the fork.
 optuna.storages.RDBStorage("sqlite://").engine.dispose()
@@ -53,6 +53,7 @@ def start(experiment: dict[str, Any], home: Path, fault: Fault | None = None, ou
         methods.add("null", Null, owner="benchmarks.faults")
         engines.add("null-processes", NullProcesses, owner="benchmarks.faults")
         engines.add("null-slurm", NullSlurm, owner="benchmarks.faults")
+        engines.add("null-ray", NullRay, owner="benchmarks.faults")
         os.setpgid(0, 0)  # Ctrl-C of the campaign is not the driver's
         out = os.open(home / output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(out, 1)

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from bench.engines.base import lost
 from bench.engines.processes import Processes
+from bench.engines.ray_actors import Ray
 from bench.engines.running import Runner
 from bench.engines.slurm import Slurm
 from bench.methods.base import Method
@@ -26,6 +27,8 @@ from bench.spec import Float, Int, SearchSpace, TrialSpec
 
 STEPS = 4
 PLAN, LOG = "worker-fault.json", "begun.log"
+CURRENT = "current-round"
+"""Beside the data: names the round's folder to workers that are not told where its results are."""
 
 
 class Null(Method):
@@ -58,9 +61,25 @@ class NullSlurm(Slurm):
     runner: ClassVar[str] = "benchmarks.faults.null:null_runner"
 
 
+class NullRay(Ray):
+    """The ray engine, with actors that do not load torch."""
+
+    runner: ClassVar[str] = "benchmarks.faults.null:null_actor_runner"
+
+
 def null_runner() -> Runner:
     """Return what runs a trial in a job."""
     return run_null
+
+
+def null_actor_runner() -> Runner:
+    """Return what runs a trial in an actor, which keeps what a final leaves in a folder of its own."""
+
+    def run(spec: TrialSpec, listener: Any, artifacts: Path, threads: int) -> TrialRecord:
+        current = Path(spec.cell.dataset.options["path"]).with_name(CURRENT)
+        return _run(spec, listener, Path(current.read_text()))
+
+    return run
 
 
 def score(spec: TrialSpec, step: int) -> float:
@@ -72,7 +91,10 @@ def score(spec: TrialSpec, step: int) -> float:
 
 def run_null(spec: TrialSpec, listener: Any, artifacts: Path, threads: int) -> TrialRecord:
     """Run one trial; every trial 3 diverges and every trial 4 of a cell 'walls' finds no memory, in every run."""
-    home = artifacts.parents[len(Path(spec.cell.path).parts) + 1].parent
+    return _run(spec, listener, artifacts.parents[len(Path(spec.cell.path).parts) + 1].parent)
+
+
+def _run(spec: TrialSpec, listener: Any, home: Path) -> TrialRecord:
     with (home / LOG).open("a") as log:
         log.write(f"{spec.hash}\n")
     started = datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import string
 
@@ -86,6 +87,19 @@ def test_label_words_map_values_to_words_in_the_order_of_the_file(write):
     assert splits.splits().labels == ("x", "y")
     assert ("t2", "x") in pairs(splits.splits())
     assert ("t0", "y") in pairs(splits.splits())
+
+
+def test_data_whose_labels_have_another_order_are_other_data(write):
+    table = "text,label\n" + "".join(f"t{i},{i % 3}\n" for i in range(20))
+    plain = write(table).pin()
+    assert write(table, label_words={0: "y", 1: "x", 2: "z"}).pin() == plain, "as before there was a choice"
+    assert write(table, label_words={0: "y", 2: "y", 1: "x"}).pin() == plain, "the same labels in the same order"
+    others = [
+        write(table, label_words=dict(order)).pin()
+        for order in itertools.permutations({0: "y", 1: "x", 2: "z"}.items())
+    ]
+    assert len({*others}) == 6
+    assert write(table, label_words=["2", "1", "0"]).pin() != write(table, label_words=["0", "1", "2"]).pin() == plain
 
 
 def test_a_list_of_label_words_fixes_their_order(write):

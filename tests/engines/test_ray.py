@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -73,3 +74,14 @@ def test_a_cluster_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(Unavailable, match="no Ray cluster at head:6379: nobody answers"):
         Ray(address="head:6379").start(None)
+
+
+def test_sigterm_stays_the_drivers_own(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: signal.signal(signal.SIGTERM, lambda *_: sys.exit(15)))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        Ray(address="head:6379").start(None)
+        assert signal.getsignal(signal.SIGTERM) is before
+    finally:
+        signal.signal(signal.SIGTERM, before)

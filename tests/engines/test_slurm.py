@@ -108,6 +108,37 @@ def test_a_job_that_is_queued_again_loses_its_trial_and_goes_on(tmp_path):
         pool.close()
 
 
+def test_what_a_dead_worker_has_left_on_this_machine_is_ended_as_slurm_would(tmp_path):
+    pool = start(tmp_path)
+    try:
+        spec = acting_spec(tmp_path, 1, "wait")
+        pool.submit(spec, tmp_path)
+        until(lambda: executions(tmp_path, spec), pool)
+        worker, child = executions(tmp_path, spec)[0]
+        os.kill(worker, signal.SIGKILL)
+        assert [record.status for record in wait(pool)] == ["killed"]
+        until(lambda: not psutil.pid_exists(child), seconds=5)
+    finally:
+        pool.close()
+
+
+def test_ctrl_c_is_heard_by_the_driver_alone(tmp_path, capfd):
+    pool = start(tmp_path)
+    try:
+        spec = acting_spec(tmp_path, 1, "pause", seconds=2)
+        pool.submit(spec, tmp_path)
+        until(lambda: executions(tmp_path, spec), pool)
+        (worker,) = pool._hired()
+        job = psutil.Process(int(worker.job.job_id))
+        for process in (job, *job.children(recursive=True)):
+            process.send_signal(signal.SIGINT)  # as from the terminal, whose foreground all of them are
+        assert [record.status for record in wait(pool)] == ["ok"]
+    finally:
+        pool.close()
+    assert "Traceback" not in capfd.readouterr().err
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "the driver hears it"
+
+
 def test_jobs_end_by_themselves_without_a_driver_or_without_work(tmp_path):
     pool = start(tmp_path, driver_timeout=3, idle_timeout=0.5)
     try:
