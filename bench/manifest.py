@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from bench.config import Config
 from bench.errors import BadInput
 from bench.plugins import PluginFile
-from bench.records import write_atomic
+from bench.records import TrialRecord, write_atomic
 
 FILENAME = "experiment.json"
 HOLDER = ".driver.json"
@@ -24,6 +24,12 @@ class Planned(Config):
 
     trials: int
     finals: int
+    targets: tuple[str, ...] | None = None
+    """What finals are to be tested on besides their own test split (`Cell.targets`); None of an earlier version."""
+
+    def counts(self, record: TrialRecord) -> bool:
+        """Whether a run of the cell is one of those that were planned: not a final that was asked for other tests."""
+        return record.spec.kind == "trial" or self.targets in (None, record.spec.cell.targets)
 
 
 class Manifest(Config):

@@ -307,9 +307,8 @@ class RecordStore:
 def dump_record(record: TrialRecord) -> bytes:
     """Return the file of a record, with its checksum."""
     # Floats are checked at validation (allow_inf_nan=False): a NaN never gets this far.
-    data = json.loads(record.model_dump_json(exclude={"checksum"}))
-    data["checksum"] = content_hash(data)
-    return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
+    checksum = content_hash(json.loads(record.model_dump_json(exclude={"checksum"})))
+    return (record.model_copy(update={"checksum": checksum}).model_dump_json(indent=1) + "\n").encode()
 
 
 def read_record(path: Path) -> TrialRecord | None:

@@ -292,6 +292,15 @@ class Cell(Config):
         return "/".join([*self.labels, self.hash[:12]])
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """Content hashes of what the finals are tested on besides their own test split, sorted."""
+        hashes = (
+            content_hash([target.dataset.model_dump(mode="json"), target.data_pin, *(p.sha256 for p in target.plugins)])
+            for target in self.transfer
+        )
+        return tuple(sorted(hashes))
+
+    @property
     def folds(self) -> int | None:
         """K where the data set is cross-validated (see `bench.datasets.base.Dataset.folds`)."""
         folds = self.dataset.options.get("folds")
@@ -346,15 +355,8 @@ class TrialSpec(Config):
 
         So a `transfer` that is added later lets the trials stand, and runs the finals again.
         """
-        return content_hash([self.cell.hash, self.kind, self.seed, self.params, *self._targets()])
-
-    def _targets(self) -> list[str]:
-        if self.kind != "final":
-            return []
-        return sorted(
-            content_hash([target.dataset.model_dump(mode="json"), target.data_pin, *(p.sha256 for p in target.plugins)])
-            for target in self.cell.transfer
-        )
+        targets = self.cell.targets if self.kind == "final" else ()
+        return content_hash([self.cell.hash, self.kind, self.seed, self.params, *targets])
 
     @property
     def title(self) -> str:

@@ -1,7 +1,8 @@
 """How long a report of a hundred thousand records takes, and how much memory: ``python -m benchmarks.reports``.
 
 Makes synthetic records in a temporary folder (about 0.8 GB; several minutes), then measures ``bench
-report`` without and with the compacted copy, and ``bench status``, each as a process of its own.
+report`` without and with the compacted copy, ``bench status``, and that of one cell of ten thousand
+runs, each as a process of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bench.reporting.compact import FILENAME
 from benchmarks.synthetic import write
 
 MODELS, DATASETS, METHODS, FINALS = 5, 4, 5, 3
+ONE_CELL = 10_000
 
 
 def main() -> None:
@@ -43,6 +45,12 @@ def main() -> None:
             ),
             ("report, again", [*bench, "report", str(folder), "--out", str(work / "r")]),
             ("status", [*bench, "status", str(folder)]),
+        ]
+        one = work / "one"
+        write(one, 1, 1, 1, ONE_CELL - FINALS, FINALS)
+        rows += [
+            (f"status of {ONE_CELL} runs in one cell, first time", [*bench, "status", str(one)]),
+            (f"status of {ONE_CELL} runs in one cell, again", [*bench, "status", str(one)]),
         ]
         print("| command | wall clock (s) | CPU (s) | peak resident set (MiB) |\n| --- | ---: | ---: | ---: |")
         for name, command in rows:

@@ -6,12 +6,14 @@ import random
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.faults.__main__ import campaign, markdown
-from benchmarks.faults.campaign import Outcome, Round, table
+from benchmarks.faults.campaign import FAULTS, Outcome, Round, table
+from benchmarks.faults.places import on_ray
 
 
 def test_a_study_that_is_broken_and_resumed_ends_as_if_nothing_had_been(tmp_path, monkeypatch):
@@ -21,6 +23,11 @@ def test_a_study_that_is_broken_and_resumed_ends_as_if_nothing_had_been(tmp_path
     outcomes = campaign(rounds, 7, tmp_path)
     assert [outcome for outcome in outcomes if not outcome.survived] == []
     assert markdown(outcomes).splitlines()[-1] == f"| **all** | {rounds} | {rounds} | 0 | 0 |"
+
+
+def test_what_is_tried_on_a_cluster_are_faults_of_the_campaign():
+    named = on_ray("here:6379", psutil.Process()).faults
+    assert named is not None and {*named} < {fault.__name__ for fault in FAULTS}
 
 
 @pytest.mark.parametrize("values", [(1, 0, ()), (0, 1, ()), (0, 0, ("the final table differs",))])

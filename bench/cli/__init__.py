@@ -133,7 +133,7 @@ def report(
     ] = None,
 ) -> None:
     """Draw tables and plots again from stored records alone."""
-    from bench.cli.run import draw_report
+    from bench.cli.report import draw_report
 
     draw_report(results, out or Path("reports") / results[0].resolve().name)
 

@@ -16,7 +16,7 @@ from bench.records import write_atomic
 from bench.reporting import collect, text
 from bench.reporting.compare import Change
 from bench.reporting.figures.base import Drawing
-from bench.reporting.figures.look import FORMS, STYLES, Form, render
+from bench.reporting.figures.look import FORMS, STYLES, Form
 
 
 def plot(name: str, results: Sequence[Path], out: Path | None, style: str, changes: Sequence[str]) -> None:
@@ -48,7 +48,7 @@ def plot(name: str, results: Sequence[Path], out: Path | None, style: str, chang
         raise BadInput("nothing to draw: " + "; ".join(reasons))
     for path, drawing, form in list(_targets(drawn, out)):
         try:
-            write_atomic(path, render(drawing.canvas, form, medium))
+            write_atomic(path, drawing.file(form))
         except OSError as error:
             raise BadInput(f"{path}: cannot be written: {error.strerror or error}") from None
         print(f"{path}: {drawing.title}")

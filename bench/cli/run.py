@@ -69,6 +69,8 @@ def run_experiment(
         print(f"\ninterrupted; what was finished is in {planned.results}. To go on:\n  {command}", file=sys.stderr)
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     if records:
+        from bench.cli.report import draw_report
+
         draw_report([planned.results], out)
     warn_of_edges(console, records)
     return name_failures(console, records)
@@ -81,18 +83,6 @@ def warn_of_edges(console: Console, records: Sequence[TrialRecord]) -> None:
         by_cell.setdefault(record.cell_path, []).append(record)
     for edge in filter(None, map(learning_rate_edge, by_cell.values())):
         console.print(f"[yellow]warning:[/] {escape(str(edge))}", soft_wrap=True, highlight=False)
-
-
-def draw_report(results: Sequence[Path], out: Path) -> None:
-    """Write the report, show its table, and say where it is."""
-    from bench.reporting import collect, terminal_table, write_report
-    from bench.reporting.table import summarise_cells
-
-    console = Console()
-    found = collect(results)
-    page = write_report(found, out)
-    console.print(terminal_table(summarise_cells(found.cells), console.width))
-    console.print(f"report: {escape(str(page))}", soft_wrap=True)
 
 
 def name_failures(console: Console, records: Sequence[TrialRecord]) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, stdev
 
-from bench.records import TrialRecord, best_trial, finals_of
+from bench.records import Provenance, TrialRecord, best_trial, finals_of
 from bench.reporting.statistics.intervals import MIN_SEEDS, Interval, mean_interval
 from bench.reporting.statistics.noise import Gap, gap_between
 
@@ -168,14 +168,16 @@ class CellRuns:
         finals = [run for run in self.finals if run.status == "ok"]
         return finals or ([self.best] if self.best else [])
 
-    @property
+    @cached_property
     def mixed(self) -> list[str]:
-        """What differs between the runs of this cell: commit, model revision, data revision."""
-        return [
-            name
-            for field, name in REVISIONS.items()
-            if len({getattr(run.provenance, field) for run in self.runs} - {None}) > 1
-        ]
+        """What differs between the runs of this cell that count: commit, model revision, data revision."""
+        made = provenances([*(run for run in self.runs if run.spec.kind == "trial"), *self.finals])
+        return [name for field, name in REVISIONS.items() if len({getattr(one, field) for one in made} - {None}) > 1]
+
+
+def provenances(runs: Iterable[TrialRecord]) -> list[Provenance]:
+    """Return with what the runs were made, once where many share it, as those of a large folder do."""
+    return list({id(run.provenance): run.provenance for run in runs}.values())
 
 
 def group_cells(records: Iterable[TrialRecord], methods: Mapping[str, str] | None = None) -> list[CellRuns]:

@@ -68,7 +68,7 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
         Column(score_heading(summary), score, sort="test_mean"),
         Column("95 % interval", _interval, needs="test_low", sort="test_low"),
         Column("seeds", repeats, sort="test_seeds"),
-        *map(_transfer, _transfers(summary)),
+        *(_transfer(name, *of) for name, of in summary.attrs.get("transfer", {}).items()),
         Column("gap to full fine-tuning", _gap, needs="gap_to_full", sort="gap_to_full"),
         _of(text.score)("validation (best trial)", "validation_best"),
         Column("best configuration", _params, number=False),
@@ -170,14 +170,8 @@ def _gap(row: Row) -> str:
     return text.signed(row["gap_to_full"])
 
 
-def _transfers(summary: pd.DataFrame) -> list[str]:
-    """Return the summary's names for the means of what was scored on other data sets."""
-    return [name for name in map(str, summary.columns) if name.startswith("transfer.") and f"{name}_sd" in summary]
-
-
-def _transfer(name: str) -> Column:
-    """Return the column for such a name."""
-    dataset, _, metric = name.removeprefix("transfer.").rpartition(".")
+def _transfer(name: str, dataset: str, metric: str) -> Column:
+    """Return the column for what was scored on another data set; ``name`` is the summary's for its mean."""
     heading = f"{metric} on {dataset} (transfer)"
     return Column(heading, lambda row: text.mean_sd(row[name], row[f"{name}_sd"]), needs=name, sort=name)
 

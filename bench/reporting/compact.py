@@ -13,16 +13,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic_core import from_json
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 
-from bench.records import Provenance, TrialRecord, read_record, write_atomic
+from bench.config import content_hash
+from bench.records import SCHEMA_VERSION, STATUSES, Provenance, TrialRecord, read_record, write_atomic
 from bench.spec import Cell, TrialSpec
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ _DICTIONARY = ("cell_path", "kind", "status", *_SHARED)
 
 _WORTH_HELP = 5000
 """So many files, and other processes help to read them."""
+_ROW_GROUP = 5000
+"""So many rows are parsed, written and read together."""
 _File = tuple[str, int, int]
 """Path below ``records/``, time of change, size."""
 
@@ -95,30 +99,51 @@ class Compact:
 
     def _current(self, found: dict[str, tuple[int, int]]) -> list[Row]:
         stored = [row for row in self._stored() if found.get(row.path) == (row.changed, row.size)]
+        if len(stored) == len(found):
+            return stored
         known = {row.path for row in stored}
         missing = sorted(found.keys() - known)
         fresh = self._read_anew([(path, *found[path]) for path in missing])
-        self._fresh = {row.path: texts for row, texts in fresh}
-        rows = sorted([*stored, *(row for row, _ in fresh)], key=lambda row: row.path)
-        if len(missing) >= _WORTH_WRITING:
-            # A folder that cannot be written is read all the same, only slower.
-            with suppress(OSError):
-                write_atomic(self.root / FILENAME, _parquet((row, self._texts(row)) for row in rows))
-        return rows
+        if len(missing) < _WORTH_WRITING:
+            lines = _lines(fresh)
+            self._fresh = {line[0]: _Texts(*line[len(_LIGHT) :]) for line in lines}
+            return sorted([*stored, *(Row(*line[: len(_LIGHT)]) for line in lines)], key=lambda row: row.path)
+        self._copy = self._joined([row.place for row in stored], fresh)
+        # A folder that cannot be written is read all the same, only slower.
+        with suppress(OSError):
+            write_atomic(self.root / FILENAME, self._copy)
+        del fresh
+        _give_back()
+        return list(self._stored())
+
+    def _joined(self, places: Sequence[int], fresh: pa.Table) -> bytes:
+        """Return the copy anew: what is still right of it, and what was read."""
+        import pyarrow as pa
+
+        stored = _read(self._copy, _COLUMNS, as_kinds=False) if places else None
+        kept = [] if stored is None else [stored.take(pa.array(places))]
+        return _parquet(pa.concat_tables([*kept, fresh]).sort_by("path"))
 
     def record(self, row: Row) -> TrialRecord | None:
         """Return a row as a record without curves (but for the best validation) and predictions."""
         if row.status is None:
             return None
-        cell, provenance, body = self._texts(row)
-        data = from_json(body)
-        # What many records share is parsed once and is one object in memory.
+        texts = self._texts(row)
+        data = from_json(texts.body)
+        try:
+            cell, data["provenance"] = self._shared(texts.cell, texts.provenance)
+            data["spec"] = TrialSpec.model_validate({**data["spec"], "cell": cell})
+            return TrialRecord.model_validate(data)
+        except ValidationError:  # of another version of ours
+            return None
+
+    def _shared(self, cell: str, provenance: str) -> tuple[Cell, Provenance]:
+        """Return what many records share: parsed once, and one object in memory."""
         if cell not in self._cells:
             self._cells[cell] = Cell.model_validate_json(cell)
         if provenance not in self._provenance:
             self._provenance[provenance] = Provenance.model_validate_json(provenance)
-        data["spec"] = TrialSpec.model_validate({**data["spec"], "cell": self._cells[cell]})
-        return TrialRecord.model_validate({**data, "provenance": self._provenance[provenance]})
+        return self._cells[cell], self._provenance[provenance]
 
     def whole(self, row: Row) -> TrialRecord | None:
         """Return the whole record of a row, from its own file."""
@@ -144,7 +169,10 @@ class Compact:
         table = _read(self._copy, _Texts._fields)
         assert table is not None, "rows were read from it"
         cells, provenances = (_values(table.column(name)) for name in _SHARED)
-        return cells, provenances, table.column("body").combine_chunks()
+        bodies = table.column("body").combine_chunks()
+        del table
+        _give_back()
+        return cells, provenances, bodies
 
     def _texts(self, row: Row) -> _Texts:
         if row.place < 0:
@@ -152,8 +180,10 @@ class Compact:
         cells, provenances, bodies = self._stored_texts
         return _Texts(cells[row.place], provenances[row.place], bodies[row.place].as_py())
 
-    def _read_anew(self, missing: Sequence[_File]) -> list[tuple[Row, _Texts]]:
+    def _read_anew(self, missing: Sequence[_File]) -> pa.Table:
         """Read files that are not in the copy; many of them with the help of other processes."""
+        import pyarrow as pa
+
         helpers = min(_cores() - 1, 7) if len(missing) >= _WORTH_HELP else 0
         shares = [missing[place :: helpers + 1] for place in range(helpers + 1)]
         with ExitStack() as stack:
@@ -167,26 +197,59 @@ class Compact:
                 process.stdin.write(json.dumps(share).encode())
                 process.stdin.close()
                 running.append(process)
-            rows = [self._row(*file) for file in shares[0]]
+            tables = [self._table(shares[0])]
             for process, share in zip(running, shares[1:], strict=True):
                 assert process.stdout is not None
                 answer = process.stdout.read()
-                helped = _unpacked(answer) if process.wait() == 0 else []
+                helped = _read(answer, _COLUMNS, as_kinds=False) if process.wait() == 0 else None
                 # Whatever became of a helper: its share is read, here if need be.
-                rows += helped if len(helped) == len(share) else [self._row(*file) for file in share]
-        return rows
+                whole = helped is not None and helped.num_rows == len(share)
+                tables.append(helped if whole else self._table(share))
+        return pa.concat_tables(tables)
 
-    def _row(self, path: str, changed: int, size: int) -> tuple[Row, _Texts]:
+    def _table(self, files: Sequence[_File]) -> pa.Table:
+        """Read files, a few thousand at a time: as Python's objects their texts take several times the room."""
+        import pyarrow as pa
+
+        parts = []
+        for start in range(0, max(1, len(files)), _ROW_GROUP):
+            rows = [(*row[: len(_LIGHT)], *texts) for row, texts in map(self._row, files[start : start + _ROW_GROUP])]
+            columns = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
+            arrays = [pa.array(column, type=_type(name)) for name, column in zip(_COLUMNS, columns, strict=True)]
+            parts.append(pa.table(arrays, names=list(_COLUMNS)))
+        return pa.concat_tables(parts)
+
+    def _row(self, file: _File) -> tuple[Row, _Texts]:
+        path, changed, size = file
+        found = self._written(path, changed, size)
+        if found is not None:
+            return found
+        # Whatever is not plainly as we write it: the reader of single records decides what it is.
         record = read_record(self.folder / path)
         if record is None:
             return Row(path, changed, size, cell_path="", kind="", number=0, status=None, objective=None), _Texts()
-        spec = record.spec
-        light = record.model_copy(
-            update={"validation_curve": _kept(record), "train_curve": [], "predictions": None, "checksum": None}
-        )
-        body = light.model_dump_json(exclude={"spec": {"cell"}, "provenance": True}, exclude_defaults=True)
-        row = Row(path, changed, size, record.cell_path, spec.kind, spec.number, record.status, record.objective)
-        return row, _Texts(spec.cell.model_dump_json(), record.provenance.model_dump_json(), body)
+        return _divided(path, changed, size, record.model_dump(mode="json"))
+
+    def _written(self, path: str, changed: int, size: int) -> tuple[Row, _Texts] | None:
+        """Return a record that is, by its checksum, what was once validated and written; else None.
+
+        What it shares with others is validated here, once; the rest when the record is asked for: to validate all of
+        each would take as long as everything else that is to be done with it.
+        """
+        try:
+            with open(f"{self.folder}/{path}", "rb", buffering=0) as file:  # noqa: PTH123 - thrice as fast as a Path
+                data = from_json(file.read())
+            checksum = data.pop("checksum")
+            if data["schema_version"] != SCHEMA_VERSION or content_hash(data) != checksum:
+                return None
+            if not (data.keys() <= TrialRecord.model_fields.keys() and data["status"] in STATUSES):
+                return None  # of another version of ours
+            row, texts = _divided(path, changed, size, data)
+            self._shared(texts.cell, texts.provenance)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        plain = isinstance(row.cell_path, str) and row.kind in ("trial", "final") and type(row.number) is int
+        return (row, texts) if plain and isinstance(row.objective, float | None) else None
 
 
 @contextmanager
@@ -233,31 +296,54 @@ def _files(folder: str) -> Iterator[os.DirEntry[str]]:
                 yield entry
 
 
-def _kept(record: TrialRecord) -> Sequence[Any]:
+def _divided(path: str, changed: int, size: int, data: dict[str, Any]) -> tuple[Row, _Texts]:
+    """Return the row and the texts of a record that is given as JSON."""
+    spec, provenance = dict(data["spec"]), data["provenance"]
+    cell = spec.pop("cell")
+    row = Row(path, changed, size, data["cell_path"], spec["kind"], spec["number"], data["status"], data["objective"])
+    # Empty mappings and lists stay: pydantic takes longer to make them from their default than to read them.
+    light = data | {"spec": spec, "validation_curve": _kept(data), "train_curve": [], "predictions": None}
+    body = {key: value for key, value in light.items() if value is not None and key != "provenance"}
+    return row, _Texts(*(to_json(part).decode() for part in (cell, provenance, body)))
+
+
+def _kept(data: Mapping[str, Any]) -> list[Any]:
     """Return the one point of the validation curve that tables ask for."""
-    at_best = [point for point in record.validation_curve if point.step == record.best_step]
-    return at_best[:1] or record.validation_curve[-1:]
+    curve: list[Any] = data["validation_curve"]
+    return [point for point in curve if point["step"] == data["best_step"]][:1] or curve[-1:]
 
 
-def _parquet(rows: Iterable[tuple[Row, _Texts]]) -> bytes:
+def _type(column: str) -> pa.DataType:
     import pyarrow as pa
+
+    return {"changed": pa.int64(), "size": pa.int64(), "number": pa.int64(), "objective": pa.float64()}.get(
+        column, pa.string()
+    )
+
+
+def _parquet(table: pa.Table) -> bytes:
     import pyarrow.parquet as pq
 
-    lines = [(*row[: len(_LIGHT)], *texts) for row, texts in rows]
-    columns: dict[str, pa.Array] = {name: pa.array([line[i] for line in lines]) for i, name in enumerate(_COLUMNS)}
-    table = pa.table(columns).replace_schema_metadata({b"promptscale": _FORMAT})
+    table = table.replace_schema_metadata({b"promptscale": _FORMAT})
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", use_dictionary=list(_DICTIONARY))
+    pq.write_table(table, buffer, compression="zstd", use_dictionary=list(_DICTIONARY), row_group_size=_ROW_GROUP)
     return buffer.getvalue()
 
 
-def _read(data: bytes, columns: Sequence[str]) -> pa.Table | None:
-    """Return some columns of a copy; None of one that is damaged or of another format."""
+def _read(data: bytes, columns: Sequence[str], as_kinds: bool = True) -> pa.Table | None:
+    """Return some columns of a copy; None of one that is damaged or of another format.
+
+    Args:
+        data: the copy.
+        columns: which of its columns.
+        as_kinds: keep texts of few kinds as a number a row and the kinds (Arrow's dictionaries).
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    kinds = [name for name in _DICTIONARY if name in columns] if as_kinds else []
     try:
-        file = pq.ParquetFile(io.BytesIO(data), read_dictionary=[name for name in _DICTIONARY if name in columns])
+        file = pq.ParquetFile(io.BytesIO(data), read_dictionary=kinds)
         names = set(file.schema_arrow.names)
         if (file.schema_arrow.metadata or {}).get(b"promptscale") != _FORMAT or not set(_COLUMNS) <= names:
             return None
@@ -266,13 +352,9 @@ def _read(data: bytes, columns: Sequence[str]) -> pa.Table | None:
         return None
 
 
-def _unpacked(data: bytes) -> list[tuple[Row, _Texts]]:
-    """Return the rows that a helper has read."""
-    table = _read(data, _COLUMNS)
-    if table is None:
-        return []
-    columns = [_values(table.column(name)) for name in _COLUMNS]
-    return [(Row(*line[: len(_LIGHT)]), _Texts(*line[len(_LIGHT) :])) for line in zip(*columns, strict=True)]
+def _lines(table: pa.Table) -> list[tuple[Any, ...]]:
+    """Return the rows of a table."""
+    return list(zip(*(_values(column) for column in table.columns), strict=True))
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
@@ -304,10 +386,19 @@ def _numbers(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return numbers, np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[there] == 0
 
 
+def _give_back() -> None:
+    """Give memory back that Arrow keeps for its next table: with large folders half a gigabyte."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":  # a helper of `Compact`: files on standard input, rows on standard output
     mine = Compact(Path(sys.argv[1]))
-    sys.stdout.buffer.write(_parquet(mine._row(*file) for file in json.load(sys.stdin)))
+    sys.stdout.buffer.write(
+        _parquet(mine._table([(path, changed, size) for path, changed, size in json.load(sys.stdin)]))
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,8 @@ def results_frame(results: Results) -> pd.DataFrame:
         columns[name] = typed([value(record) for record in records], dtype)
     columns["selected"] = typed([id(record) in selected for record in records], "boolean")
     columns["results"] = typed([run.folder for run in results.runs], "string")
-    families = [_families(record) for record in records]
-    for name in _family_names(families):
-        columns[name] = typed([family.get(name) for family in families])
+    for name, values in _family_columns(records):
+        columns[name] = typed(values)
     frame = pd.DataFrame(columns)
     frame.attrs["left_out"] = {
         "stale": results.stale,
@@ -127,14 +126,28 @@ def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _families(record: TrialRecord) -> dict[str, Any]:
+def _family_columns(records: Sequence[TrialRecord]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield names and values of all columns, families in the order of `_families`, names in a family sorted."""
+    families: dict[str, dict[str, list[Any]]] = {}
+    for place, record in enumerate(records):
+        for family, values in _families(record).items():
+            columns = families.setdefault(family, {})
+            for key, value in values.items():
+                if key not in columns:
+                    columns[key] = [None] * len(records)
+                columns[key][place] = value
+    for family, columns in families.items():
+        yield from ((f"{family}.{key}", columns[key]) for key in sorted(columns))
+
+
+def _families(record: TrialRecord) -> dict[str, Mapping[str, Any]]:
     memory = {
         f"{phase}.{figure}": value
         for phase, figures in record.memory.items()
-        for figure in PhaseMemory.model_fields
+        for figure in _FIGURES
         if (value := getattr(figures, figure)) is not None
     }
-    families: dict[str, Mapping[str, Any]] = {
+    return {
         "param": record.spec.params,
         "validation": _evaluated(validation_at_best(record)),
         "test": _evaluated(record.test),
@@ -150,15 +163,9 @@ def _families(record: TrialRecord) -> dict[str, Any]:
         "note": record.notes,
         "measurement": record.measurements,
     }
-    return {f"{family}.{key}": value for family, values in families.items() for key, value in values.items()}
 
 
-def _family_names(families: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Names of all columns, families in the order of `_families`, names in a family sorted."""
-    measured = ["seconds", "memory", "tokens_per_second", "flops"]
-    order = ["param", "validation", "test", "transfer", *measured, "note", "measurement"]
-    names = {name for family in families for name in family}
-    return sorted(names, key=lambda name: (order.index(name.split(".", 1)[0]), name))
+_FIGURES = tuple(PhaseMemory.model_fields)
 
 
 def validation_at_best(record: TrialRecord) -> Evaluated | None:

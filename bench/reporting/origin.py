@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from bench.records import TrialRecord
 from bench.reporting import text
+from bench.reporting.cells import provenances
 from bench.reporting.folders import Results
 
 
@@ -18,12 +19,13 @@ def names(results: Results) -> list[str]:
 def provenance(results: Results) -> Iterator[str]:
     """Say with what the runs were made, a line a fact."""
     records = results.records
-    started = sorted(record.started_at for record in records)
+    started = [record.started_at for record in records]
     total = sum(record.seconds.get("total", 0.0) for record in records)
     yield (
-        f"{text.number_of(len(records), 'run')}, the first begun {text.markdown(started[0])}, the last "
-        f"{text.markdown(started[-1])}; {text.duration(total)} of computing in all."
+        f"{text.number_of(len(records), 'run')}, the first begun {text.markdown(min(started))}, the last "
+        f"{text.markdown(max(started))}; {text.duration(total)} of computing in all."
     )
+    made = provenances(records)
     for field, name in (
         ("git_commit", "Code (git commit)"),
         ("device", "Device"),
@@ -32,26 +34,28 @@ def provenance(results: Results) -> Iterator[str]:
         ("threads", "Threads"),
         ("platform", "Platform"),
     ):
-        values = {str(value) for r in records if (value := getattr(r.provenance, field)) is not None}
+        values = {str(value) for one in made if (value := getattr(one, field)) is not None}
         if values:
             yield f"{name}: {listed(values)}"
+    # One of those that share what they were made of and with: in a large folder nearly all do.
+    unlike = {(id(record.provenance), id(record.spec.cell)): record for record in records}.values()
     for field, name, label in (("model_revision", "Model", 0), ("data_revision", "Data set", 1)):
         revisions: dict[str, set[str]] = {}
-        for record in records:
+        for record in unlike:
             value = getattr(record.provenance, field)
             if value is not None:
                 revisions.setdefault(record.spec.cell.labels[label], set()).add(value)
         for owner, values in sorted(revisions.items()):
             yield f"{name} {text.markdown(owner)}: revision {listed(values)}"
-    if any(record.spec.cell.trust_remote_code for record in records):
+    if any(record.spec.cell.trust_remote_code for record in unlike):
         yield "Models were allowed to run their own Python code (trust\\_remote\\_code)."
 
 
 def versions(records: Iterable[TrialRecord]) -> str:
     """Say which versions of packages were used."""
     found: dict[str, set[str]] = {}
-    for record in records:
-        for package, version in record.provenance.versions.items():
+    for one in provenances(records):
+        for package, version in one.versions.items():
             found.setdefault(package, set()).add(version)
     if not found:
         return "The records do not say which versions of packages were used."

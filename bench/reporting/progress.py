@@ -60,7 +60,7 @@ def progress(results: Path, manifest: Manifest) -> list[Progress]:
 
 
 def _progress(path: str, manifest: Manifest, trials: Counter[str], records: Iterable[TrialRecord]) -> Progress:
-    records = list(records)
+    records = [record for record in records if manifest.cells[path].counts(record)]
     best = best_trial(records)
     finals = finals_of(best, records)
     return Progress(

@@ -13,7 +13,7 @@ from bench.errors import BadInput
 from bench.records import write_atomic
 from bench.reporting import origin, text, words
 from bench.reporting.figures import Drawing, figures, sections
-from bench.reporting.figures.look import render
+from bench.reporting.figures.look import FORMS
 from bench.reporting.figures.scale import drawable, scale_title
 from bench.reporting.folders import Results, collect
 from bench.reporting.frame import results_frame
@@ -25,11 +25,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def write_report(results: Sequence[str | Path] | Results, out: str | Path) -> Path:
+def write_report(results: Sequence[str | Path] | Results, out: str | Path, summary: pd.DataFrame | None = None) -> Path:
     """Draw the report of one results folder, or of several that are merged, or of results that are already read.
 
     Writes ``report.md``, ``table.csv`` (a row a cell), ``runs.csv`` (a row a run) and the figure
     ``scale.png`` and ``scale.svg`` (``scale-<data set>`` where there are several).
+
+    Args:
+        results: folders, or what was read from them.
+        out: folder to write into.
+        summary: the summary of all cells, where it is known already.
 
     Returns:
         The path of ``report.md``.
@@ -42,24 +47,26 @@ def write_report(results: Sequence[str | Path] | Results, out: str | Path) -> Pa
     out = Path(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, data in _files(found):
+        for name, data in _files(found, summary):
             write_atomic(out / name, data)
     except OSError as error:
         raise BadInput(f"{out}: the report cannot be written there: {error.strerror or error}") from None
     return out / "report.md"
 
 
-def _files(results: Results) -> Iterator[tuple[str, bytes]]:
+def _files(results: Results, summary: pd.DataFrame | None) -> Iterator[tuple[str, bytes]]:
     """Yield names and contents; the report itself comes last, when all that it points to is there."""
-    summary = summarise_cells(results.cells)
+    if summary is None:
+        summary = summarise_cells(results.cells)
     yield "table.csv", csv_table(summary).encode()
     yield "table.tex", latex_table(summary, ", ".join(origin.names(results))).encode()
     yield "runs.csv", csv_table(results_frame(results)).encode()
-    for drawing in figures.get("scale")().drawings("scale", results.cells):
+    scale = list(figures.get("scale")().drawings("scale", results.cells))
+    for drawing in scale:
         if isinstance(drawing, Drawing):
-            yield f"{drawing.stem}.png", render(drawing.canvas, "png")
-            yield f"{drawing.stem}.svg", render(drawing.canvas, "svg")
-    yield "index.html", html_page(results, summary).encode()
+            for form in FORMS:
+                yield f"{drawing.stem}.{form}", drawing.file(form)
+    yield "index.html", html_page(results, summary, {"scale": scale}).encode()
     yield "report.md", report_text(results, summary).encode()
 
 

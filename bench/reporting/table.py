@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.config import canonical_json
 from bench.records import STATUSES, TrialRecord
-from bench.reporting.cells import CellRuns, group_cells
+from bench.reporting.cells import CellRuns, Transfer, group_cells
 from bench.reporting.frame import typed
 from bench.reporting.standing import Standing, standings
 
@@ -83,7 +83,8 @@ def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     ``gap_to_full`` is the mean minus that of full fine-tuning. Times, FLOPs, shares and
     ``measurement.*`` (what a method measures itself) are means, memory is the peak, all over these
     finals (over the best trial where there are none); ``search_seconds`` is what all trials took.
-    ``transfer.<data set>.<metric>`` and ``.._sd`` are what these finals scored on the test split of another data set.
+    ``transfer.<data set>.<metric>`` and ``.._sd`` are what these finals scored on the test split of another data set;
+    ``frame.attrs["transfer"]`` has data set and metric of each.
     ``runs_<status>`` counts all runs of the cell, trials and finals. ``differs`` names what is not the
     same in all its runs: git commit, model revision, data revision. Columns of memory by phase are there
     only where it was measured. ``model`` is ``none`` for methods that use no model.
@@ -104,7 +105,12 @@ def summarise_cells(cells: Sequence[CellRuns]) -> pd.DataFrame:
     transferred = [_transfers(cell) for cell in cells]
     for name in dict.fromkeys(name for values in transferred for name in values):
         columns[name] = typed([values.get(name) for values in transferred], "Float64")
-    return pd.DataFrame(columns)
+    frame = pd.DataFrame(columns)
+    # Labels may have dots: where one ends cannot be read from the name of the column.
+    frame.attrs["transfer"] = {
+        _transfer_column(one): [one.dataset, one.metric] for cell in cells for one in cell.transfers if one.scores
+    }
+    return frame
 
 
 def best_rows(summary: pd.DataFrame) -> set[int]:
@@ -195,9 +201,13 @@ def _transfers(cell: CellRuns) -> dict[str, float | None]:
     """Return mean and standard deviation of the main metric of each data set that the finals were tested on too."""
     values: dict[str, float | None] = {}
     for one in cell.transfers:
-        name = f"transfer.{one.dataset}.{one.metric}"
+        name = _transfer_column(one)
         values |= {name: one.mean, f"{name}_sd": one.sd} if one.scores else {}
     return values
+
+
+def _transfer_column(one: Transfer) -> str:
+    return f"transfer.{one.dataset}.{one.metric}"
 
 
 def _resident(run: TrialRecord) -> int | None:

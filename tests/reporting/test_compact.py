@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 from report_records import cell, run, study, write_results
 
+from bench.config import content_hash
 from bench.manifest import Manifest
 from bench.records import Predictions, TrainStep, dump_record
 from bench.reporting import collect, compact
@@ -112,6 +114,65 @@ def test_a_torn_record_is_counted_and_left_where_it_is(root, large):
     assert collect(root).unreadable == 1
     assert collect(root).unreadable == 1, "read from the copy"
     assert torn.exists()
+
+
+def doctored(root, change, sealed):
+    """Change a stored record; ``sealed`` puts a right checksum on it, as another version of ours would."""
+    file = root / "records" / cell().path / "trial-00003.json"
+    data = json.loads(file.read_text())
+    change(data)
+    if sealed:
+        data.pop("checksum")
+        data["checksum"] = content_hash(data)
+    file.write_text(json.dumps(data, indent=1))
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.update(objective=0.99),
+        lambda data: data.update(status="splendid"),
+        lambda data: data.update(invented=1),
+        lambda data: data.update(objective="0.9"),
+        lambda data: data["spec"].update(number="three"),
+        lambda data: data["spec"]["cell"].update(invented=1),
+        lambda data: data["spec"].pop("seed"),
+        lambda data: data["provenance"].update(invented=1),
+        lambda data: data["memory"].update(train=3),
+        lambda data: data.update(validation_curve=[{}]),
+        lambda data: data.pop("transfer"),
+        lambda data: data.pop("started_at"),
+    ],
+)
+def test_whatever_was_done_to_a_record_a_large_folder_finds_it_as_a_small_one_does(root, large, change, sealed):
+    doctored(root, change, sealed)
+    large(False)
+    expected = said(root)
+    large()
+    assert said(root) == expected
+    assert said(root) == expected, "read from the copy"
+
+
+def test_many_new_files_join_those_that_the_copy_has(root, large, monkeypatch):
+    large()
+    collect(root)
+    files = sorted((root / "records" / cell().path).glob("trial-*.json"))
+    files[2].unlink()
+    for number in range(60, 80):
+        (files[0].parent / f"trial-{number:05d}.json").write_bytes(
+            dump_record(run(cell(), number, score=number / 100, params={"rank": number}))
+        )
+    monkeypatch.setattr(compact, "_WORTH_WRITING", 20)
+    monkeypatch.setattr(compact, "_ROW_GROUP", 7)
+    first, again = Compact(root), Compact(root)
+    assert [row.path for row in first.rows] == sorted(row.path for row in first.rows)
+    numbers = [(row.path, first.record(row).spec.number, row.number) for row in first.rows if "trial" in row.path]
+    assert all(number == in_row and f"{number:05d}" in path for path, number, in_row in numbers)
+    monkeypatch.setattr(compact, "_WORTH_WRITING", 10**9)
+    assert [again.record(row) for row in again.rows] == [first.record(row) for row in first.rows]
+    large(False)
+    assert len(first.rows) == len(collect(root).records)
 
 
 def test_a_folder_that_cannot_be_written_is_read_all_the_same(root, large, monkeypatch):

@@ -20,10 +20,10 @@ from bench.reporting.table import summarise
 SCORES = (0.4, 0.5, 0.9)
 
 
-def finals(method="lora", scores=SCORES, metric="mcc", reason=None, **values):
-    of = cell(method=method, transfer=(target("imdb", metric),))
+def finals(method="lora", scores=SCORES, metric="mcc", reason=None, to="imdb", **values):
+    of = cell(method=method, transfer=(target(to, metric),))
     return [
-        run(of, n, "final", 0.7, params={}, transfer={"imdb": scored_there(score, metric, reason)}, **values)
+        run(of, n, "final", 0.7, params={}, transfer={to: scored_there(score, metric, reason)}, **values)
         for n, score in enumerate(scores)
     ]
 
@@ -42,6 +42,12 @@ def test_the_table_has_mean_and_spread_of_the_other_data_set_s_main_metric():
     (column,) = (column for column in all_columns(summary) if "transfer" in column.heading)
     assert column.heading == "mcc on imdb (transfer)"
     assert [column.value(row) for row in plain_rows(summary)] == ["0.600 ± 0.265", "-"]
+
+
+@pytest.mark.parametrize(("to", "metric"), [("imdb", "f1.macro"), ("imdb-v1.1", "mcc"), ("a.b", "c.d_sd")])
+def test_labels_with_dots_head_their_column_as_they_are(to, metric):
+    (column,) = (one for one in all_columns(summarise(finals(metric=metric, to=to))) if "transfer" in one.heading)
+    assert column.heading == f"{metric} on {to} (transfer)"
 
 
 def test_finals_that_did_not_end_well_are_not_in_the_mean():

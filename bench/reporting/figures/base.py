@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.config import Config
 from bench.reporting.cells import CellRuns
-from bench.reporting.figures.look import STYLES, Style, StyleName, look, method_styles, settle
+from bench.reporting.figures.look import STYLES, Form, Style, StyleName, look, method_styles, render, settle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.transforms import Bbox
 
 
 class NoData(Exception):
@@ -30,6 +32,20 @@ class Drawing:
     canvas: Canvas
     about: str
     """How to read it."""
+    style: StyleName
+    """The medium that it was drawn for."""
+    box: Bbox
+    """What of the canvas there is to see, in inches."""
+
+    @cached_property
+    def _files(self) -> dict[Form, bytes]:
+        return {}
+
+    def file(self, form: Form) -> bytes:
+        """Return the drawing as a file, which is made once: a report needs it beside the page and in it."""
+        if form not in self._files:
+            self._files[form] = render(self.canvas, form, self.style, self.box)
+        return self._files[form]
 
 
 class Figure(Config):
@@ -74,11 +90,11 @@ class Figure(Config):
             with look(style):
                 try:
                     canvas = self.draw(group, styles)
-                    settle(canvas)
+                    box = settle(canvas)
                 except NoData as reason:
                     yield f"{suffix}: {reason}" if suffix else str(reason)
                     continue
-            yield Drawing(f"{name}-{suffix}" if suffix else name, self.title(group), canvas, self.about)
+            yield Drawing(f"{name}-{suffix}" if suffix else name, self.title(group), canvas, self.about, style, box)
 
 
 def sections(cells: Iterable[CellRuns]) -> dict[str, list[CellRuns]]:

@@ -14,6 +14,7 @@ from bench.reporting import text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.transforms import Bbox
 
     from bench.reporting.cells import CellRuns
 
@@ -59,6 +60,7 @@ def look(style: StyleName = "paper") -> Iterator[None]:
     settings: Any = {  # matplotlib's stubs know the names of settings as literals, seaborn's as any text
         **seaborn.axes_style("whitegrid", {"axes.edgecolor": "0.35", "grid.color": "0.9"}),
         **seaborn.plotting_context("paper", font_scale=_FONTS[style]),
+        "axes.titley": 1.0,  # as ever, but not looked for at each drawing, which takes a sixth of it
         "axes.spines.top": False,
         "axes.spines.right": False,
         "font.family": "DejaVu Sans",  # comes with matplotlib: figures are the same on every machine
@@ -76,12 +78,31 @@ def scale() -> float:
     return float(matplotlib.rcParams["font.size"]) / (9.6 * _FONTS["paper"])
 
 
-def render(canvas: Canvas, form: Form, style: StyleName = "paper") -> bytes:
-    """Return the figure as a file; the same figure gives the same bytes, today and tomorrow."""
+_DPI = 200
+_PAD = 0.15
+"""Inches around a figure in its file."""
+
+
+def render(canvas: Canvas, form: Form, style: StyleName = "paper", box: Bbox | None = None) -> bytes:
+    """Return the figure as a file; the same figure gives the same bytes, today and tomorrow.
+
+    Args:
+        canvas: what was drawn.
+        form: of the file.
+        style: the medium that it was drawn for.
+        box: what of it to show, as `settle` has found it; without it the figure is drawn once more to see.
+    """
     buffer = io.BytesIO()
     plain = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
     with look(style):
-        canvas.savefig(buffer, format=form, dpi=200, bbox_inches="tight", pad_inches=0.15, metadata=plain)
+        canvas.savefig(
+            buffer,
+            format=form,
+            dpi=_DPI,
+            bbox_inches="tight" if box is None else box,
+            pad_inches=_PAD,
+            metadata=plain,
+        )
     return buffer.getvalue()
 
 
@@ -91,7 +112,9 @@ def new_canvas(width: float, height: float, constrained: bool = True) -> Canvas:
     from matplotlib.figure import Figure
 
     factor = scale()
-    figure = Figure(figsize=(width * factor, height * factor), layout="constrained" if constrained else None)
+    # Laid out in the pixels of its file: in others the same text has another width.
+    size = (width * factor, height * factor)
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained" if constrained else None)
     FigureCanvasAgg(figure)
     if constrained:
         figure.get_layout_engine().set(w_pad=0.09, h_pad=0.09, hspace=0.03, wspace=0.03)  # type: ignore[union-attr, call-arg]
@@ -104,11 +127,17 @@ LEGEND = 2.4
 """Inches (on paper) at the right that the legend may take."""
 
 
-def settle(canvas: Canvas) -> None:
-    """Lay a figure out once and for all: otherwise each file that is made of it lays it out again, which is slow."""
-    if canvas.get_layout_engine() is not None:
-        canvas.draw_without_rendering()
+def settle(canvas: Canvas) -> Bbox:
+    """Lay a figure out once and for all: otherwise each file that is made of it lays it out again, which is slow.
+
+    Returns:
+        All that is drawn, and a little more, in inches.
+    """
+    engine = canvas.get_layout_engine()
+    if engine is not None:
+        engine.execute(canvas)
         canvas.set_layout_engine("none")
+    return canvas.get_tightbbox().padded(_PAD)
 
 
 def panels(

@@ -16,13 +16,19 @@ class Published:
     """In percent."""
 
 
-# Lester et al. (2021), T5 1.1 (LM-adapted), Small to XXL, 100 virtual tokens; SuperGLUE, development set. The
-# scores are those that Vu et al. (2022), SPoT, table 4, gives for the same runs: read from a scan
-# of that table, and not yet held against a second source. Check them before a figure with them is published.
+# Lester et al. (2021), T5 1.1 (LM-adapted), Small to XXL, 100 virtual tokens; SuperGLUE, development set. No point is
+# measured off a drawn curve: the scores are those of a table, number 4 of Vu et al. (2022), SPoT, which gives the same
+# runs. But the table came to us as recognised text of a scan, in which a digit may be wrong, and was not held against
+# a second source: the figure says so. Check them before a figure with them is published. Sizes are the exact
+# parameter counts of the frozen models.
 _SIZES = (76_961_152, 247_577_856, 783_150_080, 2_849_757_184, 11_135_332_352)
-_SOURCE = "T5 on SuperGLUE, Lester et al. (2021)"
+SOURCE = (
+    "T5 on SuperGLUE, Lester et al. (2021); scores of table 4 of Vu et al. (2022), from recognised text of a scan, "
+    "not checked"
+)
+"""What the legend says of the curves: whose they are, and how far the numbers can be relied on."""
 LESTER_2021 = (
-    Published(f"prompt tuning, {_SOURCE}", _SIZES, (59.8, 63.1, 74.5, 79.2, 88.8)),
-    Published(f"full fine-tuning, {_SOURCE}", _SIZES, (62.8, 73.7, 81.3, 83.1, 89.9)),
-    Published(f"prompt design, {_SOURCE}", _SIZES, (40.6, 43.4, 45.1, 47.8, 52.8)),
+    Published("prompt tuning (T5)", _SIZES, (59.8, 63.1, 74.5, 79.2, 88.8)),
+    Published("full fine-tuning (T5)", _SIZES, (62.8, 73.7, 81.3, 83.1, 89.9)),
+    Published("prompt design (T5)", _SIZES, (40.6, 43.4, 45.1, 47.8, 52.8)),
 )

@@ -13,7 +13,7 @@ from bench.reporting.cells import CellRuns
 from bench.reporting.figures.axis_labels import label_models
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.look import Style, new_canvas
-from bench.reporting.figures.published import LESTER_2021
+from bench.reporting.figures.published import LESTER_2021, SOURCE
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -28,7 +28,9 @@ class Scale(Figure):
 
     published: bool = False
     """Overlay the curves of T5 that Lester et al. (2021) published; another task, so only their shape compares.
-    The numbers were read from a scan (see `bench.reporting.figures.published`): check them before you publish it."""
+    The numbers are those of a table, as recognised from a scan of it and not checked (see
+    `bench.reporting.figures.published`): hold them against the paper before you publish the figure, whose legend says
+    so too."""
 
     about: ClassVar[str] = (
         "Points are means over seeds, bars one standard deviation to either side, shades the 95 % interval of the "
@@ -159,8 +161,10 @@ def _shade(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style]) ->
 
 def _overlay(axes: Axes) -> list[Any]:
     """Draw what was published, in grey; percent become shares where our scores are shares."""
+    from matplotlib.lines import Line2D
+
     percent = axes.get_ylim()[1] > 1.5
-    handles = []
+    handles: list[Any] = [Line2D([], [], linestyle="none", label=text.wrap(f"Grey: {SOURCE}", 36))]
     for curve, dash in zip(LESTER_2021, ("-", "--", ":"), strict=False):
         scores = [score if percent else score / 100 for score in curve.scores]
         (line,) = axes.plot(curve.sizes, scores, color="0.55", linestyle=dash, marker=".", linewidth=1.2, zorder=1.8)

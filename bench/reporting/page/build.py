@@ -7,16 +7,16 @@ rendered with raw HTML switched off. Nothing else becomes markup.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bench.reporting import origin, text, words
 from bench.reporting.columns import Column, all_columns
 from bench.reporting.figures import Drawing, figures, in_order, sections
-from bench.reporting.figures.look import render
 from bench.reporting.figures.scale import scale_title
 from bench.reporting.folders import Results
 from bench.reporting.frame import plain_rows
@@ -47,16 +47,21 @@ class Picture:
     """Data URI of the SVG: an image can run no script."""
 
 
-def html_page(results: Results, summary: pd.DataFrame | None = None) -> str:
+def html_page(
+    results: Results,
+    summary: pd.DataFrame | None = None,
+    known: Mapping[str, Sequence[Drawing | str]] | None = None,
+) -> str:
     """Return the page of some results, complete: styles, script, figures and all.
 
     Args:
         results: what to show.
         summary: the summary of all its cells, where it is known already.
+        known: all drawings (or why there are none) of the figures that are drawn already, by name.
     """
     if summary is None:
         summary = summarise_cells(results.cells)
-    drawings, absent = _drawings(results)
+    drawings, absent = _drawings(results, known or {})
     rows, left_out = run_rows(results.cells)
     return _template().render(
         title=" + ".join(origin.names(results)),
@@ -125,7 +130,9 @@ def _descriptions(results: Results) -> Iterator[str]:
             yield description
 
 
-def _drawings(results: Results) -> tuple[list[Drawing], list[tuple[str, str]]]:
+def _drawings(
+    results: Results, known: Mapping[str, Sequence[Drawing | str]]
+) -> tuple[list[Drawing], list[tuple[str, str]]]:
     """Draw every figure that has data; return the others with the reason why they are not there.
 
     Of many data sets the first ones have all their figures until the page is full.
@@ -139,7 +146,8 @@ def _drawings(results: Results) -> tuple[list[Drawing], list[tuple[str, str]]]:
         groups = len(figure.groups(results.cells))
         if groups > shares:
             absent.append((name, f"of {groups} drawings the first {shares} are shown; 'bench plot {name}' draws all"))
-        for one in figure.drawings(name, results.cells, most=shares):
+        made = known.get(name) or figure.drawings(name, results.cells, most=shares)
+        for one in islice(made, shares):
             if isinstance(one, Drawing):
                 drawn.append(one)
             else:
@@ -148,7 +156,7 @@ def _drawings(results: Results) -> tuple[list[Drawing], list[tuple[str, str]]]:
 
 
 def _picture(drawing: Drawing) -> Picture:
-    encoded = base64.b64encode(render(drawing.canvas, "svg")).decode()
+    encoded = base64.b64encode(drawing.file("svg")).decode()
     return Picture(drawing.title, drawing.about, f"data:image/svg+xml;base64,{encoded}")
 
 

@@ -47,10 +47,10 @@ def stratified_bootstrap(
     if not any(len(task) > 1 for task in tasks):
         return None
     strata = [np.asarray(task, dtype=float) for task in tasks]
-    values = [
-        statistic(np.concatenate([stratum[generator.integers(len(stratum), size=len(stratum))] for stratum in strata]))
-        for _ in range(resamples)
+    drawn = [
+        stratum[generator.integers(len(stratum), size=(resamples, len(stratum)), dtype=np.int32)] for stratum in strata
     ]
+    values = [statistic(scores) for scores in np.concatenate(drawn, axis=1)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
 

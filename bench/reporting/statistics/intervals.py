@@ -53,7 +53,8 @@ def difference_interval(first: Sequence[float], second: Sequence[float], level: 
 
 
 def _student(centre: float, squared_error: float, freedom: float, level: float) -> Interval:
-    from scipy.stats import t
+    # What scipy.stats.t.ppf calls, without its checks, which take a hundred times as long.
+    from scipy.special import stdtrit
 
-    half = float(t.ppf((1 + level) / 2, freedom)) * math.sqrt(squared_error)
+    half = float(stdtrit(freedom, (1 + level) / 2)) * math.sqrt(squared_error)
     return Interval(centre - half, centre + half)
