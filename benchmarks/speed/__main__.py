@@ -18,7 +18,7 @@ import transformers
 
 from bench.records import write_atomic
 from bench.training.device import device_name
-from benchmarks.speed.cases import cases, study_case
+from benchmarks.speed.cases import cases, study_cases
 from benchmarks.speed.measure import Disagreement
 from benchmarks.speed.report import write
 from benchmarks.speed.workload import DATA
@@ -39,7 +39,7 @@ def main() -> None:
 
     torch.set_num_threads(asked.threads)
     transformers.logging.set_verbosity_error()
-    every = [*cases(asked.steps), study_case(asked.study_trials, asked.study_steps)]
+    every = [*cases(asked.steps), *study_cases(asked.study_trials, asked.study_steps)]
     file = asked.out / "results.json"
     stored = json.loads(file.read_text()) if file.exists() else {}
     results = stored.get("results", {})

@@ -100,13 +100,16 @@ def cases(steps: int) -> list[Case]:
     return found
 
 
-def study_case(trials: int, steps: int) -> Case:
-    """Return the comparison of whole studies."""
+def study_cases(trials: int, steps: int) -> list[Case]:
+    """Return the comparison of whole studies, with one worker of ours and with two."""
 
-    def run() -> dict[str, Any]:
+    def run(workers: int) -> dict[str, Any]:
         from benchmarks.speed.study import study
 
-        return study(SMOL, trials, steps)
+        return study(SMOL, trials, steps, workers)
 
-    title = f"a study, {trials} trials of {steps} steps, {SMOL}, P from 8 to 100, against Trainer.hyperparameter_search"
-    return Case("study-smollm2", title, run, 6.0)
+    what = f"a study, {trials} trials of {steps} steps, {SMOL}, P from 8 to 100, against Trainer.hyperparameter_search"
+    words = {1: "one worker", 2: "two workers"}
+    return [
+        Case(f"study-smollm2-{workers}", f"{what}, {words[workers]}", partial(run, workers), 6.0) for workers in words
+    ]

@@ -44,7 +44,7 @@ def write(cases: Sequence[Case], results: Mapping[str, Any], machine: Mapping[st
     missing = [case.title for case in cases if case.name not in results and _in_table(case)]
     if missing:
         lines += ["", "Not measured yet: " + "; ".join(missing) + "."]
-    lines += [*_profiles(cases, results), *_study(results.get("study-smollm2"))]
+    lines += [*_profiles(cases, results), *_studies(cases, results)]
     folder.mkdir(parents=True, exist_ok=True)
     for name, axis, title in CURVES:
         if name in results:
@@ -83,22 +83,25 @@ def _profiles(cases: Sequence[Case], results: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _study(result: Mapping[str, Any] | None) -> list[str]:
-    """Return what the study's ratio is made of."""
-    if result is None:
-        return []
-    phases = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in result["phases"].items())
-    return [
-        "",
-        "## What the study's ratio is made of",
-        "",
-        f"Virtual tokens that the sampler asked for: {', '.join(map(str, result['virtual_tokens']))}; steps until",
-        f"the end or the pruner's verdict: {', '.join(map(str, result['steps']))}. Best validation accuracy "
-        f"{result['best_accuracy_ours']:.3f} and {result['best_accuracy_theirs']:.3f} (ours, theirs);",
-        f"{result['pruned_ours']} and {result['pruned_theirs']} of {result['trials']} pruned. By the multiply-adds of "
-        f"these trials the bound is **{result['bound']:.2f}x**: a short prompt",
-        f"saves less. Our seconds by phase: {phases}.",
-    ]
+def _studies(cases: Sequence[Case], results: Mapping[str, Any]) -> list[str]:
+    """Return what the studies' ratios are made of."""
+    lines = []
+    for case in cases:
+        if not case.name.startswith("study-") or case.name not in results:
+            continue
+        result = results[case.name]
+        phases = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in result["phases"].items())
+        lines += [
+            "",
+            f"**{case.title}.** Virtual tokens that the sampler asked for:",
+            f"{', '.join(map(str, result['virtual_tokens']))}; steps until the end or the pruner's verdict:",
+            f"{', '.join(map(str, result['steps']))}. Best validation accuracy {result['best_accuracy_ours']:.3f} and "
+            f"{result['best_accuracy_theirs']:.3f} (ours, theirs);",
+            f"{result['pruned_ours']} and {result['pruned_theirs']} of {result['trials']} pruned. The bound by the "
+            f"multiply-adds of these trials is {result['bound']:.2f}x. Our seconds",
+            f"by phase, added over the workers: {phases}.",
+        ]
+    return ["", "## What the studies' ratios are made of", *lines] if lines else []
 
 
 def _line(case: Case, result: Mapping[str, Any]) -> str:

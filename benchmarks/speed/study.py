@@ -26,7 +26,7 @@ VALIDATION = 48
 DATA = ("trec6", {"train_size": 2000, "validation_size": VALIDATION, "test_size": 96})
 
 
-def experiment(model: str, trials: int, steps: int) -> dict[str, Any]:
+def experiment(model: str, trials: int, steps: int, workers: int) -> dict[str, Any]:
     """Return the study as an experiment of the harness."""
     return {
         "name": "speed-study",
@@ -53,15 +53,23 @@ def experiment(model: str, trials: int, steps: int) -> dict[str, Any]:
         },
         "study": {"trials": trials, "pruner": "median"},
         "finals": {"seeds": 0},
-        "workers": 1,
+        "workers": workers,
     }
 
 
-def study(model: str, trials: int, steps: int) -> dict[str, Any]:
-    """Time both sides, each with loading its model; the peer runs the configurations that our study asked for."""
+def study(model: str, trials: int, steps: int, workers: int) -> dict[str, Any]:
+    """Time both sides, each with loading its model; the peer runs the configurations that our study asked for.
+
+    Args:
+        model: name of the base model.
+        trials: trials of the study.
+        steps: optimizer steps a trial.
+        workers: of ours, sharing the threads that the peer has for itself; 1 runs in this process, as the peer does.
+    """
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        bench.run(experiment(model, trials, steps), Path(folder) / "results", engine="inline")
+        engine = "inline" if workers == 1 else "processes"
+        bench.run(experiment(model, trials, steps, workers), Path(folder) / "results", engine=engine)
         ours = time.perf_counter() - began
         records = sorted(RecordStore(Path(folder) / "results"), key=lambda record: record.spec.number)
     best = best_trial(records)
