@@ -8,12 +8,12 @@ holds no curves and no predictions; runs that need theirs are read again from th
 from __future__ import annotations
 
 import gc
-import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from itertools import islice
@@ -25,10 +25,21 @@ from pydantic_core import from_json, to_json
 
 from bench.config import content_hash
 from bench.records import SCHEMA_VERSION, STATUSES, Provenance, TrialRecord, read_record, write_atomic
+from bench.reporting.parquet import (
+    COLUMNS,
+    LIGHT,
+    ROW_GROUP,
+    SHARED,
+    from_parquet,
+    give_back,
+    lines_of,
+    to_parquet,
+    type_of,
+    values_of,
+)
 from bench.spec import Cell, TrialSpec
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
 FILENAME = "records.parquet"
@@ -36,19 +47,8 @@ LARGE = 2000
 """Folders of fewer files are read as they are, and get no compacted copy."""
 _WORTH_WRITING = 500
 """So many files that are not in the copy, and it is written anew."""
-_FORMAT = b"1"
-"""Raised when rows change their meaning; a copy of another format is not used."""
-_LIGHT = ("path", "changed", "size", "cell_path", "kind", "number", "status", "objective")
-_SHARED = ("cell", "provenance")
-"""Texts that many rows have in common."""
-_COLUMNS = (*_LIGHT, *_SHARED, "body")
-_DICTIONARY = ("cell_path", "kind", "status", *_SHARED)
-"""Columns of few different values."""
-
 _WORTH_HELP = 5000
 """So many files, and other processes help to read them."""
-_ROW_GROUP = 5000
-"""So many rows are parsed, written and read together."""
 _File = tuple[str, int, int]
 """Path below ``records/``, time of change, size."""
 
@@ -94,35 +94,38 @@ class Compact:
     @cached_property
     def rows(self) -> list[Row]:
         """All rows, by path; the copy is written anew where many files are not in it."""
-        with no_collector():
-            return self._current(scan(self.folder))
+        with no_collector(), ThreadPoolExecutor(1) as beside:
+            # To ask for the state of each file is mostly to wait for the system.
+            found = beside.submit(scan, self.folder)
+            stored = list(self._stored())
+            return self._current(found.result(), stored)
 
-    def _current(self, found: dict[str, tuple[int, int]]) -> list[Row]:
-        stored = [row for row in self._stored() if found.get(row.path) == (row.changed, row.size)]
+    def _current(self, found: dict[str, tuple[int, int]], stored: list[Row]) -> list[Row]:
+        stored = [row for row in stored if found.get(row.path) == (row.changed, row.size)]
         if len(stored) == len(found):
             return stored
         known = {row.path for row in stored}
         missing = sorted(found.keys() - known)
         fresh = self._read_anew([(path, *found[path]) for path in missing])
         if len(missing) < _WORTH_WRITING:
-            lines = _lines(fresh)
-            self._fresh = {line[0]: _Texts(*line[len(_LIGHT) :]) for line in lines}
-            return sorted([*stored, *(Row(*line[: len(_LIGHT)]) for line in lines)], key=lambda row: row.path)
+            lines = lines_of(fresh)
+            self._fresh = {line[0]: _Texts(*line[len(LIGHT) :]) for line in lines}
+            return sorted([*stored, *(Row(*line[: len(LIGHT)]) for line in lines)], key=lambda row: row.path)
         self._copy = self._joined([row.place for row in stored], fresh)
         # A folder that cannot be written is read all the same, only slower.
         with suppress(OSError):
             write_atomic(self.root / FILENAME, self._copy)
         del fresh
-        _give_back()
+        give_back()
         return list(self._stored())
 
     def _joined(self, places: Sequence[int], fresh: pa.Table) -> bytes:
         """Return the copy anew: what is still right of it, and what was read."""
         import pyarrow as pa
 
-        stored = _read(self._copy, _COLUMNS, as_kinds=False) if places else None
+        stored = from_parquet(self._copy, COLUMNS, as_kinds=False) if places else None
         kept = [] if stored is None else [stored.take(pa.array(places))]
-        return _parquet(pa.concat_tables([*kept, fresh]).sort_by("path"))
+        return to_parquet(pa.concat_tables([*kept, fresh]).sort_by("path"))
 
     def record(self, row: Row) -> TrialRecord | None:
         """Return a row as a record without curves (but for the best validation) and predictions."""
@@ -158,20 +161,20 @@ class Compact:
             return b""
 
     def _stored(self) -> Iterator[Row]:
-        table = _read(self._copy, _LIGHT)
+        table = from_parquet(self._copy, LIGHT)
         if table is not None:
-            columns = [_values(table.column(name)) for name in _LIGHT]
+            columns = [values_of(table.column(name)) for name in LIGHT]
             yield from map(Row._make, zip(*columns, range(table.num_rows), strict=True))
 
     @cached_property
     def _stored_texts(self) -> tuple[list[str], list[str], pa.Array]:
         """Cells, provenances and bodies of the copy; bodies become text one by one, for few may be asked for."""
-        table = _read(self._copy, _Texts._fields)
+        table = from_parquet(self._copy, _Texts._fields)
         assert table is not None, "rows were read from it"
-        cells, provenances = (_values(table.column(name)) for name in _SHARED)
+        cells, provenances = (values_of(table.column(name)) for name in SHARED)
         bodies = table.column("body").combine_chunks()
         del table
-        _give_back()
+        give_back()
         return cells, provenances, bodies
 
     def _texts(self, row: Row) -> _Texts:
@@ -201,7 +204,7 @@ class Compact:
             for process, share in zip(running, shares[1:], strict=True):
                 assert process.stdout is not None
                 answer = process.stdout.read()
-                helped = _read(answer, _COLUMNS, as_kinds=False) if process.wait() == 0 else None
+                helped = from_parquet(answer, COLUMNS, as_kinds=False) if process.wait() == 0 else None
                 # Whatever became of a helper: its share is read, here if need be.
                 whole = helped is not None and helped.num_rows == len(share)
                 tables.append(helped if whole else self._table(share))
@@ -212,11 +215,11 @@ class Compact:
         import pyarrow as pa
 
         parts = []
-        for start in range(0, max(1, len(files)), _ROW_GROUP):
-            rows = [(*row[: len(_LIGHT)], *texts) for row, texts in map(self._row, files[start : start + _ROW_GROUP])]
-            columns = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
-            arrays = [pa.array(column, type=_type(name)) for name, column in zip(_COLUMNS, columns, strict=True)]
-            parts.append(pa.table(arrays, names=list(_COLUMNS)))
+        for start in range(0, max(1, len(files)), ROW_GROUP):
+            rows = [(*row[: len(LIGHT)], *texts) for row, texts in map(self._row, files[start : start + ROW_GROUP])]
+            columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
+            arrays = [pa.array(column, type=type_of(name)) for name, column in zip(COLUMNS, columns, strict=True)]
+            parts.append(pa.table(arrays, names=list(COLUMNS)))
         return pa.concat_tables(parts)
 
     def _row(self, file: _File) -> tuple[Row, _Texts]:
@@ -313,86 +316,6 @@ def _kept(data: Mapping[str, Any]) -> list[Any]:
     return [point for point in curve if point["step"] == data["best_step"]][:1] or curve[-1:]
 
 
-def _type(column: str) -> pa.DataType:
-    import pyarrow as pa
-
-    return {"changed": pa.int64(), "size": pa.int64(), "number": pa.int64(), "objective": pa.float64()}.get(
-        column, pa.string()
-    )
-
-
-def _parquet(table: pa.Table) -> bytes:
-    import pyarrow.parquet as pq
-
-    table = table.replace_schema_metadata({b"promptscale": _FORMAT})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", use_dictionary=list(_DICTIONARY), row_group_size=_ROW_GROUP)
-    return buffer.getvalue()
-
-
-def _read(data: bytes, columns: Sequence[str], as_kinds: bool = True) -> pa.Table | None:
-    """Return some columns of a copy; None of one that is damaged or of another format.
-
-    Args:
-        data: the copy.
-        columns: which of its columns.
-        as_kinds: keep texts of few kinds as a number a row and the kinds (Arrow's dictionaries).
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = [name for name in _DICTIONARY if name in columns] if as_kinds else []
-    try:
-        file = pq.ParquetFile(io.BytesIO(data), read_dictionary=kinds)
-        names = set(file.schema_arrow.names)
-        if (file.schema_arrow.metadata or {}).get(b"promptscale") != _FORMAT or not set(_COLUMNS) <= names:
-            return None
-        return file.read(list(columns))
-    except (OSError, pa.ArrowException):
-        return None
-
-
-def _lines(table: pa.Table) -> list[tuple[Any, ...]]:
-    """Return the rows of a table."""
-    return list(zip(*(_values(column) for column in table.columns), strict=True))
-
-
-def _values(column: pa.ChunkedArray) -> list[Any]:
-    """Return a column as a list, numbers by way of NumPy, which is ten times as fast; texts of few kinds are shared."""
-    import numpy as np
-    import pyarrow as pa
-
-    array = column.unify_dictionaries().combine_chunks()
-    if pa.types.is_dictionary(array.type):
-        texts = np.array([*array.dictionary.to_pylist(), None], dtype=object)
-        indices, missing = _numbers(array.indices)
-        return list(texts[np.where(missing, -1, indices)])
-    if not pa.types.is_primitive(array.type):
-        return list(array.to_pylist())
-    numbers, missing = _numbers(array)
-    values: list[Any] = numbers.tolist()
-    return [None if gone else value for value, gone in zip(values, missing.tolist(), strict=True)]
-
-
-def _numbers(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Return numbers and which of them are missing; Arrow's own ``to_numpy`` would import pandas, for half a second."""
-    import numpy as np
-
-    valid, data = array.buffers()
-    there = slice(array.offset, array.offset + len(array))
-    numbers = np.frombuffer(data, dtype=array.type.to_pandas_dtype())[there]
-    if valid is None:
-        return numbers, np.zeros(len(array), dtype=bool)
-    return numbers, np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[there] == 0
-
-
-def _give_back() -> None:
-    """Give memory back that Arrow keeps for its next table: with large folders half a gigabyte."""
-    import pyarrow as pa
-
-    pa.default_memory_pool().release_unused()
-
-
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -400,5 +323,5 @@ def _cores() -> int:
 if __name__ == "__main__":  # a helper of `Compact`: files on standard input, rows on standard output
     mine = Compact(Path(sys.argv[1]))
     sys.stdout.buffer.write(
-        _parquet(mine._table([(path, changed, size) for path, changed, size in json.load(sys.stdin)]))
+        to_parquet(mine._table([(path, changed, size) for path, changed, size in json.load(sys.stdin)]))
     )

@@ -164,7 +164,7 @@ def test_many_new_files_join_those_that_the_copy_has(root, large, monkeypatch):
             dump_record(run(cell(), number, score=number / 100, params={"rank": number}))
         )
     monkeypatch.setattr(compact, "_WORTH_WRITING", 20)
-    monkeypatch.setattr(compact, "_ROW_GROUP", 7)
+    monkeypatch.setattr(compact, "ROW_GROUP", 7)
     first, again = Compact(root), Compact(root)
     assert [row.path for row in first.rows] == sorted(row.path for row in first.rows)
     numbers = [(row.path, first.record(row).spec.number, row.number) for row in first.rows if "trial" in row.path]
