@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.speed.measure import curve, evaluation, live_bytes, training, utilisation
 from benchmarks.speed.profile import profile
+from benchmarks.speed.workers import throughput
 from benchmarks.speed.workload import Work
 
 SMOL, GEMMA = "smollm2-135m", "gemma3-270m"
@@ -92,6 +93,13 @@ def cases(steps: int) -> list[Case]:
     found += [
         Case(f"profile-{name}", w.title, partial(profile, w, few), column="bound") for name, w in profiled.items()
     ]
+    found.append(
+        Case(
+            "workers",
+            f"steps a second of two workers with a thread each, {prompt(SMOL, 20).title}, against one with two",
+            partial(throughput, SMOL, few + 1),
+        )
+    )
     lengths, batches = {p: prompt(SMOL, p) for p in LENGTHS}, {b: prompt(SMOL, 20, b) for b in BATCHES}
     found += [
         Case("curve-length", "training step by number of virtual tokens", partial(curve, lengths, few)),

@@ -108,7 +108,7 @@ def _line(case: Case, result: Mapping[str, Any]) -> str:
     value = result[case.column]
     unit = "" if case.column == "share" else "x"
     spread = f"{result['low']:.2f} to {result['high']:.2f}" if "low" in result else ""
-    seconds = [f"{result[side]:.3g}" if "median" in result else "" for side in ("ours", "theirs")]
+    seconds = [f"{result[side]:.3g}" if "median" in result and side in result else "" for side in ("ours", "theirs")]
     gap = f"{result['loss_gap']:.0e}" if result.get("loss_gap") else ""
     goal, verdict = "", ""
     if case.goal is not None:

@@ -130,10 +130,13 @@ def _products_at(model: str, length: int) -> dict[str, tuple[int, int]]:
         scorer = Scorer(ours.tuned, ours.encoder, None, ours.work.batch_size)
         with FlopCounterMode(display=False) as step:
             ours.step(pairs)
-        with FlopCounterMode(display=False) as validation:
-            scorer.run(ours.splits.validation)
         with FlopCounterMode(display=False) as their_step:
             network(**collate(rows(pairs))).loss.backward()
+        # The counter follows modules by gradient hooks, which a forward pass without gradients has not.
+        for parameter in (*ours.tuned.trainable().values(), *network.parameters()):
+            parameter.requires_grad_(False)
+        with FlopCounterMode(display=False) as validation:
+            scorer.run(ours.splits.validation)
         with FlopCounterMode(display=False) as their_validation, torch.no_grad():
             for start in range(0, len(held_out), ours.work.batch_size):
                 network(**collate(rows(held_out[start : start + ours.work.batch_size])))
