@@ -184,15 +184,23 @@ def utilisation(work: Work, steps: int) -> dict[str, Any]:
     """Return the share of the machine's matrix-product peak that a step's useful work reaches.
 
     Useful are the multiply-adds of the linear layers for real tokens, the prompt once, forward and
-    backward (a frozen layer's backward is one product, a trained one's two), and of the head where a
-    token is asked for. The peak is that of a square product of 2,048, taken turn by turn with the steps.
+    backward (a frozen layer's backward is one product, a trained one's two), and of the head and of the last
+    layer's feed-forward where a token is asked for. The peak is that of a square product of 2,048, taken turn by
+    turn with the steps.
     """
     ours = Ours(work)
     try:
         batches = ours.batches(steps + WARM_UP)
         head = ours.base.network.get_output_embeddings()
-        layers = sum(
-            m.weight.numel() for m in ours.base.network.modules() if isinstance(m, torch.nn.Linear) and m is not head
+        last = ours.base.network.base_model.layers[-1].mlp
+        asked_for = {head, *last.modules()}
+        layers, answering = (
+            sum(
+                m.weight.numel()
+                for m in ours.base.network.modules()
+                if isinstance(m, torch.nn.Linear) and (m in asked_for) == where_asked
+            )
+            for where_asked in (False, True)
         )
         shares, peaks, seconds = [], [], []
         for pairs in batches:
@@ -203,7 +211,7 @@ def utilisation(work: Work, steps: int) -> dict[str, Any]:
             tokens = work.virtual_tokens + sum(len(ids) + len(target) - 1 for ids, target in pairs)
             asked = sum(len(target) for _, target in pairs)
             passes = 3 if work.method == "full_fine_tuning" else 2
-            flops = 2 * passes * (tokens * layers + asked * head.weight.numel())
+            flops = 2 * passes * (tokens * layers + asked * answering)
             shares.append(flops / took / best)
             peaks.append(best)
             seconds.append(took)
