@@ -75,12 +75,15 @@ def _progress(path: str, manifest: Manifest, trials: Counter[str], records: Iter
 
 
 def _may_count(rows: list[Row]) -> list[Row]:
-    """Return the finals, and the trials with the highest and the lowest score: the best is one of them.
+    """Return the finals, and the earliest trials with the highest and with the lowest score: the best is one of them.
 
     Which way is better stands in the cell, and a cell's JSON is what we do not want to parse here.
     """
     finals = [row for row in rows if row.kind == "final"]
     scored = [(row.objective, row) for row in rows if row.kind == "trial" and row.status == "ok"]
-    scores = [score for score, _ in scored if score is not None]
-    ends = {min(scores), max(scores)} if scores else set()
-    return [*finals, *(row for score, row in scored if score in ends)]
+    trials = [(score, row.number, row) for score, row in scored if score is not None]
+    if not trials:
+        return finals
+    lowest = min(trials, key=lambda trial: (trial[0], trial[1]))[2]
+    highest = min(trials, key=lambda trial: (-trial[0], trial[1]))[2]
+    return [*finals, lowest, *([highest] if highest is not lowest else [])]
