@@ -134,7 +134,7 @@ class Runtime(Config):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 on a CUDA device that has it, float32 elsewhere."""
     gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass instead of keeping them: less memory, about a third more time."""
+    """Compute activations again in the backward pass instead of keeping them: less memory, more time."""
     threads: int | None = Field(None, gt=0)
     """CPU threads a worker; null shares the cores among the workers."""
     trial_timeout: float | None = Field(None, gt=0)

@@ -1,7 +1,7 @@
 """Gradient checkpointing: activations of a layer are computed again in the backward pass instead of kept.
 
-The result is the same; a step takes less memory and about a third more time (Chen et al., 2016, "Training Deep Nets
-with Sublinear Memory Cost").
+The result is the same in less memory, for one more forward pass a step (Chen et al., 2016, "Training Deep Nets with
+Sublinear Memory Cost"): a third more work where all weights are trained, half as much again where they are frozen.
 """
 
 from __future__ import annotations
