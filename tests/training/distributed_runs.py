@@ -60,7 +60,7 @@ WAYS: dict[str, Callable[[], Ranks]] = {
     "zero3": lambda: zero(3),
 }
 SETTINGS = Training(
-    max_steps=3, batch_size=5, gradient_accumulation_steps=2, eval_steps=1, learning_rate=1e-2, max_grad_norm=0.5
+    max_steps=3, batch_size=5, gradient_accumulation_steps=2, eval_steps=1, learning_rate=1e-3, max_grad_norm=0.5
 )
 
 
