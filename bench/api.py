@@ -8,16 +8,18 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.core.errors import BadInput, did_you_mean
+from bench.core.plugins import load_plugins, loaded_plugins
+from bench.driver.watcher import Watcher
 from bench.engines import Engine, engines
-from bench.errors import BadInput, did_you_mean
-from bench.manifest import Manifest, Planned, portable_path, without_password
-from bench.plugins import load_plugins, loaded_plugins
-from bench.records import TrialRecord
-from bench.spec import Cell, Experiment
-from bench.studies.cells import plan_cells
-from bench.studies.experiment_file import assigned, load_experiment, parse_experiment
-from bench.studies.prepare import check_licenses, prepare
-from bench.studies.watcher import Watcher
+from bench.experiment.cell import Cell
+from bench.experiment.expansion import plan_cells
+from bench.experiment.file import assigned, load_experiment, parse_experiment
+from bench.experiment.preparing import check_licenses, prepare
+from bench.experiment.schema import Experiment
+from bench.runs.manifest import Manifest, Planned, portable_path, without_password
+from bench.runs.record import TrialRecord
+from bench.search.samplers import check_study
 from bench.trackers import Tracker, trackers
 
 if TYPE_CHECKING:
@@ -143,6 +145,8 @@ def plan(
     files = dict.fromkeys([*asked.plugins, *plugins])
     load_plugins(files)
     cells = plan_cells(asked, where)
+    for cell in cells:
+        check_study(cell.study, cell.training, f"{where}: study")
     folder = Path(results) if results is not None else Path("results") / asked.name
     return Plan(
         experiment=asked,
@@ -220,7 +224,7 @@ def execute(
     for tracker in planned.trackers.values():
         tracker.check()
     # Only now: importing optuna takes a moment that a typo should not have to wait for.
-    from bench.studies.driver import Driver
+    from bench.driver.driver import Driver
     from bench.trackers.feed import Feed
 
     watcher = watcher or Watcher()

@@ -16,11 +16,15 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from bench.core.entries import Entry
+from bench.core.packages import Wheel, cache_folder, file_sha256
+from bench.core.registry import Registry
 from bench.datasets import datasets
 from bench.datasets.hub import Hub as HubData
 from bench.datasets.local import Local as LocalData
 from bench.engines import engines
-from bench.manifest import without_password
+from bench.experiment.expansion import model_entry
+from bench.experiment.schema import Experiment
 from bench.methods import methods
 from bench.metrics import metrics
 from bench.metrics.hub import Hub as HubMetric
@@ -28,10 +32,7 @@ from bench.models import models
 from bench.models.checkpoint import weight_names
 from bench.models.hub import Hub as HubModel
 from bench.models.local import Local as LocalModel
-from bench.packages import Wheel, cache_folder, file_sha256
-from bench.registry import Registry
-from bench.spec import Entry, Experiment
-from bench.studies.cells import model_entry
+from bench.runs.manifest import without_password
 from bench.trackers import trackers
 
 Trust = Literal["pinned", "changes", "code", "note"]

@@ -16,12 +16,12 @@ from typing import Any
 import psutil
 
 from bench.api import plan
+from bench.driver.driver import Driver
+from bench.driver.watcher import Watcher
 from bench.engines.base import Engine, Listener, Pool
 from bench.methods import methods
-from bench.records import Evaluated, TrainStep, TrialRecord
-from bench.spec import TrialSpec
-from bench.studies.driver import Driver
-from bench.studies.watcher import Watcher
+from bench.runs.record import Evaluated, TrainStep, TrialRecord
+from bench.runs.spec import TrialSpec
 from benchmarks.faults.campaign import ROWS
 from benchmarks.faults.null import Null, score
 

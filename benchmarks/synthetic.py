@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.config import content_hash
-from bench.manifest import Manifest, Planned
-from bench.records import TrialRecord
-from bench.spec import Cell, Entry, Evaluation, Finals, Float, Runtime, Study, Training, TrialSpec
+from bench.core.config import content_hash
+from bench.core.distributions import Float
+from bench.core.entries import Entry
+from bench.experiment.cell import Cell
+from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
+from bench.runs.manifest import Manifest, Planned
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 
 LABELS = ("abbreviation", "description", "entity", "person", "location", "number")
 METHODS = (

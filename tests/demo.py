@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.api import Plan, plan
-from bench.config import deep_merge
+from bench.core.config import deep_merge
+from bench.driver.driver import Driver
+from bench.driver.watcher import Watcher
 from bench.engines.base import Engine, Listener, Pool
-from bench.records import Evaluated, TrialRecord
-from bench.spec import Cell, TrialSpec
-from bench.studies.driver import Driver
-from bench.studies.watcher import Watcher
+from bench.experiment.cell import Cell
+from bench.runs.record import Evaluated, TrialRecord
+from bench.runs.spec import TrialSpec
 
 EXPERIMENT: dict[str, Any] = {
     "name": "demo",

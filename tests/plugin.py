@@ -8,7 +8,7 @@ SHIFT = '''
 from typing import ClassVar
 
 from bench.methods.base import Method, TunedModel
-from bench.spec import Float
+from bench.core.distributions import Float
 
 
 class Shift(Method):

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 import bench
+from bench.experiment.expansion import plan_cells
+from bench.experiment.file import load_experiment
+from bench.experiment.schema import Experiment
 from bench.methods import methods
-from bench.spec import Experiment
-from bench.studies.cells import plan_cells
-from bench.studies.experiment_file import load_experiment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.artifacts.runs import FinishedRun
+from bench.core.entries import Entry
+from bench.core.errors import BadInput, BenchError
+from bench.core.plugins import load_plugins
 from bench.datasets import datasets
 from bench.datasets.base import Dataset, Splits
-from bench.errors import BadInput, BenchError
+from bench.experiment.cell import Cell
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
 from bench.models import models
 from bench.models.base import LanguageModel
-from bench.plugins import load_plugins
-from bench.spec import Cell, Entry
 from bench.training.encoding import Encoder
 from bench.training.evaluation import Scorer
 from bench.training.session import Session

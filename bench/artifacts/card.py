@@ -10,8 +10,8 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from bench.datasets import datasets
 from bench.models.kinds import Kind
-from bench.records import TrialRecord
 from bench.reporting import text
+from bench.runs.record import TrialRecord
 
 
 def model_card(record: TrialRecord, folder: Path) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from bench.artifacts.card import model_card
 from bench.artifacts.runs import RECORD_FILE, FinishedRun
-from bench.errors import BadInput, Unavailable
-from bench.records import TrialRecord, write_atomic
+from bench.core.errors import BadInput, Unavailable
+from bench.core.files import write_atomic
+from bench.runs.record import TrialRecord
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench.artifacts.attached import Revived
-from bench.errors import BadInput
-from bench.methods.tuned.soft_prompt import Prompted
-from bench.records import TrainStep
+from bench.core.errors import BadInput
+from bench.methods.tuned.prompt_tuning import Prompted
+from bench.runs.record import TrainStep
 
 _ROWS = 4096
 """Rows of the vocabulary at a time: all of a large one at once are a copy of the model's largest matrix."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import BadInput
-from bench.records import RecordStore, TrialRecord, read_record
+from bench.core.errors import BadInput
+from bench.runs.record import TrialRecord, read_record
+from bench.runs.store import RecordStore
 
 RECORD_FILE = "run.json"
 """Name of the record in a folder that ``bench export`` wrote."""

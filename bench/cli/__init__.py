@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 
 app = typer.Typer(
     name="bench",
@@ -232,7 +232,7 @@ def list_(
 ) -> None:
     """List what can be named in an experiment file."""
     from bench.cli.listing import list_entries
-    from bench.plugins import load_plugins
+    from bench.core.plugins import load_plugins
 
     load_plugins(plugin or [])
     list_entries(kind.value, json)
@@ -247,7 +247,7 @@ def show(
 ) -> None:
     """Show one entry: fields, defaults, search space, licence, citation."""
     from bench.cli.listing import show_entry
-    from bench.plugins import load_plugins
+    from bench.core.plugins import load_plugins
 
     load_plugins(plugin or [])
     show_entry(kind, name, json)

@@ -17,7 +17,7 @@ from bench.artifacts.export import add_tokenizer, export, is_whole_model, push
 from bench.artifacts.inspection import VirtualToken, gradient_figure, inspect_prompt
 from bench.artifacts.predict import inputs, predict
 from bench.artifacts.runs import find_run
-from bench.records import make_writable, write_atomic
+from bench.core.files import make_writable, write_atomic
 
 
 def answer(path: Path, texts: Sequence[str], file: Path | None, model: str | None, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.markup import escape
 
-from bench.packages import cache_folder
+from bench.core.packages import cache_folder
 
 Finding = tuple[bool, str]
 """Whether it is well, and one line about it."""

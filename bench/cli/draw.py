@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.errors import BadInput, did_you_mean
-from bench.records import write_atomic
+from bench.core.errors import BadInput, did_you_mean
+from bench.core.files import write_atomic
 from bench.reporting import collect, text
 from bench.reporting.compare import Change
 from bench.reporting.figures.base import Drawing

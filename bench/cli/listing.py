@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.config import Config
+from bench.core.config import Config
+from bench.core.errors import BadInput, did_you_mean
+from bench.core.registry import Registry
 from bench.datasets import datasets
 from bench.engines import engines
-from bench.errors import BadInput, did_you_mean
 from bench.methods import methods
 from bench.methods.base import Method
 from bench.metrics import metrics
 from bench.models import models
-from bench.registry import Registry
 from bench.reporting.figures import figures
 from bench.trackers import trackers
 

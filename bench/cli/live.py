@@ -12,10 +12,11 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from bench.driver.watcher import Watcher
+from bench.experiment.cell import Cell
 from bench.models import models
-from bench.records import TrialRecord
-from bench.spec import Cell, TrialSpec
-from bench.studies.watcher import Watcher
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 
 COLOURS = {"ok": "green", "pruned": "yellow"}
 GAP = "  "

@@ -9,10 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from bench.errors import BadInput
+from bench.core.errors import BadInput
+from bench.core.files import make_writable
+from bench.core.registry import check_name
 from bench.methods import methods
-from bench.records import make_writable
-from bench.registry import check_name
 
 _FILES = {
     "pyproject.toml": "pyproject.toml.txt",

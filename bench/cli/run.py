@@ -13,14 +13,15 @@ from rich.table import Table
 
 from bench.api import Plan, Selection, execute, plan
 from bench.cli.live import View
-from bench.edges import learning_rate_edge
-from bench.errors import BadInput
-from bench.records import TrialRecord, make_writable
+from bench.core.distributions import Choice, Distribution
+from bench.core.errors import BadInput
+from bench.core.files import make_writable
+from bench.driver.signals import Terminated
+from bench.experiment.file import load_experiment
+from bench.experiment.preparing import downloads, unaccepted
 from bench.reporting.text import file_size
-from bench.spec import Choice, Distribution
-from bench.studies.experiment_file import load_experiment
-from bench.studies.prepare import downloads, unaccepted
-from bench.studies.signals import Terminated
+from bench.runs.range_ends import learning_rate_edge
+from bench.runs.record import TrialRecord
 
 INTERRUPTED, TERMINATED = 130, 143
 FAILED = ("diverged", "oom", "timeout", "killed", "error", "infeasible")

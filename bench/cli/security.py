@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from bench.experiment.file import load_experiment
 from bench.security import Item, examine
-from bench.studies.experiment_file import load_experiment
 
 _MARKS = {"pinned": "[green]pinned [/]", "changes": "[yellow]changes[/]", "code": "[red]code   [/]", "note": "       "}
 

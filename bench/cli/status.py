@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.errors import BadInput
-from bench.manifest import FILENAME, Manifest, without_password
-from bench.records import RecordStore
+from bench.core.errors import BadInput
 from bench.reporting.progress import Progress, progress
+from bench.runs.manifest import FILENAME, Manifest, without_password
+from bench.runs.store import RecordStore
 
 
 def show_status(results: Path) -> None:
@@ -49,9 +49,9 @@ def rebuild_database(results: Path, url: str | None) -> None:
     Raises:
         BadInput: not a results folder, in use by a run, or a database that cannot be written.
     """
-    from bench.studies.holding import let_go, take
-    from bench.studies.storage import FILENAME as DATABASE
-    from bench.studies.storage import rebuild
+    from bench.driver.lock import let_go, take
+    from bench.search.database import FILENAME as DATABASE
+    from bench.search.database import rebuild
 
     manifest = Manifest.read(results) if results.is_dir() else None
     if manifest is None:

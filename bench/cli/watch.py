@@ -12,9 +12,9 @@ from rich.text import Text
 
 from bench.cli.live import duration
 from bench.cli.status import progress_table
-from bench.errors import BadInput
-from bench.manifest import FILENAME, Manifest
+from bench.core.errors import BadInput
 from bench.reporting.progress import Progress, progress
+from bench.runs.manifest import FILENAME, Manifest
 
 
 def watch(results: Path, every: float) -> None:

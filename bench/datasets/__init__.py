@@ -1,7 +1,7 @@
 """Data sets: one file a data set. ``bench list datasets`` lists them."""
 
+from bench.core.registry import Registry
 from bench.datasets.base import Dataset
-from bench.registry import Registry
 
 datasets: Registry[Dataset] = Registry(
     "data set",

@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from bench.config import Config, content_hash
+from bench.core.config import Config, content_hash
+from bench.core.entries import Entry
+from bench.core.packages import Download, Wheel
 from bench.datasets.template import columns, render
-from bench.packages import Download, Wheel
-from bench.spec import Entry
 
 Split = Literal["train", "validation", "test"]
 

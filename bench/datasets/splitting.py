@@ -15,10 +15,10 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
-from bench.config import content_hash
+from bench.core.config import content_hash
+from bench.core.errors import BadInput
 from bench.datasets.base import Dataset, Example, Row, Split, Splits
 from bench.datasets.template import columns, missing_column, render
-from bench.errors import BadInput
 
 _PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")
 """A text that the source has in two of its splits stays in the first of these."""

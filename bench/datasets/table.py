@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from bench.config import content_hash
+from bench.core.config import content_hash
+from bench.core.errors import BadInput, did_you_mean
 from bench.datasets.base import Dataset, Row, Split
 from bench.datasets.template import columns, missing_column
-from bench.errors import BadInput, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

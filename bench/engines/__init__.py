@@ -1,7 +1,7 @@
 """Engines: where trials run. An engine takes specs and gives records back; it knows no study."""
 
+from bench.core.registry import Registry
 from bench.engines.base import Engine
-from bench.registry import Registry
 
 engines: Registry[Engine] = Registry(
     "engine",

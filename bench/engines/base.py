@@ -10,9 +10,9 @@ from typing import ClassVar, Protocol
 
 from pydantic import Field
 
-from bench.config import Config
-from bench.records import Status, TrialRecord
-from bench.spec import TrialSpec
+from bench.core.config import Config
+from bench.runs.record import Status, TrialRecord
+from bench.runs.spec import TrialSpec
 
 
 class Listener(Protocol):

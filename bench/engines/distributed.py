@@ -19,15 +19,15 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from bench.core.errors import BadInput, BenchError, Unavailable
+from bench.core.registry import load_target
 from bench.engines.base import Listener, Pool, cores, lost
 from bench.engines.processes import Processes, ProcessPool
 from bench.engines.running import guarded
 from bench.engines.sharing import check_accelerate_file, check_deepspeed_file, sharing
 from bench.engines.worker import Channel
-from bench.errors import BadInput, BenchError, Unavailable
-from bench.records import Status, TrialRecord
-from bench.registry import load_target
-from bench.spec import TrialSpec
+from bench.runs.record import Status, TrialRecord
+from bench.runs.spec import TrialSpec
 
 _FAILED = "failed.json"
 """In the group's scratch folder: what a rank that has failed alone has to say."""

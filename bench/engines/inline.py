@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pydantic import field_validator
 
+from bench.core.registry import load_target
 from bench.engines.base import Engine, Listener, Pool, cores
 from bench.engines.running import Runner, guarded
-from bench.records import TrialRecord
-from bench.registry import load_target
-from bench.spec import TrialSpec
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 
 
 class Inline(Engine):

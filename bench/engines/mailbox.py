@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.records import write_atomic
+from bench.core.files import write_atomic
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 """Stale: it was replaced while it was read, on a network file system."""

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from bench.core.errors import BadInput
 from bench.engines.base import Listener, Pool, lost
-from bench.errors import BadInput
-from bench.records import TrialRecord
-from bench.spec import TrialSpec
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 
 Message = dict[str, Any]
 """What a worker says: ``{"begun": true}``, ``{"alive": true}``, ``{"progress": [step, steps, loss]}``,

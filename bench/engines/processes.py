@@ -18,7 +18,7 @@ from bench.engines.base import Engine, Listener, Pool, cores
 from bench.engines.gpus import visible_gpus
 from bench.engines.pool import Message, Worker, WorkerPool
 from bench.engines.running import ENVIRONMENT
-from bench.spec import TrialSpec
+from bench.runs.spec import TrialSpec
 
 Events = queue.SimpleQueue[tuple["ProcessWorker", Message | None]]
 """What all workers of a pool have said; None is the end of one."""

@@ -14,13 +14,13 @@ from typing import Any
 
 from pydantic import Field
 
+from bench.core.errors import BenchError, Unavailable
+from bench.core.registry import load_target
 from bench.engines.base import Engine, Listener, Pool
 from bench.engines.pool import Message, PolledPool, Worker
 from bench.engines.running import guarded
-from bench.errors import BenchError, Unavailable
-from bench.records import TrialRecord
-from bench.registry import load_target
-from bench.spec import TrialSpec
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 
 
 class Ray(Engine):

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.core.errors import BenchError
 from bench.engines.base import lost
-from bench.errors import BenchError
-from bench.records import TrialRecord
-from bench.spec import TrialSpec
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 
 Runner = Callable[[TrialSpec, Any, Path, int], TrialRecord]
 """Runs a spec: spec, listener of one trial, folder for a final's weights, CPU threads."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.records import Status
+    from bench.runs.record import Status
     from bench.training.distributed import Together
 
 _KINDS = ("FSDP", "DEEPSPEED", "MULTI_GPU", "MULTI_CPU")

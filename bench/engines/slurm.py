@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from bench.core.errors import BadInput, Unavailable, did_you_mean
 from bench.engines.base import Engine, Listener, Pool
 from bench.engines.mailbox import Watched, read_json, write_json
 from bench.engines.running import ENVIRONMENT
 from bench.engines.slurm_local import end_local_job
 from bench.engines.slurm_pool import MARGIN_SECONDS, STOP_SECONDS, SlurmPool, remove_pickles, wait_for
 from bench.engines.worker import BEAT_SECONDS
-from bench.errors import BadInput, Unavailable, did_you_mean
 
 _OURS = ("nodes", "ntasks_per_node", "tasks_per_node", "job_name", "time", "gpus_per_node", "cpus_per_task", "mem")
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import psutil
 
+from bench.core.errors import BenchError
+from bench.core.registry import load_target
 from bench.engines.mailbox import Receiving, Sending, Watched, read_json, write_json
 from bench.engines.running import Runner, guarded
 from bench.engines.worker import BEAT_SECONDS
-from bench.errors import BenchError
-from bench.registry import load_target
-from bench.spec import TrialSpec
+from bench.runs.spec import TrialSpec
 
 LOOK_SECONDS = 0.2
 """How often the mailbox is looked into."""

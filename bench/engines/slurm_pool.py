@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bench.core.errors import BadInput
 from bench.engines.base import Listener, lost
 from bench.engines.mailbox import Receiving, Sending, Watched, read_json, write_json
 from bench.engines.pool import Message, PolledPool, Worker
 from bench.engines.slurm_job import Job
 from bench.engines.slurm_local import deaf_to_interrupts, end_local_job
 from bench.engines.worker import BEAT_SECONDS
-from bench.errors import BadInput
-from bench.records import TrialRecord
-from bench.spec import TrialSpec
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 
 if TYPE_CHECKING:
     from bench.engines.slurm import Slurm

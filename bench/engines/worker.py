@@ -19,10 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from bench.core.errors import BenchError
+from bench.core.registry import load_target
 from bench.engines.running import Runner, guarded
-from bench.errors import BenchError
-from bench.registry import load_target
-from bench.spec import TrialSpec
+from bench.runs.spec import TrialSpec
 
 PROGRESS_SECONDS = 0.2
 """At most one progress message in this time."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from transformers import PreTrainedModel
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 from bench.forward.batch import Batch
 from bench.forward.checkpointing import is_checkpointed
 from bench.forward.packed import can_pack, packed_logits

@@ -1,8 +1,8 @@
 """Methods: the ways to adapt a frozen language model. One file a method; ``bench list methods`` lists them."""
 
+from bench.core.registry import Registry
 from bench.forward.batch import Batch
 from bench.methods.base import Method, TunedModel
-from bench.registry import Registry
 
 methods: Registry[Method] = Registry(
     "method",

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from bench.core.distributions import Float, Int, SearchSpace
 from bench.methods.base import TunedModel
 from bench.methods.peft_method import PeftMethod
-from bench.spec import Float, Int, SearchSpace
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -81,6 +81,6 @@ class AdaLora(PeftMethod):
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Put peft's layers into the model."""
-        from bench.methods.tuned.rank_allocation import AdaLoraAdapter
+        from bench.methods.tuned.adalora import AdaLoraAdapter
 
         return AdaLoraAdapter(base, self, seed)

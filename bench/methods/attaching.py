@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.config import Config
+from bench.core.config import Config
+from bench.core.distributions import SearchSpace
 from bench.forward.batch import Batch
-from bench.spec import SearchSpace
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.errors import Infeasible
+from bench.core.distributions import Float, SearchSpace
+from bench.core.errors import Infeasible
 from bench.methods.base import Method, TunedModel
-from bench.spec import Float, SearchSpace
 
 if TYPE_CHECKING:
     from bench.datasets.base import Splits
@@ -34,7 +34,7 @@ class BitFit(Method):
             Infeasible: the model has none, as Llama, Gemma and T5.
         """
         from bench.methods.model_parts import biases
-        from bench.methods.tuned.weights import TunedWeights
+        from bench.methods.tuned.full_fine_tuning import TunedWeights
 
         names = biases(base.network)
         if not names:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from bench.core.distributions import Float, SearchSpace
 from bench.methods.base import Method, TunedModel
-from bench.spec import Float, SearchSpace
 
 if TYPE_CHECKING:
     from bench.datasets.base import Splits
@@ -45,8 +45,8 @@ class FullFineTuning(Method):
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Make the weights trainable."""
         from bench.methods.model_parts import last_layers
+        from bench.methods.tuned.full_fine_tuning import TunedWeights
         from bench.methods.tuned.head import TunedHead
-        from bench.methods.tuned.weights import TunedWeights
 
         if self.head_only:  # an encoder's head over the labels is trained whatever else is
             return TunedHead(base) if base.head is None else TunedWeights(base, ())

@@ -38,7 +38,7 @@ class HardPrompt(Method):
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Put the examples before the input."""
-        from bench.methods.tuned.demonstrations import Calibrated, Demonstrations, drawn
+        from bench.methods.tuned.hard_prompt import Calibrated, Demonstrations, drawn
 
         shown = drawn(dataset, self.shots, seed)
         if self.calibrate:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import model_validator
 
+from bench.core.distributions import Float, SearchSpace
 from bench.methods.peft_method import PeftMethod
-from bench.spec import Float, SearchSpace
 
 if TYPE_CHECKING:
     from peft import PeftConfig

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bench.core.distributions import Float, SearchSpace
 from bench.methods.peft_method import PeftMethod
 from bench.methods.target_modules import last_names, norm_layers
-from bench.spec import Float, SearchSpace
 
 if TYPE_CHECKING:
     from peft import PeftConfig

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from bench.core.distributions import Float, Int, SearchSpace
 from bench.methods.peft_method import PeftMethod
 from bench.methods.target_modules import ALL_LINEAR, Targets
-from bench.spec import Float, Int, SearchSpace
 
 if TYPE_CHECKING:
     from peft import PeftConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from transformers import PreTrainedModel
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 
 
 def last_layers(network: PreTrainedModel, count: int) -> set[str]:

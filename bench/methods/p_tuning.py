@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bench.core.distributions import Choice, Float, Int, SearchSpace
 from bench.methods.base import Method, TunedModel
-from bench.spec import Choice, Float, Int, SearchSpace
 
 if TYPE_CHECKING:
     from bench.datasets.base import Splits
@@ -42,6 +42,6 @@ class PTuning(Method):
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Put the network's embeddings before the model's input."""
-        from bench.methods.tuned.encoded_prompt import EncodedPrompt
+        from bench.methods.tuned.p_tuning import EncodedPrompt
 
         return EncodedPrompt(base, self, seed)

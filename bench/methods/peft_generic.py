@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from bench.errors import Infeasible, did_you_mean
+from bench.core.distributions import Float, SearchSpace
+from bench.core.errors import Infeasible, did_you_mean
 from bench.methods.peft_method import PeftMethod
-from bench.spec import Float, SearchSpace
 
 if TYPE_CHECKING:
     from peft import PeftConfig

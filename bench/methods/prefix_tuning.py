@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from bench.core.distributions import Float, Int, SearchSpace
 from bench.methods.base import Method, TunedModel
 from bench.methods.prompt_tuning import some_text
-from bench.spec import Float, Int, SearchSpace
 
 if TYPE_CHECKING:
     from bench.datasets.base import Splits
@@ -55,6 +55,6 @@ class PrefixTuning(Method):
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Put the keys and values before those of the input."""
-        from bench.methods.tuned.trained_prefix import TrainedPrefix
+        from bench.methods.tuned.prefix_tuning import TrainedPrefix
 
         return TrainedPrefix(base, self, dataset, seed)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from bench.errors import Infeasible
+from bench.core.distributions import Float, Int, SearchSpace
+from bench.core.errors import Infeasible
 from bench.methods.base import Method, TunedModel
-from bench.spec import Float, Int, SearchSpace
 
 if TYPE_CHECKING:
     from bench.datasets.base import Splits
@@ -62,7 +62,7 @@ class PromptTuning(Method):
         """Draw the initial prompt and put it before the model's input."""
         from bench.methods.tuned.decoder_prompt import DecoderPrompt
         from bench.methods.tuned.initial_prompt import initial_prompt
-        from bench.methods.tuned.soft_prompt import SoftPrompt
+        from bench.methods.tuned.prompt_tuning import SoftPrompt
 
         if not self.num_decoder_virtual_tokens:
             return SoftPrompt(base, initial_prompt(self, base, dataset, seed))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
 
-from bench.errors import Infeasible, did_you_mean
+from bench.core.errors import Infeasible, did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from bench.errors import Infeasible
+from bench.core.distributions import Choice, Float, Int, SearchSpace
+from bench.core.errors import Infeasible
 from bench.methods.base import Method, TunedModel
 from bench.methods.baseline import Baseline
-from bench.spec import Choice, Float, Int, SearchSpace
 
 if TYPE_CHECKING:
     from bench.datasets.base import Example, Splits

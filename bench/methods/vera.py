@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from bench.core.distributions import Choice, Float, SearchSpace
 from bench.methods.peft_method import PeftMethod
-from bench.spec import Choice, Float, SearchSpace
 
 if TYPE_CHECKING:
     from peft import PeftConfig

@@ -1,7 +1,7 @@
 """Metrics, through `evaluate` modules that load without a network. ``bench list metrics`` lists them."""
 
+from bench.core.registry import Registry
 from bench.metrics.base import Metric
-from bench.registry import Registry
 
 metrics: Registry[Metric] = Registry(
     "metric",

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from bench.config import Config
+from bench.core.config import Config
 
 
 class Metric(Config):

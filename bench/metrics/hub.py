@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import model_validator
 
-from bench.errors import BadInput, Unavailable, did_you_mean
+from bench.core.errors import BadInput, Unavailable, did_you_mean
 from bench.metrics.base import Metric
 
 if TYPE_CHECKING:

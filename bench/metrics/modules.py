@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import datasets
 import evaluate
 
-from bench.packages import cache_folder
+from bench.core.packages import cache_folder
 
 if TYPE_CHECKING:
     from bench.metrics.builtin import BuiltinMetric

@@ -1,7 +1,7 @@
 """Base models: where they come from. ``bench list models`` lists them."""
 
+from bench.core.registry import Registry
 from bench.models.base import Model
-from bench.registry import Registry
 
 models: Registry[Model] = Registry(
     "model",

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.config import Config
+from bench.core.config import Config
+from bench.core.packages import Download
 from bench.models.kinds import Kind
-from bench.packages import Download
 
 if TYPE_CHECKING:
     import torch

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from bench.config import content_hash
-from bench.errors import BadInput
-from bench.packages import file_sha256
+from bench.core.config import content_hash
+from bench.core.errors import BadInput
+from bench.core.packages import file_sha256
 
 # Safetensors come first, for reading them runs no code. A name such as model.fp16.safetensors is a variant of the
 # same weights, and consolidated.safetensors another format of them: neither is read, so neither is fetched.

@@ -12,8 +12,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.config import content_hash
-from bench.packages import cache_folder, locked, new_folder
+from bench.core.config import content_hash
+from bench.core.packages import cache_folder, locked, new_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

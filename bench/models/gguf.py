@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import ClassVar
 
-from bench.errors import Unavailable
+from bench.core.errors import Unavailable
+from bench.core.packages import Wheel, file_sha256
 from bench.models.conversion import convert_gguf
 from bench.models.package import PackagedModel
-from bench.packages import Wheel, file_sha256
 
 
 class GgufModel(PackagedModel):

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bench.core.packages import Wheel
 from bench.models.conversion import quiet, save_converted
 from bench.models.package import PackagedModel
-from bench.packages import Wheel
 
 if TYPE_CHECKING:
     import numpy as np

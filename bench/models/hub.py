@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from bench.errors import BadInput, Unavailable
+from bench.core.errors import BadInput, Unavailable
+from bench.core.packages import Download
 from bench.models.base import Model
 from bench.models.checkpoint import check_folder, weight_names
-from bench.packages import Download
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")

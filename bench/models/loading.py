@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BadInput
+from bench.core.errors import BadInput
 from bench.models.base import LanguageModel, Model
 from bench.models.checkpoint import check_folder
 from bench.models.conversion import quiet

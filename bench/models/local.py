@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from bench.errors import BadInput
+from bench.core.errors import BadInput
+from bench.core.packages import cache_folder
 from bench.models.base import Model
 from bench.models.checkpoint import check_folder, content_files_sha256, weight_names, weights_sha256
 from bench.models.conversion import convert_gguf, convert_once, converted_path
-from bench.packages import cache_folder
 
 
 class Local(Model):

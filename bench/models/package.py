@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from bench.config import content_hash
+from bench.core.config import content_hash
+from bench.core.packages import Download, Wheel
 from bench.models.base import Model
 from bench.models.conversion import convert_once, converted_path
-from bench.packages import Download, Wheel
 
 
 class PackagedModel(Model):

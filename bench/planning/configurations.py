@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from bench.config import Config
+from bench.core.config import Config
 
 
 class Published(Config):

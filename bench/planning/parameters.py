@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.errors import BadInput
+from bench.core.errors import BadInput
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
 from bench.planning.weightless import ReadsAsZero, stand_in_data, weightless
-from bench.records import Parameters
+from bench.runs.record import Parameters
 
 
 def count_parameters(model: str, method: str, options: Mapping[str, Any], where: str) -> Parameters:

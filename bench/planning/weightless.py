@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench.core.errors import BadInput, Unavailable, did_you_mean
 from bench.datasets.base import Example, Splits
-from bench.errors import BadInput, Unavailable, did_you_mean
 from bench.models import models
 from bench.models.base import LanguageModel
 from bench.models.conversion import quiet

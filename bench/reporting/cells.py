@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, stdev
 
-from bench.records import Provenance, TrialRecord, best_trial, finals_of
 from bench.reporting.statistics.intervals import MIN_SEEDS, Interval, mean_interval
 from bench.reporting.statistics.noise import Gap, gap_between
+from bench.runs.record import Provenance, TrialRecord
+from bench.runs.selection import best_trial, finals_of
 
 REVISIONS = {"git_commit": "git commit", "model_revision": "model revision", "data_revision": "data revision"}
 """What must be alike for numbers to be compared: fields of the provenance, and their names for people."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.records import STATUSES
 from bench.reporting import text
 from bench.reporting.table import PHASES
+from bench.runs.record import STATUSES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from bench.config import content_hash
-from bench.records import SCHEMA_VERSION, STATUSES, Provenance, TrialRecord, read_record, write_atomic
+from bench.core.config import content_hash
+from bench.core.files import write_atomic
+from bench.experiment.cell import Cell
 from bench.reporting.parquet import (
     COLUMNS,
     LIGHT,
@@ -37,7 +38,8 @@ from bench.reporting.parquet import (
     type_of,
     values_of,
 )
-from bench.spec import Cell, TrialSpec
+from bench.runs.record import SCHEMA_VERSION, STATUSES, Provenance, TrialRecord, read_record
+from bench.runs.spec import TrialSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from bench.errors import BadInput
-from bench.records import write_atomic
+from bench.core.errors import BadInput
+from bench.core.files import write_atomic
 from bench.reporting.cells import CellRuns
 from bench.reporting.folders import Results
 from bench.reporting.frame import results_frame

@@ -12,7 +12,7 @@ from statistics import fmean
 
 import numpy as np
 
-from bench.config import derive_seed
+from bench.core.config import derive_seed
 from bench.reporting.cells import CellRuns
 from bench.reporting.statistics import paired
 from bench.reporting.statistics.aggregate import (

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench.errors import BadInput
-from bench.manifest import FILENAME, Manifest
-from bench.records import TrialRecord, best_trial, finals_of, read_record
+from bench.core.errors import BadInput
 from bench.reporting.cells import CellRuns, group_cells
 from bench.reporting.compact import Compact, Row, is_large, no_collector
+from bench.runs.manifest import FILENAME, Manifest
+from bench.runs.record import TrialRecord, read_record
+from bench.runs.selection import best_trial, finals_of
 
 
 @dataclass(frozen=True)

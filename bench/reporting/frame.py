@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.records import Evaluated, PhaseMemory, TrialRecord
 from bench.reporting.folders import Results, collect
+from bench.runs.record import Evaluated, PhaseMemory, TrialRecord
 
 _Column = tuple[str, Callable[[TrialRecord], Any]]
 

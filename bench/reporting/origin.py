@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from bench.records import TrialRecord
 from bench.reporting import text
 from bench.reporting.cells import provenances
 from bench.reporting.folders import Results
+from bench.runs.record import TrialRecord
 
 
 def names(results: Results) -> list[str]:

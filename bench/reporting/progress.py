@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.manifest import Manifest
-from bench.records import TrialRecord, best_trial, finals_of
 from bench.reporting.compact import Compact, Row, is_large
 from bench.reporting.folders import read_records
+from bench.runs.manifest import Manifest
+from bench.runs.record import TrialRecord
+from bench.runs.selection import best_trial, finals_of
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import BadInput
-from bench.records import write_atomic
+from bench.core.errors import BadInput
+from bench.core.files import write_atomic
 from bench.reporting import origin, text, words
 from bench.reporting.figures import Drawing, figures, sections
 from bench.reporting.figures.look import FORMS

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.config import canonical_json
-from bench.records import STATUSES, TrialRecord
+from bench.core.config import canonical_json
 from bench.reporting.cells import CellRuns, Transfer, group_cells
 from bench.reporting.frame import typed
 from bench.reporting.standing import Standing, standings
+from bench.runs.record import STATUSES, TrialRecord
 
 PHASES = ("load", "train", "validate", "test")
 """The phases whose memory has columns of its own, and the words for each figure of `PhaseMemory`."""

@@ -6,13 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from bench.records import TrialRecord
 from bench.reporting import text
 from bench.reporting.cells import REVISIONS, CellRuns
 from bench.reporting.findings import most_data_sets, on_same_items
 from bench.reporting.folders import Results
 from bench.reporting.statistics.intervals import MIN_SEEDS, Interval
 from bench.reporting.statistics.paired import MIN_DATA_SETS
+from bench.runs.record import TrialRecord
 
 _MOST_FAILURES = 50
 

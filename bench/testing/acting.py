@@ -12,11 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.core.distributions import Scalar
+from bench.core.entries import Entry
+from bench.core.errors import BadInput
 from bench.engines.base import lost
 from bench.engines.running import Runner
-from bench.errors import BadInput
-from bench.records import Evaluated, TrialRecord
-from bench.spec import Cell, Entry, Evaluation, Finals, Runtime, Scalar, Study, Training, TrialSpec
+from bench.experiment.cell import Cell
+from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
+from bench.runs.record import Evaluated, TrialRecord
+from bench.runs.spec import TrialSpec
 
 STEPS = 3
 """Each ends with a validation."""

@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import psutil
 import pytest
 
+from bench.core.errors import BenchError
 from bench.engines.base import Engine, Pool
-from bench.errors import BenchError
-from bench.records import TrialRecord
-from bench.spec import TrialSpec
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 from bench.testing.acting import STEPS, acting_spec, executions
 
 

@@ -3,7 +3,7 @@
 A tracker is a plug-in like a method: a package of its own adds one by the entry-point group ``bench.trackers``.
 """
 
-from bench.registry import Registry
+from bench.core.registry import Registry
 from bench.trackers.base import Board, RunLog, Tracker
 
 trackers: Registry[Tracker] = Registry(

@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
-from bench.config import Config
-from bench.errors import Unavailable
-from bench.records import TrialRecord
-from bench.spec import TrialSpec
+from bench.core.config import Config
+from bench.core.errors import Unavailable
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 
 
 class RunLog(ABC):

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 
-from bench.records import TrialRecord
-from bench.spec import TrialSpec
-from bench.studies.watcher import Watcher
+from bench.driver.watcher import Watcher
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 from bench.trackers.base import Board, RunLog, Tracker
 
 _MOST_WAITING = 2000

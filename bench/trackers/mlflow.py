@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.records import TrialRecord
-from bench.spec import TrialSpec
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 from bench.trackers.base import Board, RunLog, Tracker, ended_well
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.records import TrialRecord
-from bench.spec import TrialSpec
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 from bench.trackers.base import Board, RunLog, Tracker
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench.records import TrialRecord
-from bench.spec import TrialSpec
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 from bench.trackers.base import Board, RunLog, Tracker
 
 

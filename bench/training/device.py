@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from bench.errors import BadInput
-from bench.spec import Runtime
+from bench.core.errors import BadInput
+from bench.experiment.settings import Runtime
 
 
 def resolve_device(name: str) -> torch.device:

@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 
 from bench.forward.batch import Batch
 from bench.methods.base import TunedModel
-from bench.records import Status
+from bench.runs.record import Status
 from bench.training.batching import evaluation_batches
 from bench.training.device import autocast
 from bench.training.encoding import Encoder, Pair

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bench.errors import BadInput, Infeasible
+from bench.core.errors import BadInput, Infeasible
 from bench.forward.batch import Batch
 from bench.methods.tokens import Specials
 from bench.training.answers import ANSWERS, Pair

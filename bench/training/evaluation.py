@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, log_softmax
 
 from bench.methods.base import TunedModel
 from bench.metrics.base import Metric
-from bench.records import Evaluated, Predictions
+from bench.runs.record import Evaluated, Predictions
 from bench.training.batching import evaluation_batches
 from bench.training.device import autocast
 from bench.training.encoding import Encoder

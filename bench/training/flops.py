@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bench.experiment.settings import Training
 from bench.methods.base import TunedModel
 from bench.planning.costs import costs_of
-from bench.spec import Training
 from bench.training.evaluation import Pass
 from bench.training.loop import Outcome
 

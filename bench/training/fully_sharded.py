@@ -23,7 +23,7 @@ from torch.nn import Parameter
 from torch.nn.utils import get_total_norm
 
 from bench.methods.base import TunedModel
-from bench.records import Status
+from bench.runs.record import Status
 from bench.training.distributed import (
     Shared,
     SharedStepper,

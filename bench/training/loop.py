@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bench.experiment.settings import Training
 from bench.methods.base import TunedModel
-from bench.records import Evaluated, TrainStep
-from bench.spec import Training
+from bench.runs.record import Evaluated, TrainStep
 from bench.training.batching import training_batches
 from bench.training.encoding import Encoder, Pair
 from bench.training.memory import Meters

@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.records import PhaseMemory
+from bench.runs.record import PhaseMemory
 
 SAMPLE_SECONDS = 0.02
 

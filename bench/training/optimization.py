@@ -10,7 +10,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import Adafactor, get_scheduler
 
-from bench.spec import Training
+from bench.experiment.settings import Training
 
 
 def build_optimizer(settings: Training, parameters: Iterable[Parameter]) -> Optimizer:

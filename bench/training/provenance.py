@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from bench.records import Provenance
+from bench.runs.record import Provenance
 from bench.training.device import device_name
 
 PACKAGES = ("promptscale", "torch", "transformers", "peft", "optuna", "datasets", "evaluate", "numpy", "scikit-learn")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from bench.records import Status
+from bench.runs.record import Status
 from bench.training.evaluation import Scorer
 from bench.training.step import Stepper
 

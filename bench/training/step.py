@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
+from bench.experiment.settings import Training
 from bench.methods.base import TunedModel
-from bench.spec import Training
 from bench.training.device import autocast
 from bench.training.encoding import Encoder, Pair
 from bench.training.optimization import build_optimizer, build_schedule

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bench.core.entries import Entry
+from bench.core.errors import BadInput
 from bench.datasets import datasets
 from bench.datasets.base import Example, Splits
-from bench.errors import BadInput
+from bench.experiment.cell import Cell, Target
+from bench.experiment.settings import Training
 from bench.methods.base import TunedModel
 from bench.metrics import metrics
 from bench.metrics.base import Metric
 from bench.models.base import LanguageModel
-from bench.records import TransferTest
-from bench.spec import Cell, Entry, Target, Training
+from bench.runs.record import TransferTest
 from bench.training.encoding import Encoder
 from bench.training.session import Session
 

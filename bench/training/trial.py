@@ -18,16 +18,17 @@ from typing import Any, Protocol
 import torch
 from transformers import set_seed
 
-from bench.errors import BenchError, Infeasible
+from bench.core.errors import BenchError, Infeasible
+from bench.core.plugins import load_plugins
+from bench.experiment.settings import Training
 from bench.forward.checkpointing import checkpointed
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
 from bench.models.base import LanguageModel
 from bench.models.conversion import quiet
-from bench.plugins import load_plugins
-from bench.records import Evaluated, Parameters, Status, TransferTest, TrialRecord
-from bench.spec import Training, TrialSpec
+from bench.runs.record import Evaluated, Parameters, Status, TransferTest, TrialRecord
+from bench.runs.spec import TrialSpec
 from bench.training.evaluation import Pass
 from bench.training.flops import Flops
 from bench.training.loop import Hooks, Outcome, Pruned, train

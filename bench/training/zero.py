@@ -18,11 +18,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
+from bench.experiment.settings import Training
 from bench.forward.batch import Batch
 from bench.methods.base import TunedModel
-from bench.records import Status
-from bench.spec import Training
+from bench.runs.record import Status
 from bench.training.distributed import Shared, SharedStepper, Together, own_device, same_everywhere
 from bench.training.encoding import Encoder
 

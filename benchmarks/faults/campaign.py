@@ -17,8 +17,9 @@ from typing import Any
 
 import psutil
 
-from bench.config import content_hash
-from bench.records import RecordStore, read_record
+from bench.core.config import content_hash
+from bench.runs.record import read_record
+from bench.runs.store import RecordStore
 from benchmarks.faults import drivers
 from benchmarks.faults.null import CURRENT, LOG, PLAN, STEPS
 from benchmarks.faults.places import PLACES, Place

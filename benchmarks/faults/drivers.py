@@ -15,14 +15,14 @@ from typing import Any
 
 import optuna
 
-import bench.records
-import bench.studies.driver
+import bench.driver.driver
+import bench.runs.store
 from bench.api import execute, plan
+from bench.core.errors import BenchError
+from bench.driver.signals import Terminated
+from bench.driver.watcher import Watcher
 from bench.engines import engines
-from bench.errors import BenchError
 from bench.methods import methods
-from bench.studies.signals import Terminated
-from bench.studies.watcher import Watcher
 from benchmarks.faults.null import Null, NullProcesses, NullRay, NullSlurm
 
 # Loads what every driver needs for its database, once, before the fork.
@@ -106,7 +106,7 @@ def killed_at_write(number: int, stage: str) -> Fault:
     """Kill the driver in the middle of writing its n-th record: while the file is torn, before or after its rename."""
 
     def apply() -> None:
-        real_fsync, real_replace, real_write = os.fsync, Path.replace, bench.records.write_atomic
+        real_fsync, real_replace, real_write = os.fsync, Path.replace, bench.runs.store.write_atomic
         state = {"records": 0, "armed": False}
 
         def die() -> None:
@@ -136,7 +136,7 @@ def killed_at_write(number: int, stage: str) -> Fault:
             if state["armed"] and stage == "after":
                 die()
 
-        os.fsync, Path.replace, bench.records.write_atomic = fsync, replace, write_atomic  # type: ignore[assignment]
+        os.fsync, Path.replace, bench.runs.store.write_atomic = fsync, replace, write_atomic  # type: ignore[assignment]
 
     return apply
 
@@ -145,7 +145,7 @@ def disk_full_at(number: int) -> Fault:
     """Let the disk be full from the n-th record on: no file may grow beyond what a record needs."""
 
     def apply() -> None:
-        real_write = bench.records.write_atomic
+        real_write = bench.runs.store.write_atomic
         state = {"records": 0}
 
         def write_atomic(path: Path, data: bytes) -> None:
@@ -155,7 +155,7 @@ def disk_full_at(number: int) -> Fault:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
             real_write(path, data)
 
-        bench.records.write_atomic = write_atomic
+        bench.runs.store.write_atomic = write_atomic
 
     return apply
 

@@ -16,14 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bench.core.distributions import Float, Int, SearchSpace
 from bench.engines.base import lost
 from bench.engines.processes import Processes
 from bench.engines.ray_actors import Ray
 from bench.engines.running import Runner
 from bench.engines.slurm import Slurm
 from bench.methods.base import Method
-from bench.records import Evaluated, TrainStep, TrialRecord
-from bench.spec import Float, Int, SearchSpace, TrialSpec
+from bench.runs.record import Evaluated, TrainStep, TrialRecord
+from bench.runs.spec import TrialSpec
 
 STEPS = 4
 PLAN, LOG = "worker-fault.json", "begun.log"

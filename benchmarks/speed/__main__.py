@@ -16,7 +16,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import torch
 import transformers
 
-from bench.records import write_atomic
+from bench.core.files import write_atomic
 from bench.training.device import device_name
 from benchmarks.speed.cases import cases, study_cases
 from benchmarks.speed.measure import Disagreement

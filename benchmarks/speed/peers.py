@@ -17,7 +17,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from bench.spec import Training
+from bench.experiment.settings import Training
 from bench.training.encoding import Pair
 
 Turn = Callable[[int], None]

@@ -16,7 +16,9 @@ from transformers import DataCollatorForSeq2Seq, EvalPrediction, Trainer
 
 import bench
 from bench.methods import methods
-from bench.records import RecordStore, TrialRecord, best_trial
+from bench.runs.record import TrialRecord
+from bench.runs.selection import best_trial
+from bench.runs.store import RecordStore
 from bench.training.batching import training_batches
 from bench.training.evaluation import Scorer
 from benchmarks.speed.peers import arguments, rows

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from bench.datasets import datasets
+from bench.experiment.settings import Training
 from bench.methods import methods
 from bench.methods.base import TunedModel
 from bench.models import models
 from bench.models.base import LanguageModel
-from bench.spec import Training
 from bench.training.encoding import Encoder, Pair
 from bench.training.step import Step, Stepper
 

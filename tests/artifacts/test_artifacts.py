@@ -21,9 +21,10 @@ from bench.artifacts.inspection import inspect_prompt, nearest_rows
 from bench.artifacts.predict import inputs, predict
 from bench.artifacts.runs import find_run
 from bench.cli import app
-from bench.errors import BadInput, Unavailable
-from bench.records import RecordStore, read_record
-from bench.spec import TrialSpec
+from bench.core.errors import BadInput, Unavailable
+from bench.runs.record import read_record
+from bench.runs.spec import TrialSpec
+from bench.runs.store import RecordStore
 from bench.training.session import Session
 from bench.training.trial import run_trial
 

@@ -15,8 +15,8 @@ from bench.artifacts.attached import revive
 from bench.artifacts.export import export
 from bench.artifacts.predict import predict
 from bench.artifacts.runs import find_run
-from bench.records import RecordStore
-from bench.spec import TrialSpec
+from bench.runs.spec import TrialSpec
+from bench.runs.store import RecordStore
 from bench.training.session import Session
 from bench.training.trial import run_trial
 

@@ -9,7 +9,7 @@ from demo import demo_plan, ended
 from rich.console import Console
 
 from bench.cli.live import View
-from bench.spec import TrialSpec
+from bench.runs.spec import TrialSpec
 
 
 class Screen:

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.cli.watch import watch
-from bench.errors import BadInput
-from bench.records import RecordStore
-from bench.spec import TrialSpec
+from bench.core.errors import BadInput
+from bench.runs.spec import TrialSpec
+from bench.runs.store import RecordStore
 
 
 def test_it_prints_a_line_whenever_a_run_has_ended_and_stops_when_all_are_done(tmp_path, capsys):

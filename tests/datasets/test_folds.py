@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold
 
+from bench.core.errors import BadInput
 from bench.datasets import datasets
-from bench.errors import BadInput
-from bench.spec import TrialSpec
+from bench.runs.spec import TrialSpec
 
 
 def table(path, rows, classes=2):

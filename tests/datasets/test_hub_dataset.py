@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench.core.errors import BadInput, Unavailable
 from bench.datasets import datasets
-from bench.errors import BadInput, Unavailable
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.core.errors import BadInput
 from bench.datasets import datasets
-from bench.errors import BadInput
 
 HEADER = "text,label\n"
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.core.errors import BadInput
 from bench.datasets import Dataset
 from bench.datasets.base import Row, Split
 from bench.datasets.splitting import normalised
-from bench.errors import BadInput
 
 WORDS = ("red", "green", "blue")
 

@@ -15,10 +15,10 @@ from demo import demo_spec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.core.errors import BadInput, Unavailable
 from bench.engines import engines
 from bench.engines.distributed import Distributed
 from bench.engines.sharing import check_deepspeed_file, sharing
-from bench.errors import BadInput, Unavailable
 
 HERE = Path(__file__).parent
 

@@ -17,13 +17,13 @@ from demo import EXPERIMENT, demo_cell, demo_spec
 from plugin import write_acting, write_table, write_tiny_model
 
 from bench.api import plan
+from bench.core.entries import Entry
+from bench.core.errors import BadInput
 from bench.engines import engines
 from bench.engines.base import Listener
 from bench.engines.gpus import visible_gpus
 from bench.engines.processes import Processes, ProcessWorker
-from bench.errors import BadInput
-from bench.records import TrialRecord
-from bench.spec import Entry
+from bench.runs.record import TrialRecord
 from bench.testing.acting import acting_spec
 
 
@@ -177,7 +177,7 @@ LATE = """
 import sys, time
 time.sleep(2)
 from bench.engines import worker
-from bench.registry import load_target
+from bench.core.registry import load_target
 worker.serve(sys.argv[1], load_target(sys.argv[2]))
 """
 

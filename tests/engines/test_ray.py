@@ -11,8 +11,8 @@ import pytest
 
 ray = pytest.importorskip("ray", reason="pip install 'promptscale[ray]'")
 
+from bench.core.errors import Unavailable  # noqa: E402
 from bench.engines.ray_actors import Ray  # noqa: E402 - it is there or the file is skipped
-from bench.errors import Unavailable  # noqa: E402
 from bench.testing import EngineContract  # noqa: E402
 from bench.testing.acting import acting_spec, executions  # noqa: E402
 

@@ -12,10 +12,10 @@ import pytest
 
 pytest.importorskip("submitit", reason="pip install 'promptscale[slurm]'")
 
+from bench.core.errors import BadInput, Unavailable
 from bench.engines import engines
 from bench.engines.mailbox import write_json
 from bench.engines.slurm import Slurm
-from bench.errors import BadInput, Unavailable
 from bench.testing import EngineContract
 from bench.testing.acting import acting_spec, executions
 from bench.testing.engine import Heard

@@ -8,10 +8,11 @@ import pytest
 import torch
 from tiny import tiny_network, tiny_tokenizer
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
+from bench.experiment.expansion import plan_cells
+from bench.experiment.schema import Experiment
 from bench.forward.checkpointing import checkpointed, is_checkpointed
-from bench.spec import Experiment, TrialSpec
-from bench.studies.cells import plan_cells
+from bench.runs.spec import TrialSpec
 from bench.training.session import Session
 from bench.training.trial import run_trial
 

@@ -7,7 +7,7 @@ import torch
 from peers import our_loss, pairs_of
 from tiny import assert_same_state, state_of, tiny_model, tiny_network, tiny_splits
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 from bench.methods.prompt_tuning import PromptTuning
 
 

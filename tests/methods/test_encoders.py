@@ -10,7 +10,7 @@ from tiny import ENCODERS, assert_same_state, state_of, tiny_encoder, tiny_model
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.planning.parameters import count_parameters, parameters_of, peft_line

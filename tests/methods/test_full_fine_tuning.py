@@ -19,12 +19,12 @@ from tiny import (
 )
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
+from bench.experiment.settings import Training
 from bench.methods import attaching
 from bench.methods.bitfit import BitFit
 from bench.methods.full_fine_tuning import FullFineTuning
 from bench.models.local import Local
-from bench.spec import Training
 from bench.training.evaluation import Scorer
 from bench.training.step import Stepper
 

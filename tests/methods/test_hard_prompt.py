@@ -11,10 +11,10 @@ import torch
 from pydantic import ValidationError
 from tiny import FAMILIES, assert_same_state, example, state_of, tiny_encoder, tiny_examples, tiny_model, tiny_splits
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 from bench.methods.base import TunedModel
 from bench.methods.hard_prompt import HardPrompt
-from bench.methods.tuned.demonstrations import drawn
+from bench.methods.tuned.hard_prompt import drawn
 from bench.training.evaluation import Scorer
 
 LABELS = ("yes", "maybe")  # one token and several

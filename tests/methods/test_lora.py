@@ -16,7 +16,7 @@ from tiny import (
     tiny_splits,
 )
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 from bench.methods.lora import Lora
 from bench.methods.tuned.peft_adapter import PeftAdapter
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tiny import FAMILIES, tiny_model, tiny_network, tiny_splits
 
 from bench.methods.p_tuning import PTuning
-from bench.methods.tuned.encoded_prompt import ENCODER_WEIGHTS
+from bench.methods.tuned.p_tuning import ENCODER_WEIGHTS
 
 ENCODERS = [{"encoder": "mlp"}, {"encoder": "lstm", "lstm_layers": 1}]
 

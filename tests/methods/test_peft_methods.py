@@ -11,7 +11,7 @@ from peft import AdaLoraConfig, IA3Config, LNTuningConfig, LoHaConfig, LoraConfi
 from pydantic import ValidationError
 from tiny import FAMILIES, assert_same_state, state_of, tiny_model, tiny_network, tiny_splits
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 from bench.methods import methods
 from bench.methods.target_modules import last_names, norm_layers
 

@@ -9,9 +9,9 @@ from peft import PeftModel, PrefixTuningConfig, get_peft_model
 from pydantic import ValidationError
 from tiny import CAUSAL, tiny_model, tiny_network, tiny_splits
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 from bench.methods.prefix_tuning import PrefixTuning
-from bench.methods.tuned.soft_prompt import SoftPrompt
+from bench.methods.tuned.prompt_tuning import SoftPrompt
 
 PROJECTED = [{"projection": False}, {"projection": True, "hidden_size": 8}]
 

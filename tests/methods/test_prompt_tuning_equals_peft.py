@@ -9,7 +9,7 @@ from peft import PeftModel, PromptTuningConfig, get_peft_model
 from tiny import CAUSAL, FAMILIES, tiny_model, tiny_network
 
 from bench.forward import pathway
-from bench.methods.tuned.soft_prompt import SoftPrompt
+from bench.methods.tuned.prompt_tuning import SoftPrompt
 
 
 @pytest.fixture(params=["packed", "in two passes"])

@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from tiny import example, tiny_splits
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 from bench.methods.tfidf_logistic import TfidfLogistic
 from bench.training.evaluation import Scorer
 

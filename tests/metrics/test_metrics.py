@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from bench.errors import BadInput, Unavailable
+from bench.core.errors import BadInput, Unavailable
 from bench.metrics import metrics
 
 PEERS = {

@@ -7,7 +7,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants, errors
 
-from bench.errors import BadInput, Unavailable
+from bench.core.errors import BadInput, Unavailable
 from bench.models import models
 from bench.models.hub import Hub, wanted
 

@@ -27,7 +27,7 @@ from transformers import (
     T5Config,
 )
 
-from bench.errors import BadInput
+from bench.core.errors import BadInput
 from bench.models.conversion import convert_gguf
 from bench.models.local import Local
 

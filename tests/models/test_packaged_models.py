@@ -10,11 +10,11 @@ from typing import ClassVar
 import pytest
 import torch
 
-from bench.errors import Unavailable
+from bench.core.errors import Unavailable
+from bench.core.packages import Wheel, file_sha256
 from bench.models import models
 from bench.models.gguf import SmolLM2
 from bench.models.package import PackagedModel
-from bench.packages import Wheel, file_sha256
 
 PACKAGED = ["glasslm-0.9m", "smollm2-135m", "gemma3-270m", "qwen2.5-coder-0.5b"]
 

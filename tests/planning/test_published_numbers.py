@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.errors import BadInput, Infeasible, Unavailable
+from bench.core.errors import BadInput, Infeasible, Unavailable
 from bench.methods import methods
 from bench.planning.configurations import find, published
 from bench.planning.parameters import count_parameters, parameters_of, peft_line

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.manifest import Manifest, Planned
-from bench.records import Evaluated, Parameters, PhaseMemory, Provenance, RecordStore, TransferTest, TrialRecord
-from bench.spec import Cell, Entry, Evaluation, Finals, Runtime, Study, Target, Training, TrialSpec
+from bench.core.entries import Entry
+from bench.experiment.cell import Cell, Target
+from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
+from bench.runs.manifest import Manifest, Planned
+from bench.runs.record import Evaluated, Parameters, PhaseMemory, Provenance, TransferTest, TrialRecord
+from bench.runs.spec import TrialSpec
+from bench.runs.store import RecordStore
 
 MIB = 2**20
 

@@ -8,14 +8,14 @@ import os
 import pytest
 from report_records import cell, run, study, write_results
 
-from bench.config import content_hash
-from bench.manifest import Manifest
-from bench.records import Predictions, TrainStep, dump_record
+from bench.core.config import content_hash
 from bench.reporting import collect, compact
 from bench.reporting.compact import FILENAME, Compact
 from bench.reporting.frame import results_frame
 from bench.reporting.progress import progress
 from bench.reporting.table import summarise_cells
+from bench.runs.manifest import Manifest
+from bench.runs.record import Predictions, TrainStep, dump_record
 
 
 def records():

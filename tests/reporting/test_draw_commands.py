@@ -13,7 +13,7 @@ from report_records import cell, study, write_results
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.errors import BadInput
+from bench.core.errors import BadInput
 from bench.reporting.exports import FORMATS
 from bench.reporting.table import summarise
 
@@ -128,7 +128,7 @@ def test_compare_fits_a_narrow_terminal_and_breaks_no_number(results, tmp_path):
 
 
 def test_compare_says_what_else_is_not_alike(results, tmp_path):
-    from bench.records import Provenance
+    from bench.runs.record import Provenance
 
     after = write_results(tmp_path / "after", records(provenance=Provenance(git_commit="b" * 40)))
     assert "not alike in git commit: " in bench("compare", results, after, width=300)

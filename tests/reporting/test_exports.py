@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_records import cell, run, study, write_results
 
-from bench.errors import BadInput
-from bench.records import Parameters
+from bench.core.errors import BadInput
 from bench.reporting import collect, summarise, text
 from bench.reporting.cells import group_cells
 from bench.reporting.compare import compare
@@ -23,6 +22,7 @@ from bench.reporting.exports import FORMATS, convert, lm_eval_results, long_fram
 from bench.reporting.frame import results_frame
 from bench.reporting.table import summarise_cells
 from bench.reporting.writers import latex_table, markdown_table
+from bench.runs.record import Parameters
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from report_records import MIB, cell, run, scored_there, study, target
 from sklearn.metrics import accuracy_score, confusion_matrix
 
-from bench.config import Config
-from bench.errors import BadInput
-from bench.records import Parameters, PhaseMemory, Predictions, TrainStep
+from bench.core.config import Config
+from bench.core.entries import Entry
+from bench.core.errors import BadInput
 from bench.reporting.cells import group_cells
 from bench.reporting.figures import Drawing, figures, in_order, sections
 from bench.reporting.figures.confusion import confusion
@@ -22,7 +22,7 @@ from bench.reporting.figures.cost import pareto
 from bench.reporting.figures.curves import thinned
 from bench.reporting.figures.ensemble import vote_accuracy
 from bench.reporting.figures.look import look, method_styles, render
-from bench.spec import Entry
+from bench.runs.record import Parameters, PhaseMemory, Predictions, TrainStep
 
 LONG = "a-very-long-label-of-a-method-with-everything-in-it-and-more"
 

@@ -7,9 +7,10 @@ from statistics import stdev
 import pytest
 from report_records import cell, study, write_results
 
+from bench.core.distributions import Float
+from bench.core.entries import Entry
 from bench.reporting import collect, markdown_table, summarise
 from bench.reporting.report import report_text
-from bench.spec import Entry, Float
 
 SCORES = [0.6, 0.8, 0.7, 0.9, 0.5]
 

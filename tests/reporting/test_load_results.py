@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from report_records import cell, run, study, write_results
 
-from bench.errors import BadInput
-from bench.records import Evaluated
+from bench.core.errors import BadInput
 from bench.reporting import collect, load_results
 from bench.reporting.frame import typed
 from bench.reporting.writers import csv_table
+from bench.runs.record import Evaluated
 
 
 def test_every_run_is_a_row_and_what_is_missing_is_missing(tmp_path):

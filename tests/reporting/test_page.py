@@ -9,11 +9,11 @@ import pytest
 from browser import opened
 from report_records import cell, run, study, write_results
 
-from bench.records import Predictions, Provenance, TrainStep
 from bench.reporting import collect
 from bench.reporting.cells import group_cells
 from bench.reporting.page import html_page
 from bench.reporting.page import runs as page_runs
+from bench.runs.record import Predictions, Provenance, TrainStep
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\""
 

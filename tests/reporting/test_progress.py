@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from report_records import cell, run, scored_there, target, write_results
 
-from bench.manifest import Manifest, Planned
 from bench.reporting import compact
 from bench.reporting.progress import progress
+from bench.runs.manifest import Manifest, Planned
 
 
 def asked(root, of, targets):

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_records import MIB, cell, run, study
 
-from bench.records import STATUSES, Parameters, PhaseMemory, Provenance
 from bench.reporting.frame import plain_rows
 from bench.reporting.table import CUDA_COLUMNS, best_rows, summarise
+from bench.runs.record import STATUSES, Parameters, PhaseMemory, Provenance
 
 
 def only_row(records):

@@ -9,12 +9,12 @@ import pytest
 from report_records import cell, run, study, write_results
 from rich.console import Console
 
-from bench.errors import BadInput
-from bench.records import STATUSES, Provenance
+from bench.core.errors import BadInput
 from bench.reporting import collect, csv_table, markdown_table, summarise, terminal_table, words, write_report
 from bench.reporting.cells import group_cells
 from bench.reporting.report import report_text
 from bench.reporting.table import summarise_cells
+from bench.runs.record import STATUSES, Provenance
 
 HOSTILE = "boom | <script>alert(1)</script> `x` [red]text[/red]\n# heading"
 

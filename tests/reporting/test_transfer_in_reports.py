@@ -9,13 +9,13 @@ import pytest
 from report_records import cell, run, scored_there, target, write_results
 
 import bench
-from bench.records import TrialRecord
 from bench.reporting.columns import all_columns
 from bench.reporting.exports import long_frame
 from bench.reporting.folders import collect
 from bench.reporting.frame import plain_rows
 from bench.reporting.report import report_text
 from bench.reporting.table import summarise
+from bench.runs.record import TrialRecord
 
 SCORES = (0.4, 0.5, 0.9)
 

@@ -7,10 +7,10 @@ import inspect
 import pytest
 import torch
 
-from bench.errors import BadInput
+from bench.core.distributions import Float
+from bench.core.errors import BadInput
 from bench.methods import methods
 from bench.methods.base import Method, TunedModel
-from bench.spec import Float
 from bench.testing import MethodContract
 
 # What a method cannot do without, and families that have what it looks for: Llama has no biases.

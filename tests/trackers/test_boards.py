@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from demo import Pretend, demo_plan, drive, ended
 
-from bench.records import TrainStep
-from bench.studies.watcher import Watcher
+from bench.driver.watcher import Watcher
+from bench.runs.record import TrainStep
 from bench.trackers import trackers
 from bench.trackers.feed import Feed
 

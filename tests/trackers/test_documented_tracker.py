@@ -7,10 +7,10 @@ from pathlib import Path
 
 from demo import Pretend, demo_plan, drive, ended
 
-from bench import plugins
-from bench.plugins import load_plugins
-from bench.records import TrainStep
-from bench.studies.watcher import Watcher
+from bench.core import plugins
+from bench.core.plugins import load_plugins
+from bench.driver.watcher import Watcher
+from bench.runs.record import TrainStep
 from bench.trackers import trackers
 from bench.trackers.feed import Feed
 

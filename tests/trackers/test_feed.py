@@ -9,9 +9,9 @@ import pytest
 from demo import Pretend, demo_plan, drive, ended
 
 from bench.api import execute
-from bench.errors import BadInput, Unavailable
-from bench.records import TrainStep
-from bench.studies.watcher import Watcher
+from bench.core.errors import BadInput, Unavailable
+from bench.driver.watcher import Watcher
+from bench.runs.record import TrainStep
 from bench.trackers import Board, RunLog, Tracker, trackers
 from bench.trackers import feed as feeding
 from bench.trackers.feed import Feed

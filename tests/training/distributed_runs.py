@@ -17,9 +17,9 @@ import torch
 import torch.distributed as dist
 from tiny import tiny_model, tiny_splits
 
+from bench.experiment.settings import Training
 from bench.methods import methods
-from bench.records import Evaluated
-from bench.spec import Training
+from bench.runs.record import Evaluated
 from bench.training.distributed import Together
 from bench.training.encoding import Encoder
 from bench.training.fully_sharded import FullySharded

@@ -10,8 +10,8 @@ from tiny import SPECIALS, example, handle, tiny_encoder, tiny_examples, tiny_mo
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from bench.core.errors import BadInput, Infeasible
 from bench.datasets.base import Example
-from bench.errors import BadInput, Infeasible
 from bench.methods.base import TunedModel
 from bench.training.encoding import Encoder
 

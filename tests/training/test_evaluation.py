@@ -12,7 +12,7 @@ from tiny import tiny_encoder, tiny_examples, tiny_model, tiny_splits
 from bench.methods.base import TunedModel
 from bench.methods.hard_prompt import HardPrompt
 from bench.methods.prompt_tuning import PromptTuning
-from bench.methods.tuned.soft_prompt import SoftPrompt
+from bench.methods.tuned.prompt_tuning import SoftPrompt
 from bench.metrics import metrics
 from bench.training.evaluation import Pass, Scorer
 

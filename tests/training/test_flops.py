@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tiny import tiny_model, tiny_splits
 
+from bench.experiment.settings import Training
 from bench.methods import methods
 from bench.planning.costs import costs_of
-from bench.records import TrainStep
-from bench.spec import Training
+from bench.runs.record import TrainStep
 from bench.training.evaluation import Pass
 from bench.training.flops import Flops
 from bench.training.loop import Outcome

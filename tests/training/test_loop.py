@@ -9,10 +9,10 @@ import torch
 from tiny import example, tiny_encoder, tiny_examples, tiny_model, tiny_splits
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from bench.experiment.settings import Training
 from bench.methods.lora import Lora
 from bench.methods.prompt_tuning import PromptTuning
-from bench.records import Evaluated
-from bench.spec import Training
+from bench.runs.record import Evaluated
 from bench.training.evaluation import Scorer
 from bench.training.loop import Hooks, Outcome, Pruned, train
 from bench.training.memory import Meters

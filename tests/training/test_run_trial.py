@@ -12,13 +12,14 @@ import pytest
 import torch
 from tiny import tiny_network, tiny_tokenizer
 
+from bench.experiment.expansion import plan_cells
+from bench.experiment.schema import Experiment
 from bench.methods import methods
 from bench.methods.base import Method, TunedModel
 from bench.methods.full_fine_tuning import FullFineTuning
 from bench.methods.prompt_tuning import PromptTuning
-from bench.records import TrialRecord
-from bench.spec import Experiment, TrialSpec
-from bench.studies.cells import plan_cells
+from bench.runs.record import TrialRecord
+from bench.runs.spec import TrialSpec
 from bench.training import trial
 from bench.training.session import Session
 from bench.training.trial import run_trial

@@ -10,7 +10,8 @@ from tiny import tiny_network, tiny_tokenizer
 
 import bench
 from bench.forward.pathway import Pathway
-from bench.records import RecordStore, best_trial
+from bench.runs.selection import best_trial
+from bench.runs.store import RecordStore
 
 SECTIONS = {
     "training": {"max_steps": 10, "batch_size": 8, "eval_steps": 5, "learning_rate": 0.05},

@@ -8,9 +8,10 @@ import pytest
 import torch
 from tiny import handle, tiny_network, tiny_tokenizer
 
-from bench.errors import BadInput
-from bench.spec import Experiment, TrialSpec
-from bench.studies.cells import plan_cells
+from bench.core.errors import BadInput
+from bench.experiment.expansion import plan_cells
+from bench.experiment.schema import Experiment
+from bench.runs.spec import TrialSpec
 from bench.training.session import Session
 from bench.training.trial import run_trial
 

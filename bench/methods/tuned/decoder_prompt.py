@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.forward.batch import Batch
 from bench.forward.padded import logits_at
-from bench.methods.tuned.soft_prompt import SoftPrompt
+from bench.methods.tuned.prompt_tuning import SoftPrompt
 
 if TYPE_CHECKING:
     from bench.models.base import LanguageModel

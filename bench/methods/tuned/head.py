@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 from bench.methods.base import TunedModel
-from bench.methods.tuned.weights import PART
+from bench.methods.tuned.full_fine_tuning import PART
 
 if TYPE_CHECKING:
     from bench.models.base import LanguageModel

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 from bench.methods.tokens import label_tokens
 
 if TYPE_CHECKING:

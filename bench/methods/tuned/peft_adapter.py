@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from bench.errors import Infeasible
+from bench.core.errors import Infeasible
 from bench.methods.base import TunedModel
 
 if TYPE_CHECKING:

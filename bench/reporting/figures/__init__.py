@@ -4,7 +4,7 @@ A figure is a plug-in like a method: a package of its own adds one by the entry-
 ``bench.figures``.
 """
 
-from bench.registry import Registry
+from bench.core.registry import Registry
 from bench.reporting.figures.base import Drawing, Figure, NoData, sections
 
 BUILTIN = {

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.config import Config
+from bench.core.config import Config
 from bench.reporting.cells import CellRuns
 from bench.reporting.figures.look import STYLES, Form, Style, StyleName, look, method_styles, render, settle
 

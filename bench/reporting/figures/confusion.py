@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import Predictions
 from bench.reporting import text
 from bench.reporting.cells import CellRuns
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.look import LEGEND, Style, model_title, new_canvas, put_legend, put_title
 from bench.reporting.statistics.reliability import reliability
+from bench.runs.record import Predictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

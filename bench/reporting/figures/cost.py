@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.records import TrialRecord
 from bench.reporting import text
 from bench.reporting.cells import CellRuns
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.look import Style, log_scale, panels, put_legend, split_word
+from bench.runs.record import TrialRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.records import TrialRecord
 from bench.reporting.cells import CellRuns
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.look import (
@@ -19,6 +18,7 @@ from bench.reporting.figures.look import (
     put_title,
     whole_numbers,
 )
+from bench.runs.record import TrialRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

@@ -8,10 +8,10 @@ from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.records import Predictions
 from bench.reporting.cells import CellRuns
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.look import Style, label_outer, model_title, panels, put_legend, whole_numbers
+from bench.runs.record import Predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

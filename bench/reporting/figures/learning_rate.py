@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.records import TrialRecord
 from bench.reporting.cells import CellRuns
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.look import (
@@ -18,6 +17,7 @@ from bench.reporting.figures.look import (
     put_legend,
     split_word,
 )
+from bench.runs.record import TrialRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

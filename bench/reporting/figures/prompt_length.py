@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.records import TrialRecord
 from bench.reporting import text
 from bench.reporting.cells import CellRuns
 from bench.reporting.figures.base import Figure, NoData
@@ -18,6 +17,7 @@ from bench.reporting.figures.look import (
     panels,
     split_word,
 )
+from bench.runs.record import TrialRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.records import TrialRecord
 from bench.reporting import text
 from bench.reporting.cells import CellRuns
 from bench.reporting.columns import params_text
 from bench.reporting.figures.curves import thinned
+from bench.runs.record import TrialRecord
 
 MOST_RUNS = 2000
 """More rows than that make a page that no phone opens; runs.csv has them all."""

@@ -1,0 +1,140 @@
+"""What every configuration shares: frozen, strict about keys, and clear when something is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.core.errors import BadInput, did_you_mean
+
+
+class Config(BaseModel):
+    """A frozen pydantic model that forbids unknown keys.
+
+    A field's docstring is written once, under the field, and serves the help text, ``bench show``
+    and the error messages.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Keep the help text of a field of which a subclass changes only the default."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            inherited = (parent.model_fields.get(name) for parent in cls.__mro__[1:] if issubclass(parent, Config))
+            field.description = field.description or next((f.description for f in inherited if f is not None), None)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], where: str) -> Self:
+        """Validate ``data``, or raise `BadInput` that begins with ``where`` and the key path.
+
+        Args:
+            data: keys and values as they were read.
+            where: file and key path of ``data`` itself, such as ``"x.yaml: methods[1].lora"``.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise BadInput(explain(error, cls, where)) from None
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    """Put pydantic's findings in our words, one line each: where, key path, what is wrong, what is right."""
+    lines = []
+    for item in error.errors(include_url=False):
+        path = list(item["loc"])
+        if item["type"] == "extra_forbidden":
+            owner = _model_at(model, path[:-1])
+            known = list(owner.model_fields) if owner else []
+            found = f"unknown key{did_you_mean(str(path[-1]), known)}"
+        elif item["type"] == "missing":
+            found = "this key is missing"
+        elif item["type"] == "value_error":
+            found = str(item["ctx"]["error"])
+        else:
+            given = item.get("input")
+            shown = "" if isinstance(given, dict | list) else f", found {given!r}"
+            found = item["msg"][0].lower() + item["msg"][1:] + shown
+        lines.append(f"{join_path(where, path)}: {found}")
+    return "\n".join(dict.fromkeys(lines))
+
+
+def join_path(where: str, path: list[Any]) -> str:
+    """Write a key path as a reader of the file would: ``x.yaml: methods[1].lora.rank``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else str(part)
+    if not text:
+        return where
+    if not where or where.endswith((".yaml", ".yml", ".json")):
+        return f"{where}: {text}" if where else text
+    return f"{where}{text}" if text.startswith("[") else f"{where}.{text}"
+
+
+def _model_at(model: type[BaseModel], path: list[Any]) -> type[BaseModel] | None:
+    """Follow a pydantic error location down to the model class that owns the key."""
+    current: type[BaseModel] | None = model
+    for part in path:
+        if current is None or isinstance(part, int):
+            continue
+        field = current.model_fields.get(str(part))
+        current = _first_model(field.annotation) if field else current
+    return current
+
+
+def _first_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        found = _first_model(argument)
+        if found:
+            return found
+    return None
+
+
+def deep_merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge mappings, later ones win, key by key at every depth (a list is replaced as a whole)."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            old = merged.get(key)
+            if isinstance(old, Mapping) and isinstance(value, Mapping):
+                merged[key] = deep_merge(old, value)
+            else:
+                merged[key] = value
+    return merged
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def content_hash(value: Any) -> str:
+    """Return the sha256 (64 hexadecimal digits) of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def derive_seed(root: int, *parts: str | int) -> int:
+    """Derive a seed in [0, 2**31) from a root seed and what it is for.
+
+    Seeds are derived, never drawn, so that a study that was interrupted asks for the same points
+    as one that was not.
+    """
+    text = "/".join([str(root), *map(str, parts)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) & 0x7FFFFFFF

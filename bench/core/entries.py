@@ -1,0 +1,89 @@
+"""How an experiment names things: an entry of a registry, its options, and the label that tables know it by."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import field_validator, model_validator
+
+from bench.core.config import Config
+from bench.core.registry import NAME
+
+NO_MODEL = "none"
+"""Stands in tables and paths for the model of a method that uses none."""
+
+
+class Entry(Config):
+    """A registered thing and its options, as an experiment names it: ``name`` or ``name: {options}``."""
+
+    name: str
+    label: str
+    """How the thing is called in tables and paths; its name unless the experiment says otherwise."""
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            data = {data: {}}
+        if not isinstance(data, dict) or not data:
+            raise ValueError(f"expected a name, or 'name: {{options}}', found {data!r}")
+        if not ("name" in data and "label" in data):
+            if len(data) != 1:
+                raise ValueError(
+                    f"expected one name with its options below it, found the keys {', '.join(map(str, data))}; "
+                    "indent the options one level deeper than the name"
+                )
+            ((name, options),) = data.items()
+            if not isinstance(options, dict | None):
+                raise ValueError(f"the options of {name!r} must be a mapping, found {options!r}")
+            rest = dict(options or {})
+            own = {k: rest.pop(k) for k in cls.model_fields if k in rest and k not in ("name", "options")}
+            data = {"name": name, "label": default_label(str(name), rest), "options": rest, **own}
+        return data
+
+    @field_validator("label")
+    @classmethod
+    def _check_label(cls, label: str) -> str:
+        if not NAME.match(label):
+            raise ValueError(f"{label!r} is not a valid label; use 1 to 64 of a-z 0-9 . _ - (give one by 'label:')")
+        if label == NO_MODEL:
+            raise ValueError(f"the label {NO_MODEL!r} stands for methods without a language model; give another")
+        return label
+
+
+def default_label(name: str, options: dict[str, Any]) -> str:
+    """Derive a label: the last part of a hub id or of a path (without a data file's suffix), else the name itself."""
+    for key in ("id", "path"):
+        if isinstance(options.get(key), str):
+            name = options[key]
+    last = re.split(r"[/\\]", name.rstrip("/\\"))[-1].lower()
+    last = re.sub(r"\.(csv|tsv|json|jsonl|parquet|gguf)$", "", last)
+    return re.sub(r"[^a-z0-9._-]+", "-", last)
+
+
+class DatasetEntry(Entry):
+    """A data set of an experiment, and where else its finals are tested."""
+
+    transfer: list[Entry] = []
+    """Data sets on whose test split the finals are tested too, with nothing trained further (zero-shot transfer): the
+    label of another data set of the experiment, or any data set with its options."""
+
+    @field_validator("transfer")
+    @classmethod
+    def _check_targets(cls, targets: list[Entry]) -> list[Entry]:
+        labels = [target.label for target in targets]
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+            raise ValueError(f"the label {twice[0]!r} is used twice; tell them apart by 'label:'")
+        return targets
+
+
+class MethodEntry(Entry):
+    """A method of an experiment, with what is special to it."""
+
+    training: dict[str, Any] = {}
+    """Training settings for this method alone."""
+    search: dict[str, Any] = {}
+    """Changes to the method's search space, by option or training setting (see the README); of ``peft``, the fields of
+    its configuration class are options too."""

@@ -1,0 +1,217 @@
+"""One cell on its way: its trials, then its finals; what has run, what runs, what is to run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.core.config import derive_seed
+from bench.driver.ended import EndedTrials, light
+from bench.experiment.cell import Cell
+from bench.runs.record import TrialRecord
+from bench.runs.selection import best_trial, finals_of
+from bench.runs.spec import TrialSpec
+from bench.runs.store import RecordStore
+from bench.search.study import Search
+
+FAILED = ("diverged", "oom", "timeout", "killed", "error", "infeasible")
+"""Statuses that ``--retry-failed`` runs again."""
+_BROKEN = ("error", "timeout", "killed")
+"""Statuses that count towards ``study.max_failures``: the others are what a search may well meet."""
+
+
+class CellRun:
+    """One cell on its way.
+
+    Args:
+        experiment: the experiment's name.
+        cell: what to run.
+        store: where its records are.
+        retry_failed: run every trial again that did not end well, not just those that lost their worker.
+        found: told of each record that is there: they are read once.
+    """
+
+    def __init__(
+        self,
+        experiment: str,
+        cell: Cell,
+        store: RecordStore,
+        retry_failed: bool = False,
+        found: Callable[[TrialRecord], None] = lambda record: None,
+    ) -> None:
+        self.cell = cell
+        self.path = cell.path
+        self._hash = cell.hash
+        self._experiment = experiment
+        self._running: dict[str, TrialSpec] = {}
+        self._again: list[TrialSpec] = []
+        self._attempts: dict[str, int] = {}
+        self._trials = EndedTrials(cell)
+        self._best: TrialRecord | None = None
+        self._finals: dict[str, TrialRecord] = {}
+        # Totals, not sums at every look: a look at ten thousand trials takes longer than a null trial.
+        self._failures = self._tokens = 0
+        self._seconds = 0.0
+        self._next = 0
+        told = []
+        for record in store.iter_cell(self.path):
+            found(record)
+            spec = record.spec.model_copy(update={"cell": cell})
+            if spec.kind == "final" and spec.hash != record.spec_hash:
+                continue  # what is asked of finals besides their own test split has changed since (`Cell.transfer`)
+            if _runs_again(record, cell, retry_failed):
+                self._again.append(spec)
+                continue
+            if spec.kind == "trial":
+                told.append(light(record, spec, keep_curve=True))
+            self._keep(record, spec)
+        self._search = Search(cell, told, {s.number: s.params for s in self._again if s.kind == "trial"})
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """What has ended so far and counts, without curves: the trials, and the finals of the best of them."""
+        return [*self._trials, *finals_of(self._best, self._finals.values())]
+
+    @property
+    def ended(self) -> int:
+        """How many trials have ended so far and count."""
+        return len(self._trials)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best trial so far."""
+        return self._best
+
+    @property
+    def running(self) -> int:
+        """Runs under way."""
+        return len(self._running)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return not self._running and self.peek() is None
+
+    @property
+    def stopped(self) -> str | None:
+        """Why no further trial begins although fewer than planned have run; None if that is not so."""
+        study = self.cell.study
+        if study.max_failures is not None and self._failures >= study.max_failures:
+            return f"{self._failures} trials failed (study.max_failures)"
+        if study.budget.seconds is not None and self._seconds >= study.budget.seconds:
+            return f"its {study.budget.seconds:g} s are used up (study.budget.seconds)"
+        if study.budget.tokens is not None and self._tokens >= study.budget.tokens:
+            return f"its {study.budget.tokens} training tokens are used up (study.budget.tokens)"
+        return None
+
+    def peek(self) -> str | None:
+        """Return what `next_spec` would give: ``retry``, ``trial``, ``final``, or None if it waits or is through."""
+        if self._retry() is not None:
+            return "retry"
+        if self._missing_trial() is not None:
+            return "trial"
+        if any(spec.kind == "trial" for spec in self._running.values()):
+            return None
+        return "final" if self._missing_final() is not None else None
+
+    def next_spec(self) -> TrialSpec:
+        """Return the next run to begin."""
+        if (retry := self._retry()) is not None:
+            spec = self._again.pop(retry)
+        elif (number := self._missing_trial()) is not None:
+            spec = TrialSpec(
+                experiment=self._experiment,
+                cell=self.cell,
+                kind="trial",
+                number=number,
+                seed=derive_seed(self.cell.seed, self._hash, "trial", number),
+                params=self._search.ask(number),
+            )
+        else:
+            final = self._missing_final()
+            assert final is not None, "nothing left to run"
+            spec = final
+        self._running[spec.hash] = spec
+        return spec
+
+    def should_prune(self, spec: TrialSpec, step: int, value: float) -> bool:
+        """Ask the study about a running trial; a final is never pruned."""
+        return spec.kind == "trial" and self._search.should_prune(spec.number, step, value)
+
+    def retry(self, record: TrialRecord) -> bool:
+        """Take back a run whose worker died; False if it was tried often enough, or did not die."""
+        attempts = self._attempts[record.spec_hash] = self._attempts.get(record.spec_hash, 0) + 1
+        if record.status != "killed" or attempts > self.cell.runtime.retries:
+            return False
+        self._again.append(self._running.pop(record.spec_hash))
+        return True
+
+    def finish(self, record: TrialRecord) -> None:
+        """Take in a record that is on disk, and tell the study."""
+        spec = self._running.pop(record.spec_hash)
+        self._attempts.pop(record.spec_hash, None)
+        if spec.kind == "trial":
+            self._search.tell(record)
+        self._keep(record, spec)
+
+    def _keep(self, record: TrialRecord, spec: TrialSpec) -> None:
+        kept = light(record, spec)
+        if spec.kind == "trial":
+            self._trials.add(kept)
+            self._best = best_trial([*([self._best] if self._best else []), kept])
+            self._failures += record.status in _BROKEN
+            self._seconds += record.seconds.get("total", 0.0)
+            self._tokens += sum(step.tokens for step in record.train_curve)
+        else:
+            self._finals[record.spec_hash] = kept
+
+    def _retry(self) -> int | None:
+        """Return the place of the first run to repeat. Finals wait: a repeated trial may become the best one."""
+        trials_end = not any(spec.kind == "trial" for spec in self._running.values())
+        for place, spec in enumerate(self._again):
+            if spec.kind == "trial":
+                return place
+        for place, spec in enumerate(self._again):
+            if trials_end and self._missing_trial() is None and spec.params == self._final_params():
+                return place
+        return None
+
+    def _missing_trial(self) -> int | None:
+        if self._next >= self.cell.study.trials:
+            return None
+        taken = {spec.number for spec in [*self._running.values(), *self._again] if spec.kind == "trial"}
+        while self._next in self._trials or self._next in taken:
+            self._next += 1
+        return self._next if self._next < self.cell.study.trials and self.stopped is None else None
+
+    def _final_params(self) -> dict[str, bool | int | float | str | None] | None:
+        """Return what the finals run: the best trial's values, the defaults if nothing is searched, or None."""
+        if self._best is not None:
+            return self._best.spec.params
+        return None if self.cell.search or self.cell.study.trials else {}
+
+    def _missing_final(self) -> TrialSpec | None:
+        params = self._final_params()
+        if params is None:
+            return None
+        waiting = {spec.hash for spec in self._again}
+        for number in range(self.cell.planned_finals):
+            spec = TrialSpec(
+                experiment=self._experiment,
+                cell=self.cell,
+                kind="final",
+                number=number,
+                # Not of the cell: the n-th final of every cell has the same seed, so that they can be paired.
+                seed=derive_seed(self.cell.seed, "final", number),
+                params=params,
+            )
+            if not {spec.hash} & (self._finals.keys() | self._running.keys() | waiting):
+                return spec
+        return None
+
+
+def _runs_again(record: TrialRecord, cell: Cell, retry_failed: bool) -> bool:
+    """Whether a run of an earlier driver is repeated: its worker died, or its time limit was raised."""
+    if record.status == "timeout":
+        old, new = record.spec.cell.runtime.trial_timeout, cell.runtime.trial_timeout
+        return retry_failed or (old is not None and (new is None or new > old))
+    return record.status == "killed" or (retry_failed and record.status in FAILED)

@@ -1,0 +1,114 @@
+"""A `Cell`: one combination of model, data set and method with all its settings, which is one study."""
+
+from __future__ import annotations
+
+from bench.core.config import Config, content_hash
+from bench.core.distributions import SearchSpace
+from bench.core.entries import NO_MODEL, Entry
+from bench.core.plugins import PluginFile
+from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
+
+
+class Target(Config):
+    """A data set that finals are tested on without having been trained on it."""
+
+    dataset: Entry
+    data_pin: str | None = None
+    """What pins its content beyond its options, as `Cell.data_pin`."""
+    plugins: tuple[PluginFile, ...] = ()
+    """The plug-in files that it and its metrics come from, where they do."""
+    objective: str
+    """Its main metric: the first of its metrics."""
+    greater_is_better: bool = True
+
+
+class Cell(Config):
+    """One combination of model, data set and method with all its settings: one study."""
+
+    model: Entry | None
+    """None for a method that uses no language model."""
+    dataset: Entry
+    method: Entry
+    training: Training
+    search: SearchSpace
+    study: Study
+    finals: Finals
+    evaluation: Evaluation
+    runtime: Runtime
+    seed: int
+    version: int
+    """Version of the method's code; a new one makes earlier trials stale."""
+    model_pin: str | None = None
+    """What pins the model's content beyond its options: sha256 of wheels or of local files; None if options say all."""
+    data_pin: str | None = None
+    """The same of the data set, with the version of its code."""
+    plugins: tuple[PluginFile, ...] = ()
+    """The plug-in files that model, data set, method and metrics come from, where they do."""
+    transfer: tuple[Target, ...] = ()
+    """Where else the finals are tested, with nothing trained further."""
+    trust_remote_code: bool = False
+    objective: str
+    """The validation metric that the study optimises."""
+    greater_is_better: bool = True
+    stochastic: bool = True
+    """False for a method whose result no seed changes: one final is enough."""
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """Model, data set and method, as tables and paths name them."""
+        return (self.model.label if self.model else NO_MODEL, self.dataset.label, self.method.label)
+
+    @property
+    def title(self) -> str:
+        """The cell in one line: ``smollm2-135m / trec6 / lora``."""
+        return " / ".join(self.labels)
+
+    @property
+    def hash(self) -> str:
+        """Content hash of all that decides a trial's result; budgets (trials, finals), labels and transfer do not."""
+        data = self.model_dump(
+            mode="json",
+            exclude={
+                "finals": True,
+                "transfer": True,
+                "runtime": {"threads", "trial_timeout", "retries", "hang_timeout"},
+                "study": {"trials", "budget", "max_failures", "storage"},
+            },
+        )
+        if not self.runtime.gradient_checkpointing:  # younger than the hashes of many records
+            data["runtime"].pop("gradient_checkpointing")
+        if not self.search:
+            data.pop("study")  # nothing is searched, so it does not matter how
+        for entry in (data["model"], data["dataset"], data["method"]):
+            if entry:
+                entry.pop("label")
+        if plugins := data.pop("plugins"):  # where a file lies decides nothing
+            data["plugins"] = sorted(plugin["sha256"] for plugin in plugins)
+        return content_hash(data)
+
+    @property
+    def path(self) -> str:
+        """The cell's folder below ``records/``: labels, then the beginning of its hash."""
+        return "/".join([*self.labels, self.hash[:12]])
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Content hashes of what the finals are tested on besides their own test split, sorted."""
+        hashes = (
+            content_hash([target.dataset.model_dump(mode="json"), target.data_pin, *(p.sha256 for p in target.plugins)])
+            for target in self.transfer
+        )
+        return tuple(sorted(hashes))
+
+    @property
+    def folds(self) -> int | None:
+        """K where the data set is cross-validated (see `bench.datasets.base.Dataset.folds`)."""
+        folds = self.dataset.options.get("folds")
+        return folds if isinstance(folds, int) else None
+
+    @property
+    def planned_finals(self) -> int:
+        """Finals that this cell runs: one a seed, or one a fold, each with a seed of its own."""
+        if self.folds and self.finals.seeds:
+            return self.folds
+        return self.finals.seeds if self.stochastic else min(1, self.finals.seeds)

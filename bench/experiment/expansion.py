@@ -1,0 +1,282 @@
+"""From an experiment to its cells: names are looked up, settings merged, everything checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from bench.core.config import Config, deep_merge, explain
+from bench.core.distributions import Choice, Distribution, Float, Int, SearchSpace
+from bench.core.entries import DatasetEntry, Entry, MethodEntry
+from bench.core.errors import BadInput, did_you_mean
+from bench.core.plugins import load_plugins, plugins_behind
+from bench.datasets import datasets
+from bench.datasets.base import Dataset
+from bench.experiment.cell import Cell, Target
+from bench.experiment.defaults import own_values
+from bench.experiment.grid import POINTS, grid_points
+from bench.experiment.schema import Experiment, Override
+from bench.experiment.settings import Training
+from bench.methods import methods
+from bench.methods.base import Method
+from bench.metrics import metrics
+from bench.models import models
+
+
+def plan_cells(experiment: Experiment, where: str) -> list[Cell]:
+    """Return the cells of an experiment, smallest model first, all checked.
+
+    Args:
+        experiment: the validated file.
+        where: the file's name, for messages.
+
+    Raises:
+        BadInput: an unknown name, key, label or a setting that cannot be.
+    """
+    load_plugins(experiment.plugins)
+    Training.parse(experiment.training, f"{where}: training")
+    _check_overrides(experiment, where)
+    chosen_models = [model_entry(entry, f"{where}: models[{i}]") for i, entry in enumerate(experiment.models)]
+    cells = []
+    for index, dataset in enumerate(experiment.datasets):
+        source = _dataset(dataset, f"{where}: datasets[{index}]")
+        targets = _targets(experiment, dataset, source, f"{where}: datasets[{index}].{dataset.name}.transfer")
+        for position, method in enumerate(experiment.methods):
+            place = f"{where}: methods[{position}]"
+            kind = methods.get(method.name, place)
+            for model in chosen_models if kind.uses_model else [None]:
+                if not any(o.skip for o in experiment.overrides if _applies(o, model, dataset, method)):
+                    cell = _cell(experiment, model, dataset, source, method, place)
+                    cells.append(cell.model_copy(update={"transfer": targets}))
+    if not cells:
+        raise BadInput(f"{where}: overrides: every cell is skipped; nothing is left to run")
+    # One model after the other, small ones first: results appear early and a base model is loaded once.
+    order = {entry.label: rank for rank, entry in enumerate(sorted(chosen_models, key=_size))}
+    return sorted(cells, key=lambda cell: order[cell.model.label] if cell.model else -1)
+
+
+def model_entry(entry: Entry, where: str) -> Entry:
+    """Return a checked model with all its options; ``organisation/name`` that is not registered is an id of the hub."""
+    if "/" in entry.name and entry.name not in models:
+        options = {"id": entry.name, **entry.options}
+        entry = entry.model_copy(update={"name": "hub", "options": options})
+    built = models.build(entry.name, entry.options, f"{where}.{entry.name}")
+    return entry.model_copy(update={"options": built.model_dump(mode="json")})
+
+
+def _pinned(entry: Entry | None) -> str | None:
+    return models.build(entry.name, entry.options, f"model {entry.label}").pin() if entry else None
+
+
+def _size(entry: Entry) -> float:
+    return models.get(entry.name).parameters or float("inf")
+
+
+def _dataset(entry: Entry, where: str) -> Dataset:
+    """Check a data set and its metrics."""
+    built = datasets.build(entry.name, entry.options, f"{where}.{entry.name}")
+    for position, metric in enumerate(built.metrics):
+        metrics.build(metric.name, metric.options, f"{where}.{entry.name}.metrics[{position}]")
+    return built
+
+
+def _targets(experiment: Experiment, dataset: DatasetEntry, source: Dataset, where: str) -> tuple[Target, ...]:
+    """Return where else the finals of a data set are tested; a label of the experiment's stands for its options."""
+    ours = {entry.label: entry for entry in experiment.datasets}
+    targets = []
+    for position, asked in enumerate(dataset.transfer):
+        place, known = f"{where}[{position}]", ours.get(asked.label)
+        if known is not None and (asked.options or asked.name not in (known.name, known.label)):
+            raise BadInput(
+                f"{place}: the label '{asked.label}' is that of a data set of the experiment; name that one without "
+                "options, or give this one another label by 'label:'"
+            )
+        entry = known or asked
+        built = _dataset(entry, place)
+        options = built.model_dump(mode="json")
+        if (entry.name, options) == (dataset.name, source.model_dump(mode="json")):
+            raise BadInput(f"{place}: '{asked.label}' is the data set itself; name another one to be tested on")
+        main = built.metrics[0]
+        targets.append(
+            Target(
+                dataset=Entry(name=entry.name, label=entry.label, options=options),
+                data_pin=built.pin(),
+                plugins=plugins_behind((datasets, entry.name), *((metrics, m.name) for m in built.metrics)),
+                objective=main.label,
+                greater_is_better=metrics.build(main.name, main.options, place).greater_is_better,
+            )
+        )
+    return tuple(targets)
+
+
+def _cell(
+    experiment: Experiment,
+    model: Entry | None,
+    dataset: Entry,
+    source: Dataset,
+    method: MethodEntry,
+    where: str,
+) -> Cell:
+    kind = methods.get(method.name, where)
+    mine = [o for o in experiment.overrides if _applies(o, model, dataset, method)]
+    place = f"{where}.{method.name}"
+    options = deep_merge(method.options, *(o.options for o in mine))
+    training = Training.parse(
+        deep_merge(kind.training_defaults, experiment.training, method.training, *(o.training for o in mine)),
+        f"{place}.training",
+    )
+    built = kind.parse(options, place)
+    changes = deep_merge(method.search, *(o.search for o in mine))
+    search, fixed = _search_space(built, changes, f"{place}.search")
+    built = kind.parse({**options, **{k: v for k, v in fixed.items() if k not in Training.model_fields}}, place)
+    training = training.model_copy(update={k: v for k, v in fixed.items() if k in Training.model_fields})
+    objective = source.metrics[0]
+    trials = next((o.trials for o in reversed(mine) if o.trials is not None), experiment.study.trials)
+    if trials == 0:
+        search = {}
+    cell = Cell(
+        model=model,
+        dataset=Entry(name=dataset.name, label=dataset.label, options=source.model_dump(mode="json")),
+        method=Entry(name=method.name, label=method.label, options=built.model_dump(mode="json")),
+        training=training,
+        search=search,
+        # Nothing to search: the finals are all there is to run. A database's URL may hold a password.
+        study=experiment.study.model_copy(
+            update={"trials": trials if search else int(not experiment.finals.seeds), "storage": None}
+        ),
+        finals=experiment.finals,
+        evaluation=experiment.evaluation,
+        runtime=experiment.runtime,
+        seed=experiment.seed,
+        version=kind.version,
+        model_pin=_pinned(model),
+        data_pin=source.pin(),
+        plugins=plugins_behind(
+            *([(models, model.name)] if model else []),
+            (datasets, dataset.name),
+            (methods, method.name),
+            *((metrics, metric.name) for metric in source.metrics),
+        ),
+        trust_remote_code=experiment.trust_remote_code,
+        objective=objective.label,
+        greater_is_better=metrics.build(objective.name, objective.options, where).greater_is_better,
+        stochastic=any(each.stochastic for each in _variants(built, search)),
+    )
+    if cell.study.sampler == "grid" and search:
+        points = grid_points(search, own_values(cell), cell.study.sampler_options.get("points", POINTS))
+        cell = cell.model_copy(update={"study": cell.study.model_copy(update={"trials": min(trials, len(points))})})
+    return cell
+
+
+def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tuple[SearchSpace, dict[str, Any]]:
+    """Merge changes into a method's search space.
+
+    A mapping changes a distribution, a list becomes a choice, a plain value fixes the parameter.
+
+    Returns:
+        the space, and the parameters that were fixed.
+    """
+    space = method.search_space()
+    known = {*method.options(), *Training.model_fields}
+    fixed: dict[str, Any] = {}
+    for name, change in changes.items():
+        place = f"{where}.{name}"
+        if name not in known:
+            raise BadInput(f"{where}: unknown parameter '{name}'{did_you_mean(name, known)}")
+        if isinstance(change, Mapping):
+            space[name] = _distribution(_changed(space.get(name), change, real=_real(method, name)), place)
+        elif isinstance(change, list):
+            space[name] = _distribution({"kind": "choice", "choices": change}, place)
+        else:
+            space.pop(name, None)
+            fixed[name] = change
+    _check_space(method, space, where)
+    for name, value in fixed.items():
+        _check_value(method, name, value, f"{where}.{name}")
+    return space, fixed
+
+
+def check_search_space(method: Method, where: str) -> None:
+    """Raise `BadInput` unless a method's own search space names fields that exist, and values that they accept."""
+    _check_space(method, method.search_space(), where)
+
+
+def _check_space(method: Method, space: SearchSpace, where: str) -> None:
+    for name, distribution in space.items():
+        for value in _ends(distribution):
+            _check_value(method, name, value, f"{where}.{name}")
+
+
+def _changed(old: Distribution | None, change: Mapping[str, Any], real: bool) -> dict[str, Any]:
+    """Lay a change over the old distribution, or over nothing where it asks for one of another kind."""
+    kind = change.get("kind") or ("choice" if "choices" in change else None)
+    if kind is None and isinstance(old, Float | Int):
+        kind = old.kind
+    if kind is None:
+        kind = "float" if real else "int"
+    kept = old.model_dump() if old is not None and old.kind == kind else {}
+    return {**kept, **change, "kind": kind}
+
+
+def _real(method: Method, name: str) -> bool:
+    """Whether the field that takes the value is a real number."""
+    field = {**type(method).model_fields, **Training.model_fields}.get(name)
+    if field is None:  # of a class that is not ours: its default value tells
+        return isinstance(method.options()[name], float)
+    return float in (field.annotation, *get_args(field.annotation))
+
+
+def _distribution(data: dict[str, Any], where: str) -> Distribution:
+    kinds: dict[str, type[Float | Int | Choice]] = {"float": Float, "int": Int, "choice": Choice}
+    kind = kinds.get(str(data["kind"]))
+    if kind is None:
+        raise BadInput(f"{where}.kind: expected float, int or choice, found {data['kind']!r}")
+    return kind.parse(data, where)
+
+
+def _ends(distribution: Distribution) -> Iterable[Any]:
+    """Return every choice, or both ends of a range."""
+    return distribution.choices if isinstance(distribution, Choice) else (distribution.low, distribution.high)
+
+
+def _variants(method: Method, space: SearchSpace) -> Iterable[Method]:
+    """Yield the method, and what a study may make of it by one option or another."""
+    yield method
+    for name, distribution in space.items():
+        if name not in Training.model_fields:
+            yield from (method.model_copy(update={name: value}) for value in _ends(distribution))
+
+
+def _check_value(method: Method, name: str, value: Any, where: str) -> None:
+    """Check a value against the field that will take it."""
+    ours = name in Training.model_fields
+    owner: type[Config] = Training if ours else type(method)
+    options = {} if ours else method.model_dump(exclude_unset=True)
+    try:
+        owner.model_validate({**options, name: value})
+    except ValidationError as error:
+        # What two options say together is checked where both are known; fields of another class are not typed here.
+        if name not in owner.model_fields or any(item["loc"][:1] == (name,) for item in error.errors()):
+            raise BadInput(explain(error, owner, where.removesuffix(f".{name}"))) from None
+
+
+def _check_overrides(experiment: Experiment, where: str) -> None:
+    for index, override in enumerate(experiment.overrides):
+        Training.parse(override.training, f"{where}: overrides[{index}].training")
+        for kind in ("models", "datasets", "methods"):
+            known = [entry.label for entry in getattr(experiment, kind)]
+            for label in getattr(override, kind) or ():
+                if label not in known:
+                    raise BadInput(
+                        f"{where}: overrides[{index}].{kind}: no entry has the label '{label}'"
+                        f"{did_you_mean(label, known)}"
+                    )
+
+
+def _applies(override: Override, model: Entry | None, dataset: Entry, method: Entry) -> bool:
+    def allowed(labels: list[str] | None, entry: Entry | None) -> bool:
+        return labels is None or (entry is not None and entry.label in labels)
+
+    return allowed(override.models, model) and allowed(override.datasets, dataset) and allowed(override.methods, method)

@@ -1,0 +1,91 @@
+"""Before any compute starts: licences are accepted, models, data and metrics are there and readable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from bench.core.config import canonical_json
+from bench.core.entries import Entry
+from bench.core.errors import BadInput
+from bench.core.packages import Download
+from bench.datasets import datasets
+from bench.datasets.base import Dataset
+from bench.experiment.cell import Cell
+from bench.experiment.preparing_process import prepare_in_process
+from bench.metrics import metrics
+from bench.models import models
+from bench.models.base import Model
+
+
+def unaccepted(cells: Sequence[Cell], accepted: Iterable[str]) -> list[tuple[Entry, Model]]:
+    """Return the opt-in models whose name is not among those that the user accepts."""
+    known = set(accepted)
+    return [(e, source) for e, source in _models(cells) if source.license_notice and not known & {e.name, e.label}]
+
+
+def check_licenses(cells: Sequence[Cell], accepted: Iterable[str]) -> None:
+    """Raise `BadInput` with the notice of the first opt-in model that was not accepted."""
+    for entry, source in unaccepted(cells, accepted):
+        raise BadInput(
+            f"model '{entry.name}' is opt-in. {source.license_notice}\n"
+            f"If you accept its terms, run again with: --accept-license {entry.name}\n"
+            f"(or put 'accept_licenses: [{entry.name}]' into the experiment)"
+        )
+
+
+def prepare(cells: Sequence[Cell], say: Callable[[str], None]) -> None:
+    """Fetch, convert and check every model, data set and metric of ``cells``.
+
+    Args:
+        cells: what is going to run.
+        say: told of what takes a while.
+
+    Raises:
+        BadInput: a file that is wrong.
+        Unavailable: something that cannot be fetched.
+    """
+    for entry, source in _models(cells):
+        _announce(source.downloads(), f"model {entry.label}", say)
+        source.prepare()
+        if not source.ready():
+            say(f"making model {entry.label} ready, once")
+            prepare_in_process("model", entry)
+    for entry, dataset in _datasets(cells):
+        _announce(dataset.downloads(), f"data set {entry.label}", say)
+        dataset.splits()
+        for metric in dataset.metrics:
+            if not metrics.build(metric.name, metric.options, f"metric {metric.label}").ready():
+                say(f"loading metric {metric.label}")
+                prepare_in_process("metric", metric)
+
+
+def _announce(needed: Iterable[Download], user: str, say: Callable[[str], None]) -> None:
+    for download in needed:
+        if not download.cached:
+            size = "" if download.size is None else f", {download.size / 2**20:.1f} MiB"
+            say(f"fetching {download.name} for {user}{size}")
+
+
+def downloads(cells: Sequence[Cell]) -> list[tuple[str, Download]]:
+    """Return what the cells fetch, each with who needs it; touches no network."""
+    found: dict[str, tuple[str, Download]] = {}
+    sources: list[tuple[Entry, Model | Dataset]] = [*_models(cells), *_datasets(cells)]
+    for entry, source in sources:
+        for download in source.downloads():
+            found.setdefault(download.name, (entry.label, download))
+    return list(found.values())
+
+
+def _models(cells: Sequence[Cell]) -> list[tuple[Entry, Model]]:
+    entries = _unique(cell.model for cell in cells if cell.model is not None)
+    return [(entry, models.build(entry.name, entry.options, f"model {entry.label}")) for entry in entries]
+
+
+def _datasets(cells: Sequence[Cell]) -> list[tuple[Entry, Dataset]]:
+    targets = [target.dataset for cell in cells for target in cell.transfer]
+    entries = _unique([*(cell.dataset for cell in cells), *targets])
+    return [(entry, datasets.build(entry.name, entry.options, f"data set {entry.label}")) for entry in entries]
+
+
+def _unique(entries: Iterable[Entry]) -> list[Entry]:
+    return list({canonical_json([e.name, e.options]): e for e in entries}.values())

@@ -1,0 +1,80 @@
+"""What is asked for: an `Experiment`, as its YAML file holds it.
+
+It is frozen and validated, and knows names and options alone; which class stands behind a name is looked up by
+`bench.experiment.expansion`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from bench.core.config import Config
+from bench.core.entries import DatasetEntry, Entry, MethodEntry
+from bench.core.registry import NAME
+from bench.experiment.settings import Evaluation, Finals, Runtime, Study
+
+
+class Override(Config):
+    """Settings for some cells alone, merged deeply over everything else, in the order of the file."""
+
+    models: list[str] | None = None
+    """Labels of the models concerned; null is all."""
+    datasets: list[str] | None = None
+    methods: list[str] | None = None
+    options: dict[str, Any] = {}
+    """Fields of the method."""
+    training: dict[str, Any] = {}
+    search: dict[str, Any] = {}
+    trials: int | None = Field(None, ge=0)
+    skip: bool = False
+    """Leave these cells out."""
+
+
+class Experiment(Config):
+    """An experiment: models x data sets x methods, and how they are compared."""
+
+    name: str
+    """Names the folders under results/ and reports/."""
+    description: str = ""
+    models: list[Entry] = Field(min_length=1)
+    datasets: list[DatasetEntry] = Field(min_length=1)
+    methods: list[MethodEntry] = Field(min_length=1)
+    training: dict[str, Any] = {}
+    """Training settings of all cells, see `Training`."""
+    study: Study = Study()
+    finals: Finals = Finals()
+    evaluation: Evaluation = Evaluation()
+    runtime: Runtime = Runtime()
+    overrides: list[Override] = []
+    seed: int = Field(0, ge=0)
+    """The root of all seeds."""
+    workers: int = Field(1, gt=0)
+    engine: str = "processes"
+    engine_options: dict[str, Any] = {}
+    """Settings of the engine, such as ``{address: auto, gpus: 0.5}`` of ``ray`` (see ``bench show engine ray``)."""
+    accept_licenses: list[str] = []
+    """Names of the models whose licence the user has read and accepts."""
+    trackers: list[Entry] = []
+    """Where else runs are shown while they go on: ``tensorboard``, ``mlflow``, ``trackio`` (docs/trackers.md)."""
+    plugins: list[str] = []
+    """Python files that register further methods, data sets, models or metrics (docs/plugins.md)."""
+    trust_remote_code: bool = False
+    """Let models of a hub run their own Python code; shown in every record."""
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if not NAME.match(name):
+            raise ValueError(f"{name!r} is not a valid name; use 1 to 64 of a-z 0-9 . _ - and begin with a-z or 0-9")
+        return name
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        for kind in ("models", "datasets", "methods", "trackers"):
+            labels = [entry.label for entry in getattr(self, kind)]
+            twice = sorted({label for label in labels if labels.count(label) > 1})
+            if twice:
+                raise ValueError(f"{kind}: the label {twice[0]!r} is used twice; tell them apart by 'label:'")
+        return self

@@ -1,0 +1,126 @@
+"""The settings of an experiment: training, study, finals, evaluation, runtime."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from bench.core.config import Config
+
+
+class Training(Config):
+    """How a trial trains. Names follow `transformers.TrainingArguments` where it has them."""
+
+    max_steps: int = Field(200, gt=0)
+    """Optimizer steps; ``num_train_epochs`` overrides it."""
+    num_train_epochs: float | None = Field(None, gt=0)
+    """Passes over the training split instead of a number of steps."""
+    batch_size: int = Field(16, gt=0)
+    """Examples an optimizer step, over all accumulated micro-batches."""
+    gradient_accumulation_steps: int = Field(1, gt=0)
+    """Micro-batches an optimizer step; the mean is over supervised tokens of the whole batch."""
+    optimizer: Literal["adamw", "adafactor"] = "adamw"
+    """AdamW (torch), or Adafactor without relative steps and parameter scaling (Lester et al., 2021)."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak learning rate; every method has a default and a range of its own."""
+    weight_decay: float = Field(0.0, ge=0)
+    lr_scheduler_type: Literal["linear", "cosine", "constant"] = "linear"
+    """Shape of the schedule after warm-up."""
+    warmup_ratio: float = Field(0.0, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises from 0."""
+    max_grad_norm: float | None = Field(1.0, gt=0)
+    """Gradients are clipped to this norm; null does not clip."""
+    eval_steps: int | None = Field(None, gt=0)
+    """Steps between validations; null validates ten times a run."""
+    early_stopping_patience: int | None = Field(None, gt=0)
+    """Stop after so many validations without a better score; null never stops early."""
+    group_by_length: bool = True
+    """Form batches of examples of similar length, in shuffled order."""
+    eval_batch_size: int = Field(64, gt=0)
+    """Sequences a forward pass in evaluation."""
+    max_length: int | None = Field(None, gt=0)
+    """Tokens of input and label together; null is what the model's context leaves."""
+
+
+Objective = Literal["score", "trainable_parameters", "adapter_bytes", "memory", "seconds"]
+"""What a study can optimise: the validation metric, or what a trial costs (see `bench.runs.objectives`)."""
+
+
+class Budget(Config):
+    """What the trials of one cell may cost together; no further one begins once it is used up."""
+
+    seconds: float | None = Field(None, gt=0)
+    """Wall-clock seconds of all trials of the cell."""
+    tokens: int | None = Field(None, gt=0)
+    """Input tokens trained on in all trials of the cell."""
+
+
+class Study(Config):
+    """The search of one cell: how many trials, which sampler and pruner of Optuna."""
+
+    trials: int = Field(10, ge=0)
+    """Trials a cell. The first one runs the method's default values; 0 searches nothing, finals run the defaults."""
+    budget: Budget = Budget()
+    """Seconds or training tokens a cell; the trials end with whatever is used up first."""
+    objectives: tuple[Objective, ...] = ("score",)
+    """What is optimised; finals always run the trial with the best score."""
+    sampler: str = "tpe"
+    """``tpe``, ``random``, ``grid``, ``cmaes``, or the class name of any sampler of Optuna, such as ``GPSampler``."""
+    sampler_options: dict[str, Any] = {}
+    """Arguments of the sampler; of ``grid``: ``points``, values a range (4 by default)."""
+    pruner: str = "median"
+    """``median``, ``percentile``, ``successive_halving``, ``hyperband``, ``none``, or the class name of any pruner of
+    Optuna. Pruners see the validation score by step; with several objectives nothing is pruned."""
+    pruner_options: dict[str, Any] = {}
+    """Arguments of the pruner, such as ``{percentile: 25}`` or ``{reduction_factor: 3}``."""
+    pruner_startup_trials: int = Field(3, ge=0)
+    """Trials that run to their end before any is pruned (median and percentile)."""
+    pruner_warmup_steps: int = Field(0, ge=0)
+    """Optimizer steps of a trial before it may be pruned (median and percentile)."""
+    max_failures: int | None = Field(5, gt=0)
+    """Trials that may end as ``error``, ``timeout`` or ``killed`` before the cell begins no further one; null: any."""
+    storage: str | None = None
+    """URL of a database for Optuna's tools, such as ``postgresql+psycopg://user@host/optuna``; null keeps
+    ``study.db`` beside the records. It is never stored with its password."""
+
+    @field_validator("objectives")
+    @classmethod
+    def _check_objectives(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        if not objectives or len(set(objectives)) < len(objectives):
+            raise ValueError(f"expected one or more different objectives, found {', '.join(objectives) or 'none'}")
+        return objectives
+
+
+class Finals(Config):
+    """The best configuration of a cell, run again; only these runs read the test split."""
+
+    seeds: int = Field(3, ge=0)
+    """Fresh seeds a cell."""
+    save_adapters: bool = True
+    """Keep the trained weights of each final beside its record."""
+
+
+class Evaluation(Config):
+    """What is evaluated besides the data set's metrics."""
+
+    generations: int = Field(32, ge=0)
+    """Test examples for which an answer is generated freely, to count answers that are no label."""
+
+
+class Runtime(Config):
+    """Where and in which precision trials run."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 on a CUDA device that has it, float32 elsewhere."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, more time."""
+    threads: int | None = Field(None, gt=0)
+    """CPU threads a worker; null shares the cores among the workers."""
+    trial_timeout: float | None = Field(None, gt=0)
+    """Seconds after which a trial is stopped with status ``timeout``."""
+    retries: int = Field(1, ge=0)
+    """How often a trial runs again after its worker died; a failure of the method itself is never retried."""
+    hang_timeout: float | None = Field(300, gt=0)
+    """Seconds without a sign of life after which a worker counts as hung and is replaced; null waits for ever."""

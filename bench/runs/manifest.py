@@ -1,0 +1,97 @@
+"""``experiment.json``: what a results folder holds, which of its cells are current, and how to repeat it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from bench.core.config import Config
+from bench.core.errors import BadInput
+from bench.core.files import write_atomic
+from bench.core.plugins import PluginFile
+from bench.runs.record import TrialRecord
+
+FILENAME = "experiment.json"
+HOLDER = ".driver.json"
+"""Who runs in the folder: written by the driver, gone when it has ended well."""
+
+
+class Planned(Config):
+    """How many runs a cell is to have."""
+
+    trials: int
+    finals: int
+    targets: tuple[str, ...] | None = None
+    """What finals are to be tested on besides their own test split (`Cell.targets`); None of an earlier version."""
+
+    def counts(self, record: TrialRecord) -> bool:
+        """Whether a run of the cell is one of those that were planned: not a final that was asked for other tests."""
+        return record.spec.kind == "trial" or self.targets in (None, record.spec.cell.targets)
+
+
+class Manifest(Config):
+    """What the last ``bench run`` into a results folder was asked for."""
+
+    experiment: dict[str, Any]
+    """The experiment as it was validated; a plain mapping, so that reports can read those of other versions."""
+    file: str | None = None
+    """The experiment file, relative to where the command ran; None if the experiment came from code."""
+    changes: tuple[str, ...] = ()
+    """What ``--set`` changed."""
+    plugins: tuple[PluginFile, ...] = ()
+    """Plug-in files that the experiment names, or ``--plugin`` did, as they were."""
+    cells: dict[str, Planned]
+    """The current cells by their path; records of others are of an earlier version of the experiment."""
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment."""
+        return str(self.experiment.get("name", ""))
+
+    @property
+    def command(self) -> str | None:
+        """The command that repeats the run, or None if the experiment came from code."""
+        if self.file is None:
+            return None
+        changes = [part for change in self.changes for part in ("--set", change)]
+        own = self.experiment.get("plugins") or []
+        added = [part for plugin in self.plugins if plugin.file not in own for part in ("--plugin", plugin.file)]
+        return shlex.join(["bench", "run", self.file, *changes, *added])
+
+    @classmethod
+    def read(cls, root: Path) -> Self | None:
+        """Return the manifest of a results folder, or None if it has none.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
+        path = root / FILENAME
+        if not path.exists():
+            return None
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError:
+            raise BadInput(
+                f"{path}: is damaged; remove it, and 'bench run' with the same experiment writes it anew"
+            ) from None
+
+    def write(self, root: Path) -> None:
+        """Write the manifest of a results folder, atomically."""
+        write_atomic(root / FILENAME, (self.model_dump_json(indent=1) + "\n").encode())
+
+
+def without_password(url: str) -> str:
+    """Return a database URL without its password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+
+
+def portable_path(path: Path) -> str:
+    """Return a path that says nothing about this machine: relative to here, or else the file's name alone."""
+    if path.is_absolute():
+        here = Path.cwd()
+        path = path.relative_to(here) if path.is_relative_to(here) else Path(path.name)
+    return path.as_posix()

@@ -1,0 +1,61 @@
+"""What a study optimises, read from records: the score, what a trial costs, and the Pareto front of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from bench.experiment.cell import Cell
+from bench.experiment.settings import Objective
+from bench.runs.record import TrialRecord
+
+
+def _memory(record: TrialRecord) -> float | None:
+    phases = [record.memory[name].live_tensor_peak_bytes for name in ("train", "validate") if name in record.memory]
+    return next((peak for peak in phases if peak is not None), None)
+
+
+_VALUES: Mapping[Objective, Callable[[TrialRecord], float | None]] = {
+    "score": lambda r: r.objective,
+    "trainable_parameters": lambda r: r.parameters.trainable if r.parameters else None,
+    "adapter_bytes": lambda r: r.parameters.adapter_bytes if r.parameters else None,
+    "memory": _memory,  # peak live tensors of training: the figure that does not depend on device and allocator
+    "seconds": lambda r: r.seconds.get("train"),
+}
+
+
+def greater_is_better(cell: Cell, objective: Objective) -> bool:
+    """Return the direction of an objective: costs are minimised, the score as its metric says."""
+    return objective == "score" and cell.greater_is_better
+
+
+def objective_values(record: TrialRecord, objectives: Sequence[Objective]) -> list[float] | None:
+    """Return the values of a trial, or None if it did not end well or one of them was not measured."""
+    if record.status != "ok":
+        return None
+    values = [_VALUES[name](record) for name in objectives]
+    known = [float(value) for value in values if value is not None]
+    return known if len(known) == len(values) else None
+
+
+def pareto_front(records: Iterable[TrialRecord], objectives: Sequence[Objective]) -> list[TrialRecord]:
+    """Return the trials of one cell that no other trial beats in one objective without losing in another.
+
+    Of trials that are equal in all objectives the earliest stays. Ordered by the first objective, the best first.
+
+    Args:
+        records: runs of one cell; finals and trials that did not end well are passed over.
+        objectives: names of at least one objective.
+    """
+    trials = sorted((r for r in records if r.spec.kind == "trial"), key=lambda r: r.spec.number)
+    points: list[tuple[tuple[float, ...], TrialRecord]] = []
+    for record in trials:
+        values = objective_values(record, objectives)
+        if values is not None:
+            signs = (-1 if greater_is_better(record.spec.cell, name) else 1 for name in objectives)
+            points.append((tuple(sign * value for sign, value in zip(signs, values, strict=True)), record))
+    front: list[tuple[tuple[float, ...], TrialRecord]] = []
+    # In lexicographic order whatever dominates a point comes before it; `sorted` keeps the earliest of equals first.
+    for cost, record in sorted(points, key=lambda point: point[0]):
+        if not any(all(a <= b for a, b in zip(other, cost, strict=True)) for other, _ in front):
+            front.append((cost, record))
+    return [record for _, record in front]

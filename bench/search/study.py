@@ -1,0 +1,225 @@
+"""One cell's study: which points to try, which to stop, and how to go on after an interruption."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from bench.core.config import derive_seed
+from bench.core.distributions import Choice, Float, Scalar
+from bench.core.errors import BadInput
+from bench.experiment.cell import Cell
+from bench.experiment.defaults import own_values
+from bench.experiment.grid import POINTS, grid_points
+from bench.runs.objectives import greater_is_better, objective_values
+from bench.runs.record import TrialRecord
+from bench.search.compact import CompactStorage
+from bench.search.history import History
+from bench.search.samplers import MEMORYLESS_PRUNERS, MEMORYLESS_SAMPLERS, build_pruner, build_sampler
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+# A constraint is told to every sampler; some make no use of it.
+warnings.filterwarnings("ignore", message="Constraints have been set")
+
+# Out of memory, divergence and impossible configurations are told as pruned and as violating a constraint: the
+# sampler learns to leave the region. A failed trial it ignores, and walks into the same wall again.
+_STATES = {
+    "ok": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "diverged": TrialState.PRUNED,
+    "oom": TrialState.PRUNED,
+    "infeasible": TrialState.PRUNED,
+}
+_WALLS = ("diverged", "oom", "infeasible")
+CONSTRAINT = "runs"
+"""Name of the constraint that such a trial violates."""
+
+
+class Search:
+    """An Optuna study in memory, rebuilt from the cell's records whenever the driver starts.
+
+    Every trial's sampler is seeded from root seed, cell and trial number, so a resumed study asks for
+    the points that the uninterrupted one would have asked for. Samplers and pruners that keep notes in the study
+    (CMA-ES, Hyperband) get them back because the records are replayed through them.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        records: Iterable[TrialRecord],
+        again: Mapping[int, Mapping[str, Scalar]] | None = None,
+        fill: bool = True,
+    ) -> None:
+        self.cell = cell
+        known = {record.spec.number: record for record in records}
+        again = again or {}
+        self._hash = cell.hash
+        self._distributions = distributions(cell)
+        self._several = len(cell.study.objectives) > 1
+        self._grid = _grid(cell) if cell.study.sampler == "grid" else None
+        memoryless = cell.study.sampler in MEMORYLESS_SAMPLERS
+        replay = not (memoryless and cell.study.pruner in MEMORYLESS_PRUNERS)
+        self._study = optuna.create_study(
+            # Others walk through all finished trials again and again: for them unpacking would take too long.
+            storage=None if replay or self._several else CompactStorage(),
+            directions=directions(cell),
+            pruner=build_pruner(cell.study, cell.training),
+            study_name=cell.path,  # Hyperband derives a trial's bracket from it
+        )
+        self._history = History()
+        self._open: dict[int, optuna.trial.Trial] = {}
+        self._reported: dict[int, set[int]] = {}
+        """Steps of open trials whose score the study has."""
+        self._before: dict[int, Search] = {}
+        """For a trial that is repeated although later ones have ended: the study as it was before that trial."""
+        for number in range(max([*known, *again], default=-1) + 1):
+            if number in known and replay:
+                self._replay(known[number], memoryless)
+            elif number in known:
+                self._study.add_trial(frozen(known[number], self._distributions))
+            elif fill and (number in again or number < cell.study.trials):
+                self._fill(number, [r for n, r in known.items() if n < number], again.get(number))
+
+    def ask(self, number: int) -> dict[str, Scalar]:
+        """Return the point of trial ``number``; the first is the method's defaults."""
+        if number in self._open:
+            return dict(self._open[number].params)
+        self._study.sampler = build_sampler(self.cell.study, self._seed(number), history=self._history)
+        if self._grid is not None:
+            self._study.enqueue_trial(self._grid[number % len(self._grid)])
+        elif number == 0:
+            self._study.enqueue_trial(self._defaults())
+        return self._begin(number)
+
+    def reopen(self, number: int, params: Mapping[str, Scalar]) -> None:
+        """Begin a trial again whose point is known, because its worker had died."""
+        if number in self._open:
+            return
+        self._study.sampler = optuna.samplers.RandomSampler(seed=0)
+        self._study.enqueue_trial(dict(params))
+        self._begin(number)
+
+    def should_prune(self, number: int, step: int, value: float) -> bool:
+        """Hear of a validation score of a running trial; True if the trial is not worth going on."""
+        if self._several:
+            return False
+        trial = self._open[number]
+        # A trial that runs again after its worker died reports its first steps again.
+        reported = self._reported.setdefault(number, set())
+        if step not in reported:
+            reported.add(step)
+            trial.report(value, step)
+        verdict = bool(trial.should_prune())
+        before = self._before.get(number)
+        return verdict if before is None else before.should_prune(number, step, value)
+
+    def tell(self, record: TrialRecord) -> None:
+        """Hear how a trial ended."""
+        number = record.spec.number
+        trial = self._open.pop(number)
+        self._before.pop(number, None)
+        self._reported.pop(number, None)
+        state, values = outcome(record)
+        if record.status in _WALLS:
+            trial.set_constraint(CONSTRAINT, 1.0)
+        self._study.tell(trial, values, state)
+
+    def _fill(self, number: int, earlier: list[TrialRecord], params: Mapping[str, Scalar] | None) -> None:
+        """Open a trial whose record is missing among others: what came before it decides, as the first time."""
+        before = Search(self.cell, earlier, fill=False)
+        if params is None:
+            params = before.ask(number)
+        else:
+            before.reopen(number, params)
+        self._before[number] = before
+        self.reopen(number, params)
+
+    def _begin(self, number: int) -> dict[str, Scalar]:
+        try:
+            trial = self._study.ask(self._distributions)
+        except Exception as error:  # what a sampler that the user has named cannot search
+            said = " ".join(str(error).split())
+            raise BadInput(
+                f"study.sampler: {self.cell.study.sampler} cannot search {self.cell.title}: {said}"
+            ) from error
+        self._open[number] = trial
+        return dict(trial.params)
+
+    def _replay(self, record: TrialRecord, memoryless: bool) -> None:
+        """Take a record through ask, report and tell, as when it ran."""
+        number = record.spec.number
+        if memoryless:
+            self.reopen(number, record.spec.params)
+        elif self.ask(number) != record.spec.params:
+            # With several workers it was asked for when less was known. What it found counts all the same.
+            self._study.tell(self._open.pop(number), state=TrialState.FAIL)
+            self._study.add_trial(frozen(record, self._distributions))
+            return
+        for step, value in curve(record).items():
+            self.should_prune(number, step, value)
+        self.tell(record)
+
+    def _seed(self, number: int) -> int:
+        return derive_seed(self.cell.seed, self._hash, "sampler", number)
+
+    def _defaults(self) -> dict[str, Any]:
+        """Return the cell's own values of what is searched, where they lie inside the range."""
+        return own_values(self.cell)
+
+
+def directions(cell: Cell) -> list[StudyDirection]:
+    """Return Optuna's direction of each objective."""
+    up, down = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
+    return [up if greater_is_better(cell, name) else down for name in cell.study.objectives]
+
+
+def distributions(cell: Cell) -> dict[str, BaseDistribution]:
+    """Return a cell's search space as Optuna's distributions."""
+    return {name: _distribution(ours) for name, ours in cell.search.items()}
+
+
+def outcome(record: TrialRecord) -> tuple[TrialState, list[float] | None]:
+    """Return state and values that tell Optuna how a trial ended."""
+    state = _STATES.get(record.status, TrialState.FAIL)
+    values = objective_values(record, record.spec.cell.study.objectives)
+    if state is TrialState.COMPLETE and values is None:
+        state = TrialState.FAIL
+    return state, values if state is TrialState.COMPLETE else None
+
+
+def curve(record: TrialRecord) -> dict[int, float]:
+    """Return the validation scores by step."""
+    return {e.step: e.metrics[record.spec.cell.objective] for e in record.validation_curve}
+
+
+def frozen(record: TrialRecord, space: Mapping[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
+    """Return a record as a finished trial of Optuna."""
+    state, values = outcome(record)
+    return optuna.trial.create_trial(
+        state=state,
+        values=values,
+        params=dict(record.spec.params),
+        distributions=dict(space),
+        intermediate_values=curve(record) if len(record.spec.cell.study.objectives) == 1 else {},
+        constraints={CONSTRAINT: 1.0} if record.status in _WALLS else None,
+        user_attrs={"number": record.spec.number, "status": record.status, "reason": record.reason},
+    )
+
+
+def _distribution(ours: Any) -> BaseDistribution:
+    if isinstance(ours, Choice):
+        return CategoricalDistribution(ours.choices)
+    if isinstance(ours, Float):
+        return FloatDistribution(ours.low, ours.high, log=ours.log)
+    return IntDistribution(ours.low, ours.high, log=ours.log)
+
+
+def _grid(cell: Cell) -> list[dict[str, Scalar]]:
+    return grid_points(cell.search, own_values(cell), cell.study.sampler_options.get("points", POINTS))

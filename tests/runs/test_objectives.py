@@ -1,0 +1,79 @@
+"""What a study optimises, the Pareto front, and learning rates at the edge of their range."""
+
+from __future__ import annotations
+
+import pytest
+from demo import demo_cell, demo_spec, ended
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.core.distributions import Float
+from bench.runs.objectives import objective_values, pareto_front
+from bench.runs.range_ends import learning_rate_edge
+from bench.runs.record import Parameters, PhaseMemory
+
+CELL = demo_cell()
+
+
+def trial(number: int, objective: float, trainable: int, **values):
+    spec = demo_spec(CELL, number, **values.pop("params", {}))
+    sizes = Parameters(total=10_000, trainable=trainable)
+    return ended(spec, objective=objective, parameters=sizes, **values)
+
+
+def test_each_objective_is_read_from_the_record():
+    record = trial(0, 0.5, 30, seconds={"train": 2.0}, memory={"train": PhaseMemory(live_tensor_peak_bytes=7)})
+    assert objective_values(record, ("score", "trainable_parameters", "memory", "seconds")) == [0.5, 30.0, 7.0, 2.0]
+    assert objective_values(record, ("score", "adapter_bytes")) is None, "what was not measured is no value"
+    assert objective_values(record.model_copy(update={"status": "oom"}), ("score",)) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5)), min_size=1, max_size=12))
+def test_the_front_is_what_a_comparison_of_all_pairs_leaves(points):
+    records = [trial(n, float(score), cost) for n, (score, cost) in enumerate(points)]
+    front = pareto_front(records, ("score", "trainable_parameters"))
+    beaten = {p for p in points for q in points if q[0] >= p[0] and q[1] <= p[1] and q != p}
+    assert {points[r.spec.number] for r in front} == set(points) - beaten
+    assert len(front) == len({points[r.spec.number] for r in front}), "of equals the earliest alone"
+    assert all(points.index(points[r.spec.number]) == r.spec.number for r in front)
+    assert front == sorted(front, key=lambda r: -r.objective)
+
+
+LOG, LINEAR = Float(low=1e-4, high=1e-2, log=True), Float(low=0.0, high=1.0)
+
+
+@pytest.mark.parametrize(
+    ("space", "best", "mended"),
+    [
+        (LOG, 9.8e-3, (1e-4, 1e-1)),
+        (LOG, 1.02e-4, (1e-5, 1e-2)),
+        (LOG, 1e-3, None),
+        (LOG, 5e-3, None),
+        (LINEAR, 1.0, (0.0, 1.5)),
+        (LINEAR, 0.0, (-0.5, 1.0)),
+        (Float(low=0.1, high=1.0), 0.1, (0.01, 1.0)),
+        (Float(low=0.1, high=0.1), 0.1, None),
+    ],
+)
+def test_a_best_learning_rate_at_an_edge_is_named_with_a_range_that_has_it_inside(space, best, mended):
+    cell = CELL.model_copy(update={"search": {"learning_rate": space}})
+    values = [best, (space.low + space.high) / 2, space.low + 0.4 * (space.high - space.low)]
+    records = [
+        ended(demo_spec(cell, n, learning_rate=value), objective=1.0 - n / 10, validation_curve=[])
+        for n, value in enumerate(values)
+    ]
+    edge = learning_rate_edge(records)
+    if mended is None:
+        assert edge is None
+    else:
+        assert (edge.better_low, edge.better_high) == pytest.approx(mended)
+        assert edge.better_low < best < edge.better_high
+        assert "glasslm-0.9m / trec6 / prompt_tuning: the best learning_rate" in str(edge)
+        key = "high" if edge.better_high > space.high else "low"
+        assert f"search: {{learning_rate: {{{key}: " in str(edge)
+    assert learning_rate_edge(records[:2]) is None, "two trials have searched nothing"
+
+
+def test_a_cell_without_trials_or_without_that_parameter_has_no_edge():
+    assert learning_rate_edge([]) is None
+    assert learning_rate_edge([trial(n, 0.5, 1, params={"num_virtual_tokens": 5}) for n in range(4)]) is None
