@@ -12,6 +12,7 @@ from bench.core.errors import BadInput, did_you_mean
 from bench.core.plugins import load_plugins, loaded_plugins
 from bench.driver.watcher import Watcher
 from bench.engines import Engine, engines
+from bench.experiment.cautions import cautions
 from bench.experiment.cell import Cell
 from bench.experiment.expansion import plan_cells
 from bench.experiment.file import assigned, load_experiment, parse_experiment
@@ -71,6 +72,8 @@ class Plan:
     manifest: Manifest
     storage: str | None = None
     """URL of the database for Optuna's tools; None is a file in the results folder."""
+    cautions: tuple[str, ...] = ()
+    """What is allowed and yet likely to mislead, a sentence each (`bench.experiment.cautions`)."""
     trackers: Mapping[str, Tracker] = field(default_factory=dict)
     """By their labels."""
 
@@ -169,11 +172,17 @@ def plan(
             changes=tuple(change for change in changes if not change.startswith("study.storage=")),
             plugins=tuple(plugin for plugin in loaded_plugins() if plugin.file in files),
             cells={
-                cell.path: Planned(trials=cell.study.trials, finals=cell.planned_finals, targets=cell.targets)
+                cell.path: Planned(
+                    trials=cell.study.trials,
+                    finals=cell.planned_finals,
+                    targets=cell.targets,
+                    splits=cell.finals.splits,
+                )
                 for cell in cells
             },
         ),
         storage=asked.study.storage,
+        cautions=tuple(cautions(asked, cells)),
         trackers={
             entry.label: trackers.build(entry.name, entry.options, f"{where}: tracker {entry.label}")
             for entry in asked.trackers

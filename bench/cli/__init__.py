@@ -221,6 +221,8 @@ def validate(file: File, set_: Set = None, plugin: Plugin = None) -> None:
     from bench.api import plan
 
     planned = plan(file, changes=set_ or [], plugins=plugin or [])
+    for caution in planned.cautions:
+        typer.echo(f"caution: {caution}")
     typer.echo(f"{file}: valid; experiment '{planned.experiment.name}', {len(planned.cells)} cells")
 
 

@@ -149,16 +149,18 @@ class Dataset(Config):
         """Return the rows and the label words; overridden where the words are found in the source."""
         return self.rows(), self.label_words
 
-    def splits(self, fold: int = 0) -> Splits:
+    def splits(self, fold: int = 0, draw: int = 0) -> Splits:
         """Return the splits: duplicates removed first, then drawn stratified by label with `split_seed`.
 
         Args:
             fold: the fold to test on, from 0; without `folds` there is one only.
+            draw: 0 is the draw that studies see; others draw all three splits anew from the same rows. What they test
+                on is never of draw 0's validation split, by which configurations are chosen.
 
         Raises:
             BadInput: a column that is not there, too few rows for the sizes, or a source that is wrong.
             Unavailable: the source cannot be reached.
         """
-        from bench.datasets.splitting import split
+        from bench.datasets.splitting import redrawn, split
 
-        return split(self, fold)
+        return redrawn(self, draw) if draw else split(self, fold)

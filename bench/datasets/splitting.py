@@ -14,6 +14,7 @@ import hashlib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bench.core.config import content_hash
 from bench.core.errors import BadInput
@@ -26,9 +27,7 @@ _PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")
 
 def split(dataset: Dataset, fold: int = 0) -> Splits:
     """Return the three splits of a data set; see `Dataset.splits`."""
-    rows, labels = dataset.read()
-    found = [(row.split or "train", _example(dataset, row, labels)) for row in rows]
-    kept = _without_duplicates(found)
+    kept, labels, duplicates = _distinct(dataset)
     own: dict[Split, list[Example]] = {
         name: _stratified_order((example for where, example in kept if where == name), dataset.split_seed)
         for name in _PRECEDENCE
@@ -37,7 +36,7 @@ def split(dataset: Dataset, fold: int = 0) -> Splits:
     if dataset.folds:
         if own["test"]:
             raise BadInput(f"{dataset.origin}: has a test split of its own; leave out folds, or the test split")
-        return _fold(dataset, fold, pool, own["validation"], labels, len(found) - len(kept))
+        return _fold(dataset, fold, pool, own["validation"], labels, duplicates)
     test_size = _size(dataset, "test", dataset.test_size, own, most=1000, share=5)
     validation_size = _size(dataset, "validation", dataset.validation_size, own, most=500, share=10)
 
@@ -48,7 +47,7 @@ def split(dataset: Dataset, fold: int = 0) -> Splits:
         wanted = " + ".join(f"{name} {size}" for name, size in drawn.items() if size)
         raise BadInput(
             f"{dataset.origin}: {wanted} is more than the {len(pool)} rows there are to draw from "
-            f"({len(found) - len(kept)} duplicates left out)"
+            f"({duplicates} duplicates left out)"
         )
     begin = drawn["test_size"]
     middle = begin + drawn["validation_size"]
@@ -63,8 +62,37 @@ def split(dataset: Dataset, fold: int = 0) -> Splits:
         **parts,
         labels=labels,
         revision=content_hash([content, labels]),
-        duplicates=len(found) - len(kept),
+        duplicates=duplicates,
         template=dataset.template,
+    )
+
+
+def redrawn(dataset: Dataset, draw: int) -> Splits:
+    """Return another draw of all three splits from the same rows; see `Dataset.splits`.
+
+    Its revision is that of the first draw: the runs of a cell use the same data.
+
+    Raises:
+        BadInput: the source has a validation or a test split of its own, or the data set is cut into folds.
+    """
+    kept = _distinct(dataset)[0]
+    if dataset.folds or any(where != "train" for where, _ in kept):
+        raise BadInput(
+            f"{dataset.origin}: finals.splits is 'redraw', but its splits are "
+            f"{'folds' if dataset.folds else 'its own'}; leave out one or the other"
+        )
+    first = split(dataset)
+    chosen_by = {example.id for example in first.validation}
+    order = _stratified_order((example for _, example in kept), f"{dataset.split_seed}, draw {draw}")
+    test = [example for example in order if example.id not in chosen_by][: len(first.test)]
+    tested = {example.id for example in test}
+    rest = [example for example in order if example.id not in tested]
+    begin = len(first.validation)
+    return replace(
+        first,
+        test=tuple(test),
+        validation=tuple(rest[:begin]),
+        train=tuple(rest[begin : begin + dataset.train_size] if dataset.train_size else rest[begin:]),
     )
 
 
@@ -106,6 +134,14 @@ def _fold(
     )
 
 
+def _distinct(dataset: Dataset) -> tuple[list[tuple[Split, Example]], tuple[str, ...], int]:
+    """Return the examples that differ, each with its source's split, the label words, and how many were left out."""
+    rows, labels = dataset.read()
+    found = [(row.split or "train", _example(dataset, row, labels)) for row in rows]
+    kept = _without_duplicates(found)
+    return kept, labels, len(found) - len(kept)
+
+
 def _example(dataset: Dataset, row: Row, labels: tuple[str, ...]) -> Example:
     for name in columns(dataset.template):
         if name not in row.fields:
@@ -134,7 +170,7 @@ def normalised(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _stratified_order(examples: Iterable[Example], seed: int) -> list[Example]:
+def _stratified_order(examples: Iterable[Example], seed: int | str) -> list[Example]:
     """Shuffle, and spread the examples of each label evenly over the whole length.
 
     The i-th of a label's n examples goes to (i + 1/2) / n of the way; ties are broken by the shuffle.

@@ -111,4 +111,9 @@ class Cell(Config):
         """Finals that this cell runs: one a seed, or one a fold, each with a seed of its own."""
         if self.folds and self.finals.seeds:
             return self.folds
-        return self.finals.seeds if self.stochastic else min(1, self.finals.seeds)
+        return self.finals.seeds if self.stochastic or self.redraws else min(1, self.finals.seeds)
+
+    @property
+    def redraws(self) -> bool:
+        """Whether each final has a draw of the splits of its own."""
+        return self.finals.splits == "redraw"

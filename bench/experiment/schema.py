@@ -6,7 +6,7 @@ It is frozen and validated, and knows names and options alone; which class stand
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -48,6 +48,9 @@ class Experiment(Config):
     evaluation: Evaluation = Evaluation()
     runtime: Runtime = Runtime()
     overrides: list[Override] = []
+    terms: Literal["equal steps", "equal tokens", "equal seconds", "as published"] = "equal steps"
+    """What the methods of a table have in common. ``equal tokens`` and ``equal seconds`` lean on ``study.budget`` and
+    let steps and trials differ; ``as published``: each has the settings of its paper, and nothing is checked."""
     seed: int = Field(0, ge=0)
     """The root of all seeds."""
     workers: int = Field(1, gt=0)
@@ -69,6 +72,15 @@ class Experiment(Config):
         if not NAME.match(name):
             raise ValueError(f"{name!r} is not a valid name; use 1 to 64 of a-z 0-9 . _ - and begin with a-z or 0-9")
         return name
+
+    @model_validator(mode="after")
+    def _check_terms(self) -> Self:
+        currency = self.terms.removeprefix("equal ")
+        if currency in ("tokens", "seconds") and getattr(self.study.budget, currency) is None:
+            raise ValueError(
+                f"terms: '{self.terms}' needs 'study: {{budget: {{{currency}: ...}}}}', what each cell may use up"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:

@@ -97,6 +97,9 @@ class Finals(Config):
 
     seeds: int = Field(3, ge=0)
     """Fresh seeds a cell."""
+    splits: Literal["fixed", "redraw"] = "fixed"
+    """``redraw``: final n draws train, validation and test anew (the same n-th draw for every cell), so that the spread
+    over finals holds the variance of the data too (Bouthillier et al., 2021). ``fixed``: all finals share one draw."""
     save_adapters: bool = True
     """Keep the trained weights of each final beside its record."""
 

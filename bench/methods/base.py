@@ -138,6 +138,8 @@ class Method(Config):
     citation: ClassVar[str] = ""
     uses_model: ClassVar[bool] = True
     """False for a baseline without a language model; it then runs once, not once a model."""
+    trains: ClassVar[bool] = True
+    """False for what takes no optimizer steps, such as a hard prompt: it has no part in equal budgets of training."""
     stochastic: ClassVar[bool] = True
     """False if no seed changes the result: one final is enough."""
     training_defaults: ClassVar[Mapping[str, Any]] = {}

@@ -21,6 +21,7 @@ class HardPrompt(Method):
         "Brown et al.: Language Models are Few-Shot Learners. NeurIPS 2020. arXiv:2005.14165; calibration: Zhao et "
         "al.: Calibrate Before Use. ICML 2021. arXiv:2102.09690"
     )
+    trains: ClassVar[bool] = False
 
     shots: int = Field(0, ge=0)
     """Examples with their answers before every input, drawn from train by the seed, of each label as many as of any

@@ -35,7 +35,7 @@ class IA3(PeftMethod):
 
     def search_space(self) -> SearchSpace:
         """Learning rate; the paper trains with 3e-3."""
-        return {"learning_rate": Float(low=3e-4, high=1e-1, log=True)}
+        return {"learning_rate": Float(low=3e-4, high=3e-2, log=True)}
 
     def peft_config(self, common: dict[str, Any]) -> PeftConfig:
         """Return peft's IA3Config."""

@@ -28,7 +28,7 @@ class LayerNormTuning(PeftMethod):
 
     def search_space(self) -> SearchSpace:
         """Learning rate."""
-        return {"learning_rate": Float(low=1e-4, high=1e-1, log=True)}
+        return {"learning_rate": Float(low=1e-4, high=1e-2, log=True)}
 
     def candidates(self, network: PreTrainedModel) -> dict[str, nn.Module]:
         """Return the norms."""

@@ -21,6 +21,7 @@ class Majority(Method):
 
     title: ClassVar[str] = "Majority class"
     uses_model: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:

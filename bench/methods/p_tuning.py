@@ -35,7 +35,7 @@ class PTuning(Method):
     def search_space(self) -> SearchSpace:
         """Learning rate, P and the hidden size."""
         return {
-            "learning_rate": Float(low=1e-4, high=3e-2, log=True),
+            "learning_rate": Float(low=3e-4, high=3e-2, log=True),
             "num_virtual_tokens": Int(low=5, high=100, log=True),
             "hidden_size": Choice(choices=(64, 128, 256, 512)),
         }

@@ -49,7 +49,7 @@ class PrefixTuning(Method):
     def search_space(self) -> SearchSpace:
         """Learning rate and P; the paper goes to 200 tokens and finds 10 enough for tables, 200 for summaries."""
         return {
-            "learning_rate": Float(low=3e-4, high=1e-1, log=True),
+            "learning_rate": Float(low=1e-3, high=1e-1, log=True),
             "num_virtual_tokens": Int(low=5, high=100, log=True),
         }
 

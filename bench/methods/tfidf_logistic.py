@@ -24,6 +24,7 @@ class TfidfLogistic(Method):
     title: ClassVar[str] = "TF-IDF and logistic regression"
     citation: ClassVar[str] = "Pedregosa et al.: Scikit-learn. JMLR 12, 2011"
     uses_model: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
 
     analyzer: Literal["word", "char_wb"] = "word"

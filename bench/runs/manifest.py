@@ -27,10 +27,15 @@ class Planned(Config):
     finals: int
     targets: tuple[str, ...] | None = None
     """What finals are to be tested on besides their own test split (`Cell.targets`); None of an earlier version."""
+    splits: str = "fixed"
+    """Whether finals share one draw of the splits, or each has its own (`Finals.splits`)."""
 
     def counts(self, record: TrialRecord) -> bool:
         """Whether a run of the cell is one of those that were planned: not a final that was asked for other tests."""
-        return record.spec.kind == "trial" or self.targets in (None, record.spec.cell.targets)
+        cell = record.spec.cell
+        return record.spec.kind == "trial" or (
+            self.targets in (None, cell.targets) and self.splits == cell.finals.splits
+        )
 
 
 class Manifest(Config):

@@ -34,6 +34,11 @@ class TrialSpec(Config):
         return self.number % self.cell.folds if self.kind == "final" and self.cell.folds else 0
 
     @property
+    def draw(self) -> int:
+        """The draw of the splits that the run reads: final n of a cell that redraws reads draw n, all else draw 0."""
+        return self.number if self.kind == "final" and self.cell.redraws else 0
+
+    @property
     def training(self) -> Training:
         """The training settings with the chosen values in place."""
         chosen = {key: value for key, value in self.params.items() if key in Training.model_fields}
@@ -52,7 +57,8 @@ class TrialSpec(Config):
         So a `transfer` that is added later lets the trials stand, and runs the finals again.
         """
         targets = self.cell.targets if self.kind == "final" else ()
-        return content_hash([self.cell.hash, self.kind, self.seed, self.params, *targets])
+        draw = [f"draw {self.draw}"] if self.draw else []
+        return content_hash([self.cell.hash, self.kind, self.seed, self.params, *targets, *draw])
 
     @property
     def title(self) -> str:

@@ -55,12 +55,12 @@ class Session:
             self._model_key = key
         return self._model
 
-    def splits(self, entry: Entry, fold: int = 0) -> Splits:
-        """Return the splits of a data set that test on a fold; without folds there is one only."""
-        key = f"{_key(entry)} {fold}"
+    def splits(self, entry: Entry, fold: int = 0, draw: int = 0) -> Splits:
+        """Return the splits of a data set that test on a fold, or of a draw; without folds or redraws there is one."""
+        key = f"{_key(entry)} {fold} {draw}"
         if key not in self._splits:
-            # Without the fold where there is none: a data set of a plug-in need not know of folds.
-            known = {"fold": fold} if fold else {}
+            # Without what there is none of: a data set of a plug-in need not know of folds or draws.
+            known = {name: number for name, number in (("fold", fold), ("draw", draw)) if number}
             self._splits[key] = datasets.build(entry.name, entry.options, f"data set {entry.label}").splits(**known)
         return self._splits[key]
 

@@ -178,7 +178,7 @@ class _Run:
         cell = self.spec.cell
         with self.meters.phase("load"):
             base = self.session.base(cell)
-            splits = self.session.splits(cell.dataset, self.spec.fold)
+            splits = self.session.splits(cell.dataset, self.spec.fold, self.spec.draw)
             self.data_revision = splits.revision
             self.model_revision = base.revision if base else None
             encoder = self.session.encoder(base, cell.dataset) if base else None

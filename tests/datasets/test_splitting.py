@@ -172,3 +172,28 @@ def test_a_label_without_a_word_is_refused():
 
 def test_a_subclass_that_changes_a_default_keeps_the_help_text():
     assert Toy.model_fields["test_size"].description == Dataset.model_fields["test_size"].description
+
+
+def test_another_draw_draws_all_three_splits_anew_from_the_same_rows():
+    dataset = toy(distinct(60), validation_size=6, test_size=9)
+    first, second, third = (dataset.splits(draw=draw) for draw in range(3))
+    assert first == dataset.splits()
+    for drawn in (second, third):
+        assert {e.id for e in drawn.test} != {e.id for e in first.test}
+        assert {e.id for e in drawn.validation} != {e.id for e in first.validation}
+        assert [len(drawn.train), len(drawn.validation), len(drawn.test)] == [45, 6, 9]
+        assert len({e.id for e in (*drawn.train, *drawn.validation, *drawn.test)}) == 60
+        assert drawn.revision == first.revision
+    assert second != third
+
+
+@quick
+@given(st.integers(30, 90), st.integers(1, 9), st.integers(1, 9), st.integers(1, 20))
+def test_no_draw_is_tested_on_what_chose_the_configuration(number, validation, test, draw):
+    dataset = toy(distinct(number), validation_size=validation, test_size=test)
+    assert not {e.id for e in dataset.splits(draw=draw).test} & {e.id for e in dataset.splits().validation}
+
+
+def test_what_has_a_test_split_of_its_own_cannot_be_drawn_anew():
+    with pytest.raises(BadInput, match=r"finals.splits is 'redraw', but its splits are its own"):
+        toy([*distinct(20), ("t", 0, "test")], test_size=1).splits(draw=1)

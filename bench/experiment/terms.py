@@ -1,0 +1,80 @@
+"""Equal terms: whether the cells of one table had the same budget and the same breadth of search.
+
+A comparison of methods is worth what its terms are worth: who may search wider or train longer, wins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from bench.core.distributions import Choice
+from bench.experiment.cell import Cell
+
+AS_PUBLISHED = "as published"
+FREE = {"equal tokens": ("steps", "trials"), "equal seconds": ("steps", "trials")}
+"""What may differ where the budget is equal in something else."""
+
+
+def terms_of(cell: Cell) -> dict[str, str]:
+    """Return what a cell that trains was given, by the name of each term."""
+    training = cell.training
+    return {
+        "steps": f"{training.num_train_epochs:g} epochs" if training.num_train_epochs else f"{training.max_steps}",
+        "trials": f"{cell.study.trials}",
+        "batch size": f"{training.batch_size}",
+        "warm-up": f"{training.warmup_ratio:g}",
+        "precision": cell.runtime.precision,
+        "width of the learning-rate search": _width(cell),
+    }
+
+
+def unequal(cells: Iterable[Cell], terms: str, measured: Mapping[str, Mapping[str, str]] | None = None) -> list[str]:
+    """Return one sentence for each term in which cells of the same data set differ; none ``as published``.
+
+    Args:
+        cells: those that train; what trains nothing has no steps to be equal in.
+        terms: the experiment's ``terms``.
+        measured: further terms that records alone know, such as tokens seen: their values by the cell's path.
+    """
+    if terms == AS_PUBLISHED:
+        return []
+    by_dataset: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_dataset.setdefault(cell.dataset.label, []).append(cell)
+    return [
+        f"{dataset}: the cells differ in {term}: {_listed(values)}"
+        for dataset, group in by_dataset.items()
+        for term, values in _by_value(group, measured or {}).items()
+        if len(values) > 1 and term not in FREE.get(terms, ())
+    ]
+
+
+def _by_value(cells: Sequence[Cell], measured: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, list[Cell]]]:
+    found: dict[str, dict[str, list[Cell]]] = {}
+    for cell in cells:
+        for term, value in {**terms_of(cell), **measured.get(cell.path, {})}.items():
+            found.setdefault(term, {}).setdefault(value, []).append(cell)
+    return found
+
+
+def _listed(values: Mapping[str, Sequence[Cell]]) -> str:
+    """Name each value with the methods that have it, and with their models where a method has several values."""
+    methods = [label for cells in values.values() for label in {cell.method.label for cell in cells}]
+    parts = []
+    for value, cells in values.items():
+        names = dict.fromkeys(
+            cell.method.label if methods.count(cell.method.label) == 1 else f"{cell.method.label} of {cell.labels[0]}"
+            for cell in cells
+        )
+        parts.append(f"{value} ({', '.join(names)})")
+    return ", ".join(parts)
+
+
+def _width(cell: Cell) -> str:
+    rate = cell.search.get("learning_rate")
+    if rate is None:
+        return "none"
+    if isinstance(rate, Choice):
+        return f"{len(rate.choices)} values"
+    return f"a factor of {10 ** round(math.log10(rate.high / rate.low), 1):.3g}"
