@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -37,6 +38,11 @@ def _read_words(given: Any) -> Any:
         raise ValueError(f"expected two or more different words, found {', '.join(map(repr, words.values()))}")
     return words
 
+
+FEW = 10
+"""Different labels that any column may have, whatever they look like."""
+_FRACTION = re.compile(r"[-+]?\d*[.,]\d*[1-9]\d*([eE][-+]?\d+)?")
+"""A number with something behind its point."""
 
 Words = Annotated[dict[str, str] | None, BeforeValidator(_read_words)]
 
@@ -77,6 +83,8 @@ class Table(Dataset):
         for record in records:
             self._check(record)
         values = {self._label(record) for record in records}
+        if self.label_words is None and order is None:
+            self._check_classes([self._label(record) for record in records])
         words: Mapping[str, str] = self.label_words or {v: v for v in order or sorted(values) if v in values}
         for record in records:
             if self._label(record) not in words:
@@ -92,6 +100,17 @@ class Table(Dataset):
         labels = _labels(words)
         number = {value: labels.index(word) for value, word in words.items()}
         return [Row(record.fields, number[self._label(record)], record.split) for record in records], labels
+
+    def _check_classes(self, found: Sequence[str]) -> None:
+        """Refuse a column that was never meant as one of classes: measured numbers, or another text in every row."""
+        what = f"{self.origin}: column '{self.label_column}'"
+        mend = "name the right column by label_column, or list the classes by label_words"
+        values = set(found)
+        measured = next((value for value in sorted(values) if _FRACTION.fullmatch(value)), None)
+        if measured is not None and len(values) > FEW:
+            raise BadInput(f"{what} holds numbers such as {measured}, and labels are classes; {mend}")
+        if len(values) > max(FEW, len(found) // 2):
+            raise BadInput(f"{what} has {len(values)} different values in {len(found)} rows; {mend}")
 
     def _label(self, record: Record) -> str:
         return record.fields[self.label_column].strip()

@@ -200,3 +200,30 @@ def test_fewer_than_two_label_words_are_refused(words):
 def test_many_labels_work(write):
     content = HEADER + "".join(f"text {i},{string.ascii_letters[i % 50]}\n" for i in range(500))
     assert len(write(content).splits().labels) == 50
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([f"{i / 7:.4f}" for i in range(1, 81)], "column 'label' holds numbers such as 0.1429, and labels are classes"),
+        (["0.5", "1.25", *(str(i) for i in range(38))] * 2, "column 'label' holds numbers such as 0.5"),
+        ([f"an answer of its own {i}" for i in range(40)], "column 'label' has 40 different values in 40 rows"),
+        ([f"answer {i // 2}" for i in range(30)] + list("abcdef"), "column 'label' has 21 different values in 36 rows"),
+    ],
+)
+def test_a_column_that_holds_no_classes_is_refused(write, labels, message):
+    content = HEADER + "".join(f"text {i},{label}\n" for i, label in enumerate(labels))
+    with pytest.raises(BadInput, match=message):
+        write(content).splits()
+
+
+@pytest.mark.parametrize("labels", [["0.0", "1.0"] * 20, ["0.5", "2.5"] * 20, [str(i) for i in range(10)] * 2])
+def test_numbers_that_are_classes_are_labels(write, labels):
+    content = HEADER + "".join(f"text {i},{label}\n" for i, label in enumerate(labels))
+    assert write(content, validation_size=4, test_size=4).splits().labels == tuple(sorted(set(labels)))
+
+
+def test_label_words_that_are_listed_are_taken_at_their_word(write):
+    words = [f"answer {i}" for i in range(30)]
+    content = HEADER + "".join(f"text {i},{word}\n" for i, word in enumerate(words))
+    assert write(content, label_words=words, validation_size=4, test_size=4).splits().labels == tuple(words)

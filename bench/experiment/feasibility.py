@@ -1,0 +1,93 @@
+"""Whether a cell can run at all: known from its tokenizer and its context, before a trial is spent on it.
+
+Only what is on this machine is looked at, and torch is not needed: a model that has to be fetched or converted first
+answers when its trials begin.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bench.core.distributions import Choice
+from bench.experiment.cell import Cell
+from bench.methods import methods
+from bench.methods.tokens import label_tokens
+from bench.models import models
+
+_POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
+
+
+class _Tokenizer:
+    """A ``tokenizer.json``, called as those of transformers are."""
+
+    def __init__(self, file: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_file(str(file))
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+        return {"input_ids": self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids}
+
+
+def looked_at(cell: Cell) -> bool:
+    """Whether the model of a cell is here to be looked at; so is one that uses none."""
+    if cell.model is None:
+        return True
+    source = models.build(cell.model.name, cell.model.options, cell.title)
+    return all(download.cached for download in source.downloads()) and source.ready()
+
+
+def infeasible(cell: Cell, template: str, labels: Sequence[str]) -> str | None:
+    """Return why no trial of a cell can run, or None if one may.
+
+    Args:
+        cell: what is going to run.
+        template: of its data set.
+        labels: the label words.
+    """
+    if cell.model is None or not looked_at(cell):
+        return None
+    folder = models.build(cell.model.name, cell.model.options, cell.title).folder()
+    if not (folder / "tokenizer.json").is_file() or not (config := _config(folder)):
+        return None
+    longest = 0
+    if any(str(name).endswith("ForCausalLM") for name in config.get("architectures") or ()):
+        tokens = [label_tokens(_tokenizer(folder), template, word) for word in labels]  # type: ignore[arg-type]
+        for place, ids in enumerate(tokens):
+            if ids in tokens[:place]:
+                other = labels[tokens.index(ids)]
+                return f"label_words: {labels[place]!r} and {other!r} are the same tokens for this model's tokenizer"
+        longest = max(map(len, tokens))
+    context = next((config[name] for name in _POSITIONS if isinstance(config.get(name), int)), None)
+    virtual = fewest_virtual_tokens(cell)
+    if context is not None and virtual + longest >= context:
+        return f"{virtual} virtual tokens and a label of {longest} leave no room for text in {context} positions"
+    return None
+
+
+def fewest_virtual_tokens(cell: Cell) -> int:
+    """Return the fewest virtual tokens that a trial of the cell may have; 0 for a method that knows none."""
+    searched = cell.search.get("num_virtual_tokens")
+    if isinstance(searched, Choice):
+        return min(int(value) for value in searched.choices if isinstance(value, int | float))
+    if searched is not None:
+        return int(searched.low)
+    method = methods.build(cell.method.name, cell.method.options, cell.title)
+    return int(method.options().get("num_virtual_tokens") or 0)
+
+
+@lru_cache(maxsize=8)
+def _tokenizer(folder: Path) -> _Tokenizer:
+    return _Tokenizer(folder / "tokenizer.json")
+
+
+def _config(folder: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
