@@ -81,6 +81,13 @@ def test_one_item_in_a_hundred_is_within_though_no_seed_moves_the_scores():
     assert found.interval.low < 0 < found.interval.high
 
 
+def test_seeds_that_agree_in_score_but_not_in_their_answers_are_not_certain_either():
+    rng = generator()
+    for _ in range(20):
+        ours, theirs = (np.array([rng.permutation(some_of(right)) for _ in range(3)]) for right in (21, 20))
+        assert difference(as_runs(ours), as_runs(theirs)).verdict == "within"
+
+
 def test_the_same_answers_still_leave_a_gap_possible():
     found = difference(fixed(some_of(60)), fixed(some_of(60)))
     assert found.p == 1.0

@@ -26,7 +26,12 @@ class Part:
 def over_seeds(scores: Scores) -> list[Part]:
     """Return the variance that seeds give to the mean of ``scores`` [seeds, items]; empty for a single row."""
     seeds = len(scores)
-    return [Part("seeds", float(scores.mean(axis=1).var(ddof=1)) / seeds, seeds - 1)] if seeds > 1 else []
+    if seeds < 2:
+        return []
+    means = scores.mean(axis=1)
+    # Equal means say nothing of how seeds vary; what they change in single items would move the means at least.
+    equal = float(np.ptp(means)) < 1e-12
+    return [Part("seeds", residual(scores) if equal else float(means.var(ddof=1)) / seeds, seeds - 1)]
 
 
 def residual(scores: Scores) -> float:

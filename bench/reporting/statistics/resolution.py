@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.reporting.statistics.components import Part, critical, standard_error
 from bench.reporting.statistics.intervals import LEVEL, MIN_SEEDS
 from bench.reporting.statistics.paired import MIN_ITEMS
@@ -34,6 +36,8 @@ def planned_resolution(
     """
     if seeds < MIN_SEEDS or items < MIN_ITEMS:
         return None
-    parts = [Part("items", differ / items + 2 / items**2, items - 1), Part("seeds", 2 * seed_sd**2 / seeds, seeds - 1)]
+    over_items = Part("items", differ / items + 2 / items**2, items - 1)
+    own = [over_items, Part("seeds", 2 * seed_sd**2 / seeds, seeds - 1)]
+    pooled = [over_items, replace(own[1], freedom=(methods - 1) * (seeds - 1))]
     pairs = methods * (methods - 1) // 2
-    return critical(parts, 1 - (1 - level) / pairs) * standard_error(parts)
+    return max(critical(own, level), critical(pooled, 1 - (1 - level) / pairs)) * standard_error(own)

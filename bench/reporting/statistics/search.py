@@ -82,7 +82,7 @@ def expected_best_band(
         greater_is_better: whether a greater score is a better one.
         level: confidence.
 
-    Source: Lourie, Cho and He (2024), Show your work with confidence, with the band of equal tails at each order
+    Source: Lourie, Cho and He (2023), Show your work with confidence, with the band of equal tails at each order
     statistic; the mean in place of the median.
     """
     if not greater_is_better:
