@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.reporting.statistics.components import Scores
 from bench.reporting.statistics.intervals import LEVEL, Interval
 
 RESAMPLES = 2000
 
 
-def interquartile_mean(scores: Sequence[float] | NDArray[np.float64]) -> float:
+def normalised(score: float, chance: float, perfect: float = 1.0) -> float:
+    """Return a score on the scale of its task: 0 is the majority class, 1 is perfect. Where scores of tasks are pooled.
+
+    Raises:
+        ValueError: the majority class is perfect: the task has no scale.
+    """
+    if chance == perfect:
+        raise ValueError(f"the majority class scores {chance:g}, which is perfect: nothing is left to be learned")
+    return (score - chance) / (perfect - chance)
+
+
+def interquartile_mean(scores: Sequence[float] | Scores, axis: int | None = None) -> Any:
     """Return the mean of the middle half of the scores (a quarter is cut off at each end, rounded down).
 
     Source: Agarwal et al. (2021), Deep reinforcement learning at the edge of the statistical
-    precipice, section 4.3. It is ``scipy.stats.trim_mean(scores, 0.25)``.
+    precipice, section 4.3.
     """
-    ordered = np.sort(np.asarray(scores, dtype=float), axis=None)
-    cut = len(ordered) // 4
-    return float(ordered[cut : len(ordered) - cut].mean())
+    from scipy.stats import trim_mean
+
+    return trim_mean(scores, 0.25, axis=axis)
 
 
 def stratified_bootstrap(
     tasks: Sequence[Sequence[float]],
-    statistic: Callable[[NDArray[np.float64]], float],
+    statistic: Callable[..., Any],
     generator: np.random.Generator,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
@@ -34,7 +46,7 @@ def stratified_bootstrap(
 
     Args:
         tasks: the scores of each task, one a seed; tasks may have different numbers of seeds.
-        statistic: from all scores of a resample, [number of scores], to a number.
+        statistic: from an array of scores and ``axis`` to their statistic along it.
         generator: where the resamples come from.
         resamples: how many.
         level: confidence of the interval.
@@ -44,15 +56,22 @@ def stratified_bootstrap(
 
     Source: Agarwal et al. (2021), section 4.1.
     """
-    if not any(len(task) > 1 for task in tasks):
+    from scipy.stats import bootstrap
+
+    # A task of one score is not resampled.
+    fixed = np.array([task[0] for task in tasks if len(task) == 1])
+    resampled = [np.asarray(task, dtype=float) for task in tasks if len(task) > 1]
+    if not resampled:
         return None
-    strata = [np.asarray(task, dtype=float) for task in tasks]
-    drawn = [
-        stratum[generator.integers(len(stratum), size=(resamples, len(stratum)), dtype=np.int32)] for stratum in strata
-    ]
-    values = [statistic(scores) for scores in np.concatenate(drawn, axis=1)]
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
+
+    def over_all(*drawn: Scores, axis: int) -> Any:
+        rest = np.broadcast_to(fixed, (*drawn[0].shape[:-1], len(fixed)))
+        return statistic(np.concatenate([*drawn, rest], axis=-1), axis=-1)
+
+    found = bootstrap(
+        resampled, over_all, method="percentile", n_resamples=resamples, confidence_level=level, rng=generator
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high))
 
 
 def probability_of_improvement(

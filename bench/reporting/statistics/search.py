@@ -3,11 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
+
+from bench.reporting.statistics.intervals import LEVEL, Interval
 
 MIN_RATES = 3
 """Below so many different learning rates nothing is said about sensitivity."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a study, as far as its search is concerned."""
+
+    status: str
+    """Of the record: ``ok``, ``pruned``, ``diverged``, or why there is no score."""
+    score: float | None
+    """Best validation score."""
+    last: float | None = None
+    """Last validation score: what a pruned trial had reached."""
+    rate: float | None = None
+    """Its learning rate, where that was searched."""
+
+
+def counted_score(trial: Trial, chance: float) -> float | None:
+    """Return what a trial counts as; None for one that was ended from outside, which says nothing of its setting.
+
+    A finished trial counts with its score, a pruned one with its last, a diverged one (or one that was pruned before
+    it had a score) as chance: left out, the settings that fail would make an unstable method look easy to tune.
+
+    Args:
+        trial: however it ended.
+        chance: score of the majority class.
+    """
+    if trial.status == "ok":
+        return trial.score
+    if trial.status == "pruned":
+        return chance if trial.last is None else trial.last
+    return chance if trial.status == "diverged" else None
 
 
 def expected_best(scores: Sequence[float], trials: int, greater_is_better: bool = True) -> float:
@@ -31,13 +67,66 @@ def expected_best(scores: Sequence[float], trials: int, greater_is_better: bool 
     return float(np.sum(ordered * np.diff(share**trials)))
 
 
+def expected_best_band(
+    scores: Sequence[float], bounds: tuple[float, float], greater_is_better: bool = True, level: float = LEVEL
+) -> list[Interval]:
+    """Return the band of the expected best score after 1, 2, ... trials, as many as there are scores.
+
+    With probability ``level`` it holds the whole true curve, where the trials are independent draws (random search):
+    it is what a simultaneous band of the distribution function allows. Few trials say nothing of what lies above the
+    best one, so towards the end the upper end comes close to the upper bound.
+
+    Args:
+        scores: of the trials.
+        bounds: the lowest and the highest score that the metric can give.
+        greater_is_better: whether a greater score is a better one.
+        level: confidence.
+
+    Source: Lourie, Cho and He (2023), Show your work with confidence, with the band of equal tails at each order
+    statistic; the mean in place of the median.
+    """
+    if not greater_is_better:
+        mirrored = expected_best_band([-score for score in scores], (-bounds[1], -bounds[0]), level=level)
+        return [Interval(-one.high, -one.low) for one in mirrored]
+    from scipy.stats import beta
+
+    count = len(scores)
+    place = np.arange(1, count + 1)
+    tail = _local_tail(count, level)
+    under = np.concatenate([[0.0], beta.ppf(tail / 2, place, count + 1 - place)])
+    over = np.concatenate([beta.isf(tail / 2, place, count + 1 - place), [1.0]])
+    # E max of n = high - integral of F^n, and F lies between these steps.
+    steps = np.diff([bounds[0], *sorted(scores), bounds[1]])
+    return [Interval(bounds[1] - float(steps @ over**n), bounds[1] - float(steps @ under**n)) for n in place]
+
+
+@lru_cache
+def _local_tail(count: int, level: float, draws: int = 20_000) -> float:
+    """Return the tail that each order statistic may have for all of them to be inside at once with ``level``."""
+    from scipy.special import betainc
+
+    place = np.arange(1, count + 1)
+    uniform = np.sort(np.random.default_rng(0).random((draws, count)), axis=1)
+    below: NDArray[np.float64] = betainc(place, count + 1 - place, uniform)
+    return float(np.quantile(2 * np.minimum(below, 1 - below).min(axis=1), 1 - level))
+
+
 def learning_rate_sensitivity(
-    rates: Sequence[float], scores: Sequence[float], greater_is_better: bool = True
+    rates: Sequence[float],
+    scores: Sequence[float],
+    greater_is_better: bool = True,
+    declared: tuple[float, float] | None = None,
 ) -> float | None:
     """Return the score lost on average by a learning rate drawn log-uniformly instead of the best one.
 
-    Between trials the score is interpolated linearly in the logarithm of the rate; of several trials
-    at one rate the best counts, for other settings vary too. None below `MIN_RATES` rates.
+    Between trials the score is interpolated linearly in the logarithm of the rate, beyond the outermost ones it stays
+    as it is; of several trials at one rate the best counts, for other settings vary too. None below `MIN_RATES` rates.
+
+    Args:
+        rates: of the trials.
+        scores: of all of them, diverged ones too (`counted_score`).
+        greater_is_better: whether a greater score is a better one.
+        declared: the range that was searched; None for the one between the trials.
 
     Source: after Wortsman et al. (2023), Small-scale proxies for large-scale transformer training
     instabilities, section 2.2 (learning-rate sensitivity), with scores in place of losses.
@@ -48,6 +137,8 @@ def learning_rate_sensitivity(
         best[rate] = max(sign * score, best.get(rate, sign * score))
     if len(best) < MIN_RATES:
         return None
-    at = np.log(sorted(best))
-    lost = max(best.values()) - np.asarray([best[rate] for rate in sorted(best)])
+    known = sorted(best)
+    low, high = declared or (known[0], known[-1])
+    at = np.log(sorted({low, high, *(rate for rate in known if low <= rate <= high)}))
+    lost = max(best.values()) - np.interp(at, np.log(known), [best[rate] for rate in known])
     return float(np.trapezoid(lost, at) / (at[-1] - at[0]))
