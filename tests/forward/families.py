@@ -55,8 +55,9 @@ EIGHT = named(
     "head_dim v_head_dim qk_head_dim kv_lora_rank q_lora_rank dim_head swa_head_dim swa_v_head_dim global_head_dim "
     "attention_head_dim kv_channels d_head index_head_dim index_topk linear_key_head_dim linear_value_head_dim "
     "mamba_d_state mamba_n_heads mamba_d_head mamba_chunk_size mamba_num_heads mamba_head_dim ssm_state_size "
-    "state_size mamba_headdim chunk_size query_pre_attn_scalar floor_scale log_scaling_n_floor hidden_size_per_layer_input "
-    "sliding_window sliding_window_size window_size attention_window_size attention_chunk_size "
+    "state_size mamba_headdim chunk_size query_pre_attn_scalar floor_scale log_scaling_n_floor "
+    "hidden_size_per_layer_input sliding_window sliding_window_size window_size attention_window_size "
+    "attention_chunk_size "
     "keep_window_size",
 )
 LENGTH = named(

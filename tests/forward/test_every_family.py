@@ -30,7 +30,8 @@ PACKED_WITHOUT_PREFIX = names(
     llama+with+dynamic+rope phi3+with+longrope
     """
 )
-"""The cache keeps a latent of keys and values, or these in another shape, or of layers that run several times; rotary positions that change once an input is long."""
+"""The cache keeps a latent of keys and values, or these in another shape, or of layers that run several times;
+rotary positions that change once an input is long."""
 SHARED_PREFIX = names(
     """
     big_bird biogpt bloom camembert codegen data2vec-text doge falcon flint git gpt_neo gpt_neox_japanese gpt_oss gptj
