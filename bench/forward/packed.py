@@ -27,7 +27,7 @@ from bench.forward.batch import Batch
 from bench.forward.last_layer import feed_forward_at
 from bench.forward.layout import Layout, sees_back
 from bench.forward.padded import head_at, plain_logits, prompted_logits
-from bench.forward.shared_prefix import KeysAndValues, holds_all_positions, prefix_of
+from bench.forward.shared_prefix import KeysAndValues, holds_all_positions, prefix_of, stays_true
 from bench.forward.trial import agree, trial_batch, trial_prompt
 
 ATTENTION = "promptscale_packed"
@@ -56,10 +56,12 @@ def can_pack(network: PreTrainedModel) -> bool:
 
 
 def can_pack_behind_prefix(network: PreTrainedModel) -> bool:
-    """Whether a network that `can_pack` can be packed behind keys and values too.
+    """Whether a network that `can_pack` can be packed behind keys and values computed once, too.
 
     Not where layers run several times, or take keys and values in another shape than the cache keeps them.
     """
+    if not stays_true(network):
+        return False
     batch, prompt = trial_batch(network), trial_prompt(network)
     packed = lambda: packed_logits(network, None, batch, prefix_of(network, prompt))  # noqa: E731
     return agree(network, [(packed, lambda: prompted_logits(network, prompt, batch))])

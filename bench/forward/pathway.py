@@ -48,16 +48,15 @@ class Pathway:
         if network.config.is_encoder_decoder:
             return cls(network, "padded")
         prompts = takes_prompts(network)
-        shares = prompts and can_share(network)
         if prompts and can_pack(network):
-            return cls(network, "packed", True, shares and can_pack_behind_prefix(network))
+            return cls(network, "packed", True, can_pack_behind_prefix(network))
         if depends_on_padding(network):
             raise Infeasible(
                 f"{type(network).__name__} gives an example other logits in a padded batch than alone, so its results "
                 "would depend on the batches; choose another model"
             )
         # A layer that is checkpointed takes no keys and values from outside while it trains.
-        shares = shares and not is_checkpointed(network)
+        shares = prompts and not is_checkpointed(network) and can_share(network)
         return cls(network, "shared prefix" if shares else "padded", prompts, shares)
 
     @property

@@ -33,11 +33,16 @@ def holds_all_positions(network: PreTrainedModel) -> bool:
     return set(types) <= {"full_attention", "sliding_attention"}
 
 
-def can_share(network: PreTrainedModel) -> bool:
-    """Whether sharing what stands before the input is exact: by the configuration, and tried on a few tokens."""
+def stays_true(network: PreTrainedModel) -> bool:
+    """Whether keys and values of a short beginning are those of the same in a long input, by the configuration."""
     rotary = getattr(network.config.get_text_config(decoder=True), "rope_parameters", None) or {}
     kinds = {each.get("rope_type") for each in (rotary, *rotary.values()) if isinstance(each, dict)}
-    if not holds_all_positions(network) or not kinds.isdisjoint(LENGTH_DEPENDENT):
+    return holds_all_positions(network) and kinds.isdisjoint(LENGTH_DEPENDENT)
+
+
+def can_share(network: PreTrainedModel) -> bool:
+    """Whether sharing what stands before the input is exact: by the configuration, and tried on a few tokens."""
+    if not stays_true(network):
         return False
     batch, prompt = trial_batch(network), trial_prompt(network)
     shared = lambda: shared_prefix_logits(network, prefix_of(network, prompt), batch)  # noqa: E731

@@ -87,7 +87,8 @@ def _rounds(network: PreTrainedModel) -> bool:
 
 
 def _prompt_ids(network: PreTrainedModel) -> Tensor:
-    return torch.arange(13, 16, device=network.device) % network.config.get_text_config(decoder=True).vocab_size
+    vocabulary: int = network.config.get_text_config(decoder=True).vocab_size
+    return torch.arange(13, 16, device=network.device) % vocabulary
 
 
 def _gaps(network: PreTrainedModel, pairs: Sequence[tuple[Logits, Logits]]) -> list[float]:

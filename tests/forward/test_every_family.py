@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from families import FAMILIES, NOT_BUILT, VARIANTS, is_causal_family, tiny
+from tiny import handle, tiny_encoder, tiny_splits, tiny_tokenizer
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
@@ -15,6 +16,8 @@ from bench.errors import Infeasible
 from bench.forward.batch import Batch
 from bench.forward.padded import plain_logits, prompted_logits
 from bench.forward.pathway import Pathway
+from bench.forward.shared_prefix import holds_all_positions
+from bench.methods.hard_prompt import HardPrompt
 
 
 def names(text: str) -> list[str]:
@@ -154,6 +157,34 @@ def test_a_prompt_is_refused_where_layers_look_up_tokens(name: str) -> None:
     batch, prompt = batch_of(network), prompt_of(network)
     with pytest.raises(Infeasible, match="takes no input embeddings before its tokens"):
         Pathway.of(network).logits(batch, prompt)
+
+
+@pytest.mark.parametrize("name", ["mamba", "jamba", "zamba2", "bamba", "recurrent_gemma", "lfm2", "llama4_text"])
+def test_a_past_that_is_more_than_keys_and_values_is_known(name: str) -> None:
+    assert not holds_all_positions(tiny(name))
+
+
+def test_solved_examples_go_by_their_tokens_where_embeddings_cannot_stand_for_them() -> None:
+    base = handle(tiny("gemma3n_text"), tiny_tokenizer())
+    splits = tiny_splits()
+    tuned = HardPrompt(shots=2).attach(base, splits, 0)
+    encoder = tiny_encoder(base)
+    inputs, _ = encoder.inputs(splits.validation[:3], None)
+    found = tuned.logits(encoder.batch([(ids, encoder.label_ids[0]) for ids in inputs]))
+
+    shown = tuned._ids.tolist()
+    for ids, row in zip(inputs, found, strict=True):
+        expected = base.network(input_ids=torch.tensor([[*shown, *ids]])).logits[0, -1]
+        torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_prompt_is_not_changed_by_a_family_that_scales_its_input_in_place() -> None:
+    network = tiny("ctrl")
+    prompt = prompt_of(network)
+    before = prompt.detach().clone()
+    with torch.no_grad():
+        Pathway.of(network).prefix_of(prompt)
+    assert torch.equal(prompt, before)
 
 
 def test_no_family_is_left_out_in_silence() -> None:

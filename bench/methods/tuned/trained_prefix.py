@@ -143,7 +143,7 @@ def _shape(base: LanguageModel) -> tuple[int, int, int]:
             "values that it trains, so there is nothing to agree with; use prompt_tuning, p_tuning or lora"
         )
     pairs: KeysAndValues = []
-    with torch.no_grad(), suppress(TypeError):  # an encoder that takes none may say so (DeBERTa)
+    with torch.no_grad(), suppress(TypeError, ValueError, AttributeError):  # one that takes none may say so (DeBERTa)
         one = base.network.get_input_embeddings()(torch.zeros(1, dtype=torch.long, device=base.device))
         # or leave the cache empty without a word (DistilBERT).
         pairs = prefix_of(base.network, one) if holds_all_positions(base.network) else []
