@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from bench.artifacts.runs import FinishedRun
 from bench.core.entries import Entry
 from bench.core.errors import BadInput, BenchError
@@ -32,6 +34,8 @@ class Revived:
     dataset: Dataset
     splits: Splits
     encoder: Encoder | None
+    dtype: torch.dtype
+    """Precision of the forward pass, as a training here would have it."""
 
     def attach(self) -> TunedModel:
         """Attach the method as the run did, before its first step."""
@@ -57,7 +61,7 @@ class Revived:
         """Return what scores texts with an attached method."""
         training = self.run.record.spec.training
         room = self.encoder.room(tuned.virtual_tokens, training.max_length) if self.encoder else None
-        return Scorer(tuned, self.encoder, room, training.eval_batch_size)
+        return Scorer(tuned, self.encoder, room, training.eval_batch_size, self.dtype)
 
 
 def revive(run: FinishedRun, model: str | None = None) -> Revived:
@@ -83,7 +87,7 @@ def revive(run: FinishedRun, model: str | None = None) -> Revived:
     dataset = datasets.build(cell.dataset.name, cell.dataset.options, f"data set {cell.dataset.label}")
     splits = _splits(run, session, cell)
     encoder = Encoder(base, dataset.template, splits.labels) if base is not None else None
-    return Revived(run, cell, base, dataset, splits, encoder)
+    return Revived(run, cell, base, dataset, splits, encoder, session.device(cell)[1])
 
 
 def _entry(recorded: Entry, revision: str | None, model: str | None) -> Entry:

@@ -129,7 +129,7 @@ class Layout:
         if not self.outside and (window is None or self.trunk <= window):
             return None
         keys = torch.arange(self.outside + self.trunk, device=self.depths.device)
-        return _sees(keys[self.outside :, None], keys[None], window)
+        return sees_back(keys[self.outside :, None], keys[None], window)
 
     def _group_mask(self, window: int | None) -> Tensor:
         before = torch.arange(self.outside + self.trunk, device=self.depths.device)
@@ -141,10 +141,10 @@ class Layout:
         depths = self.group_depths
         # Order in the group and not depth alone: padding repeats its group's first token, and stands behind.
         place = torch.arange(depths.shape[1], device=before.device)
-        own = _sees(depths[:, :, None], depths[:, None], window) & (place[:, None] >= place[None])
+        own = sees_back(depths[:, :, None], depths[:, None], window) & (place[:, None] >= place[None])
         if self.branches is not None:
             own &= (self.branches[:, None] == 0) | (self.branches[:, :, None] == self.branches[:, None])
-        trunk = _sees(depths[:, :, None], before[None, None], window)
+        trunk = sees_back(depths[:, :, None], before[None, None], window)
         return torch.cat([trunk, own], 2)[:, None]
 
 
@@ -153,7 +153,7 @@ def _added(seen: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
 
 
-def _sees(query: Tensor, key: Tensor, window: int | None) -> Tensor:
+def sees_back(query: Tensor, key: Tensor, window: int | None) -> Tensor:
     """Whether a token at depth ``query`` sees one at depth ``key``."""
     seen = key <= query
     return seen if window is None else seen & (query - key < window)

@@ -10,6 +10,10 @@ exactly. (Where a network has dropout that is switched on, what is shared is dra
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -21,21 +25,46 @@ from transformers.masking_utils import sdpa_mask
 
 from bench.forward.batch import Batch
 from bench.forward.last_layer import feed_forward_at
-from bench.forward.layout import Layout
-from bench.forward.padded import head_at, plain_logits
-from bench.forward.shared_prefix import KeysAndValues, can_share
+from bench.forward.layout import Layout, sees_back
+from bench.forward.padded import head_at, plain_logits, prompted_logits
+from bench.forward.shared_prefix import KeysAndValues, holds_all_positions, prefix_of, stays_true
+from bench.forward.trial import agree, trial_batch, trial_prompt
 
 ATTENTION = "promptscale_packed"
 """Name of our attention in transformers; for a batch that is not packed it is ``sdpa``."""
 
 
 def can_pack(network: PreTrainedModel) -> bool:
-    """Whether this network can be packed exactly, with whatever adapter it carries; tried on a few tokens.
+    """Whether this network, which `takes_prompts`, can be packed exactly, with whatever adapter it carries.
 
-    What a family does with positions and masks is known to its own code alone (ALiBi, for one, takes
-    its biases from a padding mask), so this does not trust names: it compares.
+    A few tokens are tried, without and with a prompt. That says nothing of what lies beyond a sliding window, so every
+    layer has to be seen to attend by a mask that is causal or slides; whatever else it does to it is refused.
     """
-    return _takes_our_attention(network) and _agrees(network)
+    if not _takes_our_attention(network):
+        return False
+    before, batch, prompt = network.config._attn_implementation, trial_batch(network), trial_prompt(network)
+    exact = agree(
+        network,
+        [
+            (lambda: packed_logits(network, None, batch), lambda: plain_logits(network, batch)),
+            (lambda: packed_logits(network, prompt, batch), lambda: prompted_logits(network, prompt, batch)),
+        ],
+    )
+    if not exact:
+        network.set_attn_implementation(before)
+    return exact
+
+
+def can_pack_behind_prefix(network: PreTrainedModel) -> bool:
+    """Whether a network that `can_pack` can be packed behind keys and values computed once, too.
+
+    Not where layers run several times, or take keys and values in another shape than the cache keeps them.
+    """
+    if not stays_true(network):
+        return False
+    batch, prompt = trial_batch(network), trial_prompt(network)
+    packed = lambda: packed_logits(network, None, batch, prefix_of(network, prompt))  # noqa: E731
+    return agree(network, [(packed, lambda: prompted_logits(network, prompt, batch))])
 
 
 def packed_logits(
@@ -57,10 +86,11 @@ def packed_logits(
     embedded = network.get_input_embeddings()(layout.tokens)
     row = embedded if prompt is None else torch.cat([prompt.to(embedded.dtype), embedded])
     rows, back = layout.answers.unique(return_inverse=True)
-    with head_at(network, (0, rows)), feed_forward_at(network, rows):
+    with _packing(_Row(layout, prefix)), head_at(network, (0, rows)), feed_forward_at(network, rows):
         logits: Tensor = network(
             inputs_embeds=row[None],
-            attention_mask=_carrier(layout, prefix, row),
+            # Without one, transformers would guess from the positions where an example begins.
+            attention_mask=torch.ones(1, len(row), dtype=torch.long, device=row.device),
             position_ids=layout.depths[None],
             use_cache=False,
         ).logits
@@ -69,17 +99,70 @@ def packed_logits(
     return found if len(rows) == len(back) and bool((back.diff() > 0).all()) else found[back]
 
 
-class _Carrier(Tensor):
-    """A mask of four dimensions, which transformers hands on as it is, that brings the layout to the attention."""
+@dataclass(frozen=True)
+class _Row:
+    """What is in the row that runs."""
 
-    packing: Layout
+    layout: Layout
     prefix: KeysAndValues | None
 
 
-def _carrier(layout: Layout, prefix: KeysAndValues | None, row: Tensor) -> Tensor:
-    mask = torch.ones(1, dtype=torch.bool, device=row.device).expand(1, 1, len(row), len(row)).as_subclass(_Carrier)
-    mask.packing, mask.prefix = layout, prefix
+_RUNNING: ContextVar[_Row | None] = ContextVar("_RUNNING", default=None)
+
+
+@contextmanager
+def _packing(row: _Row) -> Iterator[None]:
+    token = _RUNNING.set(row)
+    try:
+        yield
+    finally:
+        _RUNNING.reset(token)
+
+
+class _Mask(Tensor):
+    """What a family's layers take for a mask: it brings them the row, and how far they look back.
+
+    Whatever a family does to it leaves a plain tensor, which our attention refuses.
+    """
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+    row: _Row
+    window: int | None
+
+
+def packed_mask(
+    *, mask_function: Callable[..., Tensor], local_size: int | None = None, **options: Any
+) -> Tensor | None:
+    """Make the mask of a kind of layers, as transformers asks for it.
+
+    Args:
+        mask_function: says of positions of queries and keys who sees whom.
+        local_size: how far the layers look back; None for all.
+        options: what else `sdpa_mask` takes.
+    """
+    row = _RUNNING.get()
+    if row is None:
+        return sdpa_mask(mask_function=mask_function, local_size=local_size, **options)
+    length = len(row.layout.depths)
+    ones = torch.ones(1, dtype=torch.bool, device=row.layout.depths.device)
+    mask = ones.expand(1, 1, length, length).as_subclass(_Mask)
+    mask.row, mask.window = row, _window(mask_function, local_size)
     return mask
+
+
+def _window(mask_function: Callable[..., Tensor], size: int | None) -> int | None:
+    """Return how many positions a layer looks back, itself included; None for all.
+
+    Raises:
+        TypeError: it looks elsewhere, as attention in chunks or in both directions does.
+    """
+    # Around the multiples of the window, or of more than any input has: nothing is run, so this costs no time.
+    step = size or 2**20
+    depths = torch.tensor(sorted({max(0, step * n + d) for n in range(4) for d in (-1, 0, 1, 2)}))
+    sees = mask_function(0, 0, depths[:, None], depths[None])
+    if not torch.equal(sees, sees_back(depths[:, None], depths[None], size)):
+        raise TypeError("the mask is neither causal nor of a sliding window")
+    return size
 
 
 def packed_attention(
@@ -92,19 +175,26 @@ def packed_attention(
         query: [1, H, T, D].
         key: [1, K, T, D]; H / K heads share keys and values.
         value: as key.
-        attention_mask: brings the layout.
-        options: ``scaling``, ``dropout``, ``sliding_window`` and what else a family says.
+        attention_mask: what `packed_mask` has made.
+        options: ``scaling``, ``dropout`` and what else a family says.
+
+    Raises:
+        TypeError: a family changes its mask, or its scores by more than that.
     """
-    if not isinstance(attention_mask, _Carrier):
+    if not isinstance(attention_mask, _Mask):
+        if _RUNNING.get() is not None:
+            raise TypeError(f"{type(module).__name__} attends by a mask of its own")
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    layout = attention_mask.packing
-    trunk_mask, group_mask = layout.masks(options.get("sliding_window"), query.shape[1] // key.shape[1], query.dtype)
+    if changed := [name for name in ("position_bias", "softcap", "s_aux") if options.get(name) is not None]:
+        raise TypeError(f"{type(module).__name__} changes its scores by {', '.join(changed)}")
+    layout, prefix = attention_mask.row.layout, attention_mask.row.prefix
+    trunk_mask, group_mask = layout.masks(attention_mask.window, query.shape[1] // key.shape[1], query.dtype)
     how = {"dropout_p": options.get("dropout", 0.0), "scale": options.get("scaling")}
     # Split, and not sliced twice: the gradient of a slice is a full row of zeros, to be added to the other's.
     trunks, rests = zip(*(states[0].transpose(0, 1).split(layout.parts) for states in (query, key, value)), strict=True)
     trunk_query, shared_keys, shared_values = (states.transpose(0, 1)[None] for states in trunks)
-    if attention_mask.prefix is not None:
-        before = attention_mask.prefix[cast(int, module.layer_idx)]
+    if prefix is not None:
+        before = prefix[cast(int, module.layer_idx)]
         shared_keys = torch.cat([before[0].to(key.dtype), shared_keys], 2)
         shared_values = torch.cat([before[1].to(value.dtype), shared_values], 2)
 
@@ -134,45 +224,15 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, how:
 
 
 AttentionInterface.register(ATTENTION, packed_attention)
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+AttentionMaskInterface.register(ATTENTION, packed_mask)
 
 
 def _takes_our_attention(network: PreTrainedModel) -> bool:
     """Whether the family calls its attention by transformers' interface, with positions of ours."""
     config = network.config.get_text_config(decoder=True)
     return (
-        can_share(network)
+        holds_all_positions(network)
         and "position_ids" in inspect.signature(network.forward).parameters
         and bool(getattr(network, "_supports_attention_backend", False))
         and config._attn_implementation in ("sdpa", ATTENTION)
     )
-
-
-def _agrees(network: PreTrainedModel) -> bool:
-    """Whether three short examples, packed, give the logits that they give padded.
-
-    They have a trunk and a branch: without, relative positions come out right even where ours are not taken.
-    """
-    device = network.device
-    rows = torch.tensor([[0, 1, 2, 3, 4, 0], [0, 1, 5, 6, 7, 0], [0, 1, 5, 6, 8, 9]], device=device)
-    column = torch.arange(6, device=device)
-    lengths = torch.tensor([5, 5, 6], device=device)[:, None]
-    # Small ids that all vocabularies have, none of them a padding token's usual 0.
-    ids = (3 + rows) % network.config.get_text_config(decoder=True).vocab_size
-    batch = Batch(ids, (column < lengths).long(), column == lengths - 1, lengths[:, 0])
-    training, before = network.training, network.config._attn_implementation
-    network.eval()
-    try:
-        with torch.no_grad():
-            padded = plain_logits(network, batch)
-            packed = packed_logits(network, None, batch)
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
-        network.set_attn_implementation(before)
-        return False
-    finally:
-        network.train(training)
-    tolerance = 1e-4 if padded.dtype == network.dtype else 5e-2
-    exact = bool((packed - padded).norm() <= tolerance * padded.norm())
-    if not exact:
-        network.set_attn_implementation(before)
-    return exact

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -65,6 +66,17 @@ def prompted_logits(network: PreTrainedModel, prompt: Tensor, batch: Batch) -> T
     else:
         positions = torch.cat([positions.new_zeros(rows, length), positions], 1)
     return logits_at(network, positions, use_cache=False, **inputs)
+
+
+def behind_tokens(ids: Tensor, batch: Batch) -> Batch:
+    """Return a decoder's batch with the tokens ``ids`` [P] before every example."""
+    before = ids.expand(len(batch), -1)
+    return replace(
+        batch,
+        input_ids=torch.cat([before, batch.input_ids], 1),
+        attention_mask=torch.cat([batch.attention_mask.new_ones(before.shape), batch.attention_mask], 1),
+        positions=torch.cat([batch.positions.new_zeros(before.shape), batch.positions], 1),
+    )
 
 
 def class_logits(

@@ -11,9 +11,10 @@ from transformers import PreTrainedModel
 from bench.core.errors import Infeasible
 from bench.forward.batch import Batch
 from bench.forward.checkpointing import is_checkpointed
-from bench.forward.packed import can_pack, packed_logits
+from bench.forward.packed import can_pack, can_pack_behind_prefix, packed_logits
 from bench.forward.padded import class_logits, plain_logits, prompted_logits
 from bench.forward.shared_prefix import KeysAndValues, can_share, expanded, prefix_of, shared_prefix_logits
+from bench.forward.trial import depends_on_padding, takes_prompts
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,35 @@ class Pathway:
 
     network: PreTrainedModel
     name: Literal["packed", "shared prefix", "padded", "classes"]
+    prompts: bool = True
+    """Whether input embeddings can stand before the examples."""
+    prefixes: bool = False
+    """Whether keys and values computed once can stand in for a prompt, and go the same way."""
 
     @classmethod
     def of(cls, network: PreTrainedModel) -> Pathway:
-        """Choose the way for a network, with whatever a method has put into it."""
+        """Choose the way for a network, with whatever a method has put into it.
+
+        It is tried in the precision of the moment: choose under the autocast under which batches will run.
+
+        Raises:
+            Infeasible: transformers' own forward of this family does not stand padding on the right.
+        """
         if network.get_output_embeddings() is None:  # no head over a vocabulary
             return cls(network, "classes")
-        if can_pack(network):
-            return cls(network, "packed")
+        if network.config.is_encoder_decoder:
+            return cls(network, "padded")
+        prompts = takes_prompts(network)
+        if prompts and can_pack(network):
+            return cls(network, "packed", True, can_pack_behind_prefix(network))
+        if depends_on_padding(network):
+            raise Infeasible(
+                f"{type(network).__name__} gives an example other logits in a padded batch than alone, so its results "
+                "would depend on the batches; choose another model"
+            )
         # A layer that is checkpointed takes no keys and values from outside while it trains.
-        sharing = can_share(network) and not is_checkpointed(network)
-        return cls(network, "shared prefix" if sharing else "padded")
+        shares = prompts and not is_checkpointed(network) and can_share(network)
+        return cls(network, "shared prefix" if shares else "padded", prompts, shares)
 
     @property
     def shares_prompt(self) -> bool:
@@ -47,7 +66,7 @@ class Pathway:
 
     def prefix_of(self, prompt: Tensor) -> KeysAndValues | None:
         """Run input embeddings [P, E] once, for the batches to come; None where that is not exact."""
-        return None if self.name in ("padded", "classes") else prefix_of(self.network, prompt)
+        return prefix_of(self.network, prompt) if self.prefixes else None
 
     def logits(self, batch: Batch, prompt: Tensor | None = None, prefix: KeysAndValues | None = None) -> Tensor:
         """Return the float32 logits [N, V] at the batch's positions, in row-major order; of an encoder [B, C].
@@ -58,9 +77,15 @@ class Pathway:
             prefix: keys and values before every example, instead of a prompt.
 
         Raises:
-            Infeasible: transformers would leave the prefix out, for the network's layers are checkpointed.
+            Infeasible: transformers takes no prompt here, or would leave the prefix out, for the network's layers are
+                checkpointed.
         """
-        if self.name == "packed":
+        if prompt is not None and not self.prompts:
+            raise Infeasible(
+                f"{type(self.network).__name__} takes no input embeddings before its tokens; use a method without a "
+                "prompt, such as lora, or another model"
+            )
+        if self.name == "packed" and (prefix is None or self.prefixes):
             return packed_logits(self.network, prompt, batch, prefix)
         if prefix is not None and self.network.training and is_checkpointed(self.network):
             raise Infeasible(

@@ -13,19 +13,40 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from bench.forward.batch import Batch
-from bench.forward.padded import logits_at
+from bench.forward.padded import logits_at, prompted_logits
+from bench.forward.trial import agree, trial_batch, trial_prompt
 
 KeysAndValues = list[tuple[Tensor, Tensor]]
 """One pair a layer, each [1, heads, P, head size]."""
 
 
-def can_share(network: PreTrainedModel) -> bool:
-    """Whether this network's past is keys and values of all positions, so that sharing them is exact."""
+LENGTH_DEPENDENT = ("dynamic", "longrope")
+"""Rotary positions whose frequencies change once a sequence is long: what was computed of a short one is then void."""
+
+
+def holds_all_positions(network: PreTrainedModel) -> bool:
+    """Whether a network's past is keys and values of all positions, by what its configuration says."""
     config = network.config.get_text_config(decoder=True)
     if network.config.is_encoder_decoder or getattr(network, "_is_stateful", False):
         return False
     types = getattr(config, "layer_types", None) or ["full_attention"]
     return set(types) <= {"full_attention", "sliding_attention"}
+
+
+def stays_true(network: PreTrainedModel) -> bool:
+    """Whether keys and values of a short beginning are those of the same in a long input, by the configuration."""
+    rotary = getattr(network.config.get_text_config(decoder=True), "rope_parameters", None) or {}
+    kinds = {each.get("rope_type") for each in (rotary, *rotary.values()) if isinstance(each, dict)}
+    return holds_all_positions(network) and kinds.isdisjoint(LENGTH_DEPENDENT)
+
+
+def can_share(network: PreTrainedModel) -> bool:
+    """Whether sharing what stands before the input is exact: by the configuration, and tried on a few tokens."""
+    if not stays_true(network):
+        return False
+    batch, prompt = trial_batch(network), trial_prompt(network)
+    shared = lambda: shared_prefix_logits(network, prefix_of(network, prompt), batch)  # noqa: E731
+    return agree(network, [(shared, lambda: prompted_logits(network, prompt, batch))])
 
 
 def prefix_of(network: PreTrainedModel, prompt: Tensor) -> KeysAndValues:
@@ -36,7 +57,11 @@ def prefix_of(network: PreTrainedModel, prompt: Tensor) -> KeysAndValues:
     mask = torch.ones(1, prompt.shape[0], dtype=torch.long, device=prompt.device)
     # The base model alone: the head would compute P rows of logits that nobody reads.
     network.base_model(
-        inputs_embeds=prompt.to(network.dtype)[None], attention_mask=mask, past_key_values=cache, use_cache=True
+        # A copy: a family may scale its input in place (CTRL), and would scale what is trained.
+        inputs_embeds=torch.stack([prompt.to(network.dtype)]),
+        attention_mask=mask,
+        past_key_values=cache,
+        use_cache=True,
     )
     return [(keys, values) for keys, values, _ in cache]
 

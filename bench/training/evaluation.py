@@ -68,16 +68,25 @@ class Scorer:
         encoder: encodes the data set for that model; None for a method without a language model.
         room: tokens of text that fit (see `Encoder.room`).
         batch_size: sequences a forward pass.
+        dtype: precision of the forward pass, that of the training.
     """
 
     no_gradients: Callable[[], AbstractContextManager[Any]] = staticmethod(torch.inference_mode)
     """What surrounds every forward pass."""
 
-    def __init__(self, tuned: TunedModel, encoder: Encoder | None, room: int | None, batch_size: int) -> None:
+    def __init__(
+        self,
+        tuned: TunedModel,
+        encoder: Encoder | None,
+        room: int | None,
+        batch_size: int,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self.tuned = tuned
         self.encoder = encoder
         self.room = room
         self.batch_size = batch_size
+        self.dtype = dtype
 
     def run(self, examples: Sequence[Example]) -> Pass:
         """Score a split in eval mode."""
@@ -172,8 +181,8 @@ class Scorer:
         return [str(encoder.tokenizer.decode(answer, skip_special_tokens=True)) for answer in answers]
 
     def _precision(self) -> AbstractContextManager[None]:
-        """Compute as in training: where trained weights in float32 meet frozen ones in another precision, autocast."""
-        return nullcontext() if self.encoder is None else autocast(self.encoder.device, self.tuned.network.dtype)
+        """Compute as in training."""
+        return nullcontext() if self.encoder is None else autocast(self.encoder.device, self.dtype)
 
     def _encoder(self) -> Encoder:
         assert self.encoder is not None, "only a method with a language model scores by logits"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.datasets import datasets
@@ -37,6 +39,8 @@ class Trained:
     source: Splits
     encoder: Encoder | None
     """Encodes the source for the base model."""
+    dtype: torch.dtype
+    """Precision of its training."""
 
     @property
     def answers_with_words(self) -> bool:
@@ -90,7 +94,8 @@ def test_on(
     examples, encoder, places = _asked(trained, splits, entry, session)
     trained.tuned.turn_to(splits)
     room = encoder.room(trained.tuned.virtual_tokens, settings.max_length) if encoder else None
-    done = session.ranks.scorer(trained.tuned, encoder, room, settings.eval_batch_size).run(examples)
+    scorer = session.ranks.scorer(trained.tuned, encoder, room, settings.eval_batch_size, trained.dtype)
+    done = scorer.run(examples)
     done = replace(done, scores=done.scores[:, places])
     test = done.evaluated(0, [example.label for example in splits.test], build_metrics(entry))
     return found.model_copy(update={"test": test, "truncated_inputs": done.truncated}), done.tokens

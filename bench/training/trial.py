@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,7 @@ from bench.models.base import LanguageModel
 from bench.models.conversion import quiet
 from bench.runs.record import Evaluated, Parameters, Status, TransferTest, TrialRecord
 from bench.runs.spec import TrialSpec
+from bench.training.device import autocast
 from bench.training.evaluation import Pass
 from bench.training.flops import Flops
 from bench.training.loop import Hooks, Outcome, Pruned, train
@@ -194,9 +195,12 @@ class _Run:
                 self._stack.enter_context(checkpointed(base.network))
                 self.note(gradient_checkpointing=True)
             room = encoder.room(tuned.virtual_tokens, self.settings.max_length) if encoder else None
-            self._count_parameters(tuned, base)
+            dtype = self.session.device(cell)[1]
+            # The way through the network is chosen here, and in the precision in which batches will take it.
+            with autocast(base.device, dtype) if base else nullcontext():
+                self._count_parameters(tuned, base)
             tuned = self._tuned = self.session.ranks.share(tuned, own, encoder)
-        scorer = self.session.ranks.scorer(tuned, encoder, room, self.settings.eval_batch_size)
+        scorer = self.session.ranks.scorer(tuned, encoder, room, self.settings.eval_batch_size, dtype)
         references = [e.label for e in splits.validation]
 
         def validate(step: int) -> Evaluated:
@@ -216,7 +220,7 @@ class _Run:
                         splits.train,
                         room,
                         self.settings,
-                        self.session.device(cell)[1],
+                        dtype,
                         self.spec.seed,
                         hooks,
                         self.meters,
@@ -238,7 +242,7 @@ class _Run:
                 with self.meters.phase("generate"):
                     sample = splits.test[: cell.evaluation.generations]
                     self._values["non_label_share"] = scorer.non_label_share(sample)
-            self._transfer(Trained(tuned, base, splits, encoder))
+            self._transfer(Trained(tuned, base, splits, encoder, dtype))
         self._notes.update({**tuned.notes(), **self.session.ranks.notes()})
         self._values["measurements"] = {**self._switching(tuned), **tuned.measurements()}
 

@@ -227,7 +227,7 @@ def test_parts_in_float32_of_a_model_in_bfloat16_are_trained_and_evaluated(metho
     texts, _ = encoder.inputs(shown, None)
     step = stepper.take([(ids, encoder.label_ids[one.label]) for ids, one in zip(texts, shown, strict=True)])
     assert step.grad_norm > 0
-    done = Scorer(tuned, encoder, None, 4).run(tiny_splits().validation)
+    done = Scorer(tuned, encoder, None, 4, torch.bfloat16).run(tiny_splits().validation)
     assert np.isfinite(done.scores).all()
     assert done.scores.std() > 0
     tuned.detach()

@@ -17,6 +17,7 @@ from torch.nn import Parameter
 
 from bench.core.errors import Infeasible
 from bench.forward.batch import Batch
+from bench.forward.padded import behind_tokens
 from bench.methods.tokens import Specials, after_template
 from bench.methods.tuned.prompt_tuning import Prompted
 
@@ -111,6 +112,8 @@ class Demonstrations(Prompted):
             attention_mask=batch.attention_mask[:, begin:],
             positions=batch.positions if batch.decoder_input_ids is not None else batch.positions[:, begin:],
         )
+        if batch.decoder_input_ids is None and not self.pathway.prompts:
+            return self.pathway.logits(behind_tokens(self._ids, cut))
         return super().logits(cut)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import Infeasible
 from bench.forward.batch import Batch
-from bench.forward.shared_prefix import KeysAndValues, can_share, prefix_of
+from bench.forward.shared_prefix import KeysAndValues, holds_all_positions, prefix_of
 from bench.methods.base import TunedModel
 from bench.methods.tuned.initial_prompt import default_text, repeated, text_tokens
 from bench.methods.tuned.prompt_tuning import load_prompt, prompt_settings, save_prompt
@@ -143,10 +143,10 @@ def _shape(base: LanguageModel) -> tuple[int, int, int]:
             "values that it trains, so there is nothing to agree with; use prompt_tuning, p_tuning or lora"
         )
     pairs: KeysAndValues = []
-    with torch.no_grad(), suppress(TypeError):  # an encoder that takes none may say so (DeBERTa)
+    with torch.no_grad(), suppress(TypeError, ValueError, AttributeError):  # one that takes none may say so (DeBERTa)
         one = base.network.get_input_embeddings()(torch.zeros(1, dtype=torch.long, device=base.device))
         # or leave the cache empty without a word (DistilBERT).
-        pairs = prefix_of(base.network, one) if can_share(base.network) else []
+        pairs = prefix_of(base.network, one) if holds_all_positions(base.network) else []
     if not pairs:
         raise Infeasible(
             "prefix tuning needs a model that takes keys and values before those of its input in every layer; "
