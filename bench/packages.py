@@ -221,6 +221,15 @@ class SourceArchive(Package):
         return asked, {"PYTHONPATH": str(scratch)}
 
 
+BIGBENCH = SourceArchive(
+    package="bigbench",
+    version="1.0.0",
+    sha256="1bb398a5512c6d798cdebe0dfa0ac03f67f6033fa6b39c6ef71df978c7cbc5c2",
+    size=358_249_635,
+)
+"""Carries data sets and a model."""
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock on what is to become ``path``, so that two processes do not make it at once."""

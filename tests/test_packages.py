@@ -131,7 +131,7 @@ def test_a_source_archive_is_read_and_none_of_its_code_runs(archive, tmp_path):
     assert found.read("data/b.txt") == b"b"
     assert found.cached
     assert not (tmp_path / "trace").exists()
-    with pytest.raises(KeyError, match="no file toy-data-1.0/data/c.txt"):
+    with pytest.raises(KeyError, match=r"no file toy-data-1\.0/data/c\.txt"):
         found.read("data/c.txt")
 
 
