@@ -54,7 +54,7 @@ PEERS = {
     "peft": lambda: peft.LoHaConfig(r=2, target_modules=["query", "value"]),
 }
 PAIRS = [(name, family) for name in OURS for family in ("bert", "roberta")] + [
-    (name, "distilbert") for name in ("prompt_tuning", "p_tuning", "lora")
+    (name, family) for name in ("prompt_tuning", "p_tuning", "lora") for family in ("distilbert", "mpnet")
 ]
 
 
@@ -186,10 +186,11 @@ def test_a_hard_prompt_is_refused_in_one_line_and_leaves_nothing(family):
         assert_same_state(base.network, before)
 
 
-def test_prefix_tuning_of_an_encoder_that_takes_no_keys_and_values_says_so():
-    base = tiny_model("distilbert")
+@pytest.mark.parametrize(("family", "name"), [("distilbert", "DistilBert"), ("mpnet", "MPNet")])
+def test_prefix_tuning_of_an_encoder_that_takes_no_keys_and_values_says_so(family, name):
+    base = tiny_model(family)
     before = state_of(base.network)
-    with pytest.raises(Infeasible, match="DistilBert"):
+    with pytest.raises(Infeasible, match=name):
         attach(methods.get("prefix_tuning")(), base, SPLITS, 0)
     assert_same_state(base.network, before)
 
