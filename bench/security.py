@@ -17,7 +17,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from bench.core.entries import Entry
-from bench.core.packages import Wheel, cache_folder, file_sha256
+from bench.core.packages import Package, cache_folder, file_sha256
 from bench.core.registry import Registry
 from bench.datasets import datasets
 from bench.datasets.hub import Hub as HubData
@@ -264,13 +264,13 @@ def _add_hub(hosts: dict[str, str], why: str) -> None:
         hosts.setdefault(urlsplit(constants.ENDPOINT).hostname or constants.ENDPOINT, why)
 
 
-def _wheels(wheels: Sequence[Wheel], hosts: dict[str, str]) -> str:
+def _wheels(wheels: Sequence[Package], hosts: dict[str, str]) -> str:
     if not all(wheel.cached for wheel in wheels):
         hosts.setdefault(_package_index(), "asked for " + ", ".join(w.package for w in wheels if not w.cached))
-    return "; ".join(f"{wheel.package} {wheel.version}, a wheel with sha256 {wheel.sha256}" for wheel in wheels)
+    return "; ".join(f"{wheel.package} {wheel.version}, a {wheel.kind} with sha256 {wheel.sha256}" for wheel in wheels)
 
 
-def _wheel_facts(wheel: Wheel) -> dict[str, Any]:
+def _wheel_facts(wheel: Package) -> dict[str, Any]:
     return {"package": wheel.package, "version": wheel.version, "sha256": wheel.sha256, "cached": wheel.cached}
 
 

@@ -86,9 +86,9 @@ def _cache() -> Iterator[Finding]:
         return
     yield True, f"{folder} is writable"
     models = sorted(path.name for path in (folder / "models").glob("[!.]*"))
-    wheels = sorted(path.stem for path in (folder / "wheels").glob("[!.]*.whl"))
+    wheels = sorted(path.name for path in (folder / "wheels").glob("[!.]*") if path.is_file())
     yield True, f"models converted: {', '.join(models) or 'none yet'}"
-    yield True, f"wheels: {', '.join(wheels) or 'none yet'}"
+    yield True, f"packages: {', '.join(wheels) or 'none yet'}"
 
 
 def _network() -> Iterator[Finding]:

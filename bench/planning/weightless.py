@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -18,6 +18,11 @@ from bench.models.conversion import quiet
 from bench.models.kinds import Kind
 from bench.models.loading import context_length, count_parameters
 from bench.planning.configurations import find, published
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from bench.models.heads import Head
 
 
 def weightless(name: str) -> LanguageModel:
@@ -32,8 +37,6 @@ def weightless(name: str) -> LanguageModel:
         Unavailable: its configuration would have to be fetched, and cannot be.
     """
     from transformers import AutoConfig
-
-    from bench.models.heads import expected_head
 
     with quiet():
         fields = model_config(name)
@@ -58,8 +61,36 @@ def weightless(name: str) -> LanguageModel:
         parameters=count_parameters(network),
         context_length=context_length(config, network),
         revision="configuration",
-        head=None if kind.generates else expected_head(network),
+        head=None if kind.generates else _head(network, name),
     )
+
+
+def _folder(name: str) -> Path:
+    """Return where a model of the registry is kept; any other name is read as a path."""
+    if name not in models or models.get(name).model_fields:
+        return Path(name).expanduser()
+    source = models.build(name, {}, f"model {name}")
+    if not source.ready():
+        raise Unavailable(f"model {name}: its configuration comes with its weights, which are not here yet")
+    return source.folder()
+
+
+def _head(network: PreTrainedModel, name: str) -> Head:
+    """Find an encoder's head: what its weights lack, if they are here; else what a masked language model would lack."""
+    from safetensors import safe_open
+
+    from bench.models.heads import expected_head, find_head
+
+    files = [] if find(name) else sorted(_folder(name).glob("*.safetensors"))
+    if not files:
+        return expected_head(network)
+    there: set[str] = set()
+    for file in files:
+        with safe_open(file, "pt") as weights:
+            there.update(weights.keys())
+    body = f"{network.base_model_prefix}."
+    names = (name for name, _ in network.named_parameters())
+    return find_head(network, [name for name in names if not {name, name.removeprefix(body)} & there])
 
 
 def model_config(name: str) -> dict[str, Any]:
@@ -69,12 +100,7 @@ def model_config(name: str) -> dict[str, Any]:
     known = find(name)
     if known is not None:
         return known.config
-    folder = Path(name).expanduser()
-    if name in models and not models.get(name).model_fields:
-        source = models.build(name, {}, f"model {name}")
-        if not source.ready():
-            raise Unavailable(f"model {name}: its configuration comes with its weights, which are not here yet")
-        folder = source.folder()
+    folder = _folder(name)
     if (folder / "config.json").is_file():
         try:
             return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))

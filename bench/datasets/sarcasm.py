@@ -1,0 +1,41 @@
+"""Sarcastic headlines among plain ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import ClassVar
+
+from bench.datasets.base import Dataset, LabelWords, Row
+from bench.datasets.wheels import EVALS
+
+
+class Sarcasm(Dataset):
+    """News headlines: is a headline sarcastic (Misra and Arora, 2023)? Of 28,498 that differ, 13,548 are.
+
+    All sarcastic headlines are The Onion's and all others HuffPost's: what is learnt may be the style of the outlet.
+    They are in lower case. Some of the jokes are coarse.
+    """
+
+    title: ClassVar[str] = "News headlines: sarcastic or not"
+    source: ClassVar[str] = "evals 3.0.1.post1, evals/registry/data/sarcasm/samples.jsonl"
+    license: ClassVar[str] = (
+        "none stated for the data; the headlines are The Onion's and HuffPost's (the package: MIT, some data excepted)"
+    )
+    citation: ClassVar[str] = (
+        "@article{misra-arora-2023-sarcasm, title={Sarcasm Detection using News Headlines Dataset}, "
+        "author={Misra, Rishabh and Arora, Prahal}, journal={AI Open}, volume={4}, pages={13--18}, year={2023}}"
+    )
+    homepage: ClassVar[str] = "https://github.com/rishabhmisra/News-Headlines-Dataset-For-Sarcasm-Detection"
+    wheel = EVALS
+
+    template: str = "Headline: {text}\nIs this headline sarcastic? Answer:"
+    label_words: LabelWords = ("no", "yes")
+    validation_size: int | None = 500
+    test_size: int | None = 1000
+
+    def rows(self) -> Iterator[Row]:
+        """Read dialogues of an instruction, which is left out, and a headline; ``ideal`` is 1 for sarcasm."""
+        for line in EVALS.read("evals/registry/data/sarcasm/samples.jsonl").splitlines():
+            row = json.loads(line)
+            yield Row({"text": row["input"][-1]["content"].strip()}, int(row["ideal"]))

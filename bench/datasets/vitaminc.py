@@ -1,0 +1,51 @@
+"""VitaminC: does a passage support a claim?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import ClassVar
+
+from bench.core.packages import BIGBENCH
+from bench.datasets.base import Dataset, LabelWords, Row, Split
+
+_LABELS = ("True", "False", "Neither")
+
+
+class VitaminC(Dataset):
+    """VitaminC: does a passage of Wikipedia support a claim, refute it, or neither (Schuster et al., 2021)?
+
+    Claims and passages come in pairs that differ in few words, so each is there several times. An article's rows are
+    therefore kept in one split: a tenth of the articles is for validation, a tenth for test. The shares of the labels
+    are 50, 37 and 13 in a hundred.
+    """
+
+    title: ClassVar[str] = "VitaminC fact verification"
+    source: ClassVar[str] = "bigbench 1.0.0, bigbench/benchmark_tasks/vitaminc_fact_verification/task.json"
+    license: ClassVar[str] = "CC-BY-SA-3.0 (the package: Apache-2.0)"
+    citation: ClassVar[str] = (
+        "@inproceedings{schuster-2021-get, title={Get Your Vitamin {C}! Robust Fact Verification with Contrastive "
+        "Evidence}, author={Schuster, Tal and Fisch, Adam and Barzilay, Regina}, booktitle={NAACL 2021}, year={2021}}"
+    )
+    homepage: ClassVar[str] = "https://github.com/TalSchuster/VitaminC"
+    wheel = BIGBENCH
+
+    template: str = "{passage}\nClaim: {claim}\nTrue, false or neither? Answer:"
+    label_words: LabelWords = ("true", "false", "neither")
+    validation_size: int | None = 500
+    test_size: int | None = 1000
+
+    def rows(self) -> Iterator[Row]:
+        """Read the examples of the task; a passage begins with the title of its article and a colon."""
+        task = BIGBENCH.read("bigbench/benchmark_tasks/vitaminc_fact_verification/task.json")
+        for example in json.loads(task)["examples"]:
+            passage, claim = example["input"].split("\nClaim: ")
+            scores = example["target_scores"]
+            label = _LABELS.index(max(scores, key=scores.get))
+            yield Row({"passage": passage, "claim": claim}, label, _split(passage.partition(": ")[0]))
+
+
+def _split(article: str) -> Split:
+    tenth = hashlib.sha256(article.encode()).digest()[0] % 10
+    return {0: "test", 1: "validation"}.get(tenth, "train")  # type: ignore[return-value]
