@@ -42,7 +42,7 @@ class BertTiny(PackagedModel):
 
     def convert(self, folder: Path) -> None:
         """Take the encoder out of the TensorFlow checkpoint; the head that gave BLEURT's scores stays behind."""
-        from transformers import BertConfig, BertModel, BertTokenizerFast
+        from transformers import BertConfig, BertModel, BertTokenizer
 
         with zipfile.ZipFile(io.BytesIO(BIGBENCH.read(BLEURT))) as archive:
             # What the file calls gelu is, in the code that trained it, the approximation by tanh.
@@ -54,7 +54,7 @@ class BertTiny(PackagedModel):
         with quiet():
             network = BertModel(BertConfig(**shape))
             network.load_state_dict(bert_state(read_bundle(index, data)), strict=True)
-            tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=True, model_max_length=512)
+            tokenizer = BertTokenizer(str(folder / "vocab.txt"), do_lower_case=True, model_max_length=512)
             save_converted(network, tokenizer, folder)
 
 
