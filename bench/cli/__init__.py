@@ -25,7 +25,7 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 
 
-class Kind(StrEnum):
+class Listable(StrEnum):
     """What can be listed."""
 
     METHODS = "methods"
@@ -226,7 +226,7 @@ def validate(file: File, set_: Set = None, plugin: Plugin = None) -> None:
 
 @app.command("list")
 def list_(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    kind: Annotated[Listable, typer.Argument(help="What to list.")],
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     plugin: Plugin = None,
 ) -> None:

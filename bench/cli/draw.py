@@ -16,7 +16,7 @@ from bench.core.files import write_atomic
 from bench.reporting import collect, text
 from bench.reporting.compare import Change
 from bench.reporting.figures.base import Drawing
-from bench.reporting.figures.look import FORMS, STYLES, Form
+from bench.reporting.figures.canvas import FORMS, STYLES, Form
 
 
 def plot(name: str, results: Sequence[Path], out: Path | None, style: str, changes: Sequence[str]) -> None:

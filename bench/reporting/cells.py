@@ -45,7 +45,7 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class CellRuns:
+class CellResults:
     """The runs of one cell, trials and finals."""
 
     model: str
@@ -142,7 +142,7 @@ class CellRuns:
             found.append(Transfer(label, target.objective, target.greater_is_better, values, reasons))
         return found
 
-    def gap_to(self, other: CellRuns) -> Gap | None:
+    def gap_to(self, other: CellResults) -> Gap | None:
         """Compare the scores with another cell's; None where one has none."""
         return gap_between(self.scores, other.scores, (self.stochastic, other.stochastic))
 
@@ -181,7 +181,7 @@ def provenances(runs: Iterable[TrialRecord]) -> list[Provenance]:
     return list({id(run.provenance): run.provenance for run in runs}.values())
 
 
-def group_cells(records: Iterable[TrialRecord], methods: Mapping[str, str] | None = None) -> list[CellRuns]:
+def group_cells(records: Iterable[TrialRecord], methods: Mapping[str, str] | None = None) -> list[CellResults]:
     """Group records into cells, ordered by data set, metric, size of the model, model and method.
 
     Args:
@@ -200,7 +200,7 @@ def group_cells(records: Iterable[TrialRecord], methods: Mapping[str, str] | Non
         model, dataset, method = runs[0].spec.cell.labels
         # A cell that never got as far as loading its model still has its place on the size axis.
         base = _base_parameters(runs) or sizes.get(model)
-        cells.append(CellRuns(model, dataset, (methods or {}).get(path, method), tuple(runs), base))
+        cells.append(CellResults(model, dataset, (methods or {}).get(path, method), tuple(runs), base))
     return sorted(cells, key=_order)
 
 
@@ -209,6 +209,6 @@ def _base_parameters(runs: Iterable[TrialRecord]) -> int | None:
     return next((count for count in counts if count), None)
 
 
-def _order(cell: CellRuns) -> tuple[str, str, bool, float, str, str]:
+def _order(cell: CellResults) -> tuple[str, str, bool, float, str, str]:
     size = float("inf") if cell.base_parameters is None else cell.base_parameters
     return (cell.dataset, cell.metric, cell.uses_model, size, cell.model, cell.method)

@@ -1,13 +1,11 @@
 """Results folders come in; the runs that count go out, and how many do not.
 
-Reading is only reading: a report never moves or mends a record of a results folder, for the folder may
-be committed, on a read-only disk, or in use by a run. Beside the records of a large folder a compacted
-copy is left, if the folder can be written (see `bench.reporting.compact`).
+Reading is only reading: a report never moves, mends or writes anything in a results folder, for the folder may be
+committed, on a read-only disk, or in use by a run.
 """
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,11 +13,9 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.core.errors import BadInput
-from bench.reporting.cells import CellRuns, group_cells
-from bench.reporting.compact import Compact, Row, is_large, no_collector
+from bench.reporting.cells import CellResults, group_cells
 from bench.runs.manifest import FILENAME, Manifest
 from bench.runs.record import TrialRecord, read_record
-from bench.runs.selection import best_trial, finals_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Results:
         return [run.record for run in self.runs]
 
     @cached_property
-    def cells(self) -> list[CellRuns]:
+    def cells(self) -> list[CellResults]:
         """The runs by cell."""
         return group_cells(self.records, self.method_labels)
 
@@ -118,31 +114,9 @@ def _read_manifest(folder: Path) -> Manifest | None:
 
 def read_records(folder: Path) -> tuple[list[TrialRecord], int]:
     """Return the records below a results folder, and the number of files that are none."""
-    if is_large(folder):
-        return _read_compact(Compact(folder))
     read = [read_record(path) for path in sorted((folder / "records").rglob("[!.]*.json"))]
     records = [record for record in read if record is not None]
     return records, len(read) - len(records)
-
-
-def _read_compact(compact: Compact) -> tuple[list[TrialRecord], int]:
-    """Read a large folder: all runs without their curves and predictions, those that count with them."""
-    by_cell: dict[str, list[tuple[Row, TrialRecord]]] = {}
-    with no_collector():
-        read = [(row, compact.record(row)) for row in compact.rows]
-        gc.freeze()  # they live as long as the report does: the collector need not walk them again and again either
-    for row, record in read:
-        if record is not None:
-            by_cell.setdefault(record.cell_path, []).append((row, record))
-    records = []
-    for pairs in by_cell.values():
-        runs = [record for _, record in pairs]
-        best = best_trial(runs)
-        counting = {id(run) for run in [best, *finals_of(best, runs)]}
-        for row, record in pairs:
-            whole = compact.whole(row) if id(record) in counting else None
-            records.append(whole or record)
-    return records, sum(record is None for _, record in read)
 
 
 def _distinct_methods(runs: Iterable[Run]) -> dict[str, str]:

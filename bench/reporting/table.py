@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from bench.core.config import canonical_json
-from bench.reporting.cells import CellRuns, Transfer, group_cells
+from bench.reporting.cells import CellResults, Transfer, group_cells
 from bench.reporting.frame import typed
-from bench.reporting.standing import Standing, standings
+from bench.reporting.placement import Placement, placements
 from bench.runs.record import STATUSES, TrialRecord
 
 PHASES = ("load", "train", "validate", "test")
@@ -92,9 +92,9 @@ def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     return summarise_cells(group_cells(records))
 
 
-def summarise_cells(cells: Sequence[CellRuns]) -> pd.DataFrame:
+def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
     """Summarise cells that are already grouped, in their order; see `summarise`."""
-    rows = [_row(cell, standing) for cell, standing in zip(cells, standings(cells), strict=True)]
+    rows = [_row(cell, standing) for cell, standing in zip(cells, placements(cells), strict=True)]
     columns = {name: typed([row[name] for row in rows], dtype) for name, dtype in _TYPES.items()}
     for name in _OPTIONAL:
         if columns[name].isna().all():
@@ -125,7 +125,7 @@ def best_rows(summary: pd.DataFrame) -> set[int]:
     }
 
 
-def _row(cell: CellRuns, standing: Standing) -> dict[str, Any]:
+def _row(cell: CellResults, standing: Placement) -> dict[str, Any]:
     runs = cell.measured
     parameters = next((run.parameters for run in [*runs, *cell.runs] if run.parameters), None)
     statuses = [run.status for run in cell.runs]
@@ -188,7 +188,7 @@ def _peak(phase: str, figure: str, run: TrialRecord) -> int | None:
     return peak
 
 
-def _measurements(cell: CellRuns) -> dict[str, float]:
+def _measurements(cell: CellResults) -> dict[str, float]:
     """Return the means of what the method measured itself."""
     values: dict[str, list[float]] = {}
     for run in cell.measured:
@@ -197,7 +197,7 @@ def _measurements(cell: CellRuns) -> dict[str, float]:
     return {name: fmean(found) for name, found in values.items()}
 
 
-def _transfers(cell: CellRuns) -> dict[str, float | None]:
+def _transfers(cell: CellResults) -> dict[str, float | None]:
     """Return mean and standard deviation of the main metric of each data set that the finals were tested on too."""
     values: dict[str, float | None] = {}
     for one in cell.transfers:

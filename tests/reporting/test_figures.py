@@ -21,7 +21,7 @@ from bench.reporting.figures.confusion import confusion
 from bench.reporting.figures.cost import pareto
 from bench.reporting.figures.curves import thinned
 from bench.reporting.figures.ensemble import vote_accuracy
-from bench.reporting.figures.look import look, method_styles, render
+from bench.reporting.figures.canvas import figure_style, method_styles, render
 from bench.runs.record import Parameters, PhaseMemory, Predictions, TrainStep
 
 LONG = "a-very-long-label-of-a-method-with-everything-in-it-and-more"
@@ -100,7 +100,7 @@ def cells():
 def test_no_text_overlaps_another_and_none_leaves_the_page(cells, name, style):
     drawing = drawn(name, cells, style)
     assert drawing.title
-    with look(style):
+    with figure_style(style):
         drawing.canvas.draw_without_rendering()
         boxes = list(words_of(drawing.canvas))
     for (one, first), (other, second) in itertools.combinations(boxes, 2):
@@ -270,7 +270,7 @@ def test_the_published_curve_is_drawn_on_demand_and_its_source_is_named(cells):
 
 def test_trials_of_all_kinds_are_on_the_learning_rate_figure(cells):
     of = sections(cells)["trec6-16"]
-    with look():
+    with figure_style():
         canvas = figures.get("learning_rate")().draw(of, method_styles(one.method for one in cells))
     points = sum(len(line.get_xdata()) for axes in canvas.axes for line in axes.lines)
     assert points == sum(len(one.trials) for one in of)

@@ -10,7 +10,7 @@ from report_records import cell, run, study, write_results
 from rich.console import Console
 
 from bench.core.errors import BadInput
-from bench.reporting import collect, csv_table, markdown_table, summarise, terminal_table, words, write_report
+from bench.reporting import collect, csv_table, markdown_table, sentences, summarise, terminal_table, write_report
 from bench.reporting.cells import group_cells
 from bench.reporting.report import report_text
 from bench.reporting.table import summarise_cells
@@ -25,7 +25,7 @@ def report_of(tmp_path, records, **options):
 
 
 def verdict_of(*records):
-    first, *_ = words.verdicts(group_cells(records))
+    first, *_ = sentences.verdicts(group_cells(records))
     return first
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import LEGEND, Style, model_title, new_canvas, put_legend, put_title
+from bench.reporting.figures.canvas import LEGEND, Style, model_title, new_canvas, put_legend, put_title
 from bench.reporting.statistics.reliability import reliability
 from bench.runs.record import Predictions
 
@@ -32,13 +32,13 @@ class Confusion(Figure):
         "against the confidence claimed, in ten bins (Guo et al., 2017); below the diagonal a method claims too much."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say the data set."""
         return f"{cells[0].dataset}: what is taken for what on test, and how far confidence can be believed"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
-        models: dict[str, list[CellRuns]] = {}
+        models: dict[str, list[CellResults]] = {}
         for cell in cells:
             if cell.uses_model and cell.mean is not None and _answers(cell):
                 models.setdefault(cell.model, []).append(cell)
@@ -61,7 +61,7 @@ class Confusion(Figure):
         return figure
 
 
-def _answers(cell: CellRuns) -> list[Predictions]:
+def _answers(cell: CellResults) -> list[Predictions]:
     return [run.predictions for run in cell.finals if run.status == "ok" and run.predictions and run.predictions.ids]
 
 
@@ -75,7 +75,7 @@ def confusion(answers: Sequence[Predictions]) -> NDArray[np.float64]:
     return shares
 
 
-def _matrix(axes: Axes, cell: CellRuns) -> None:
+def _matrix(axes: Axes, cell: CellResults) -> None:
     # Not seaborn's heatmap, which draws the whole figure each time it is called.
     answers = _answers(cell)
     percent = 100 * confusion(answers)
@@ -98,7 +98,7 @@ def _matrix(axes: Axes, cell: CellRuns) -> None:
     axes.set_ylabel("true (% of row)", fontsize="small")
 
 
-def _diagram(axes: Axes, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> None:
+def _diagram(axes: Axes, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> None:
     axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
     for cell in cells:
         answers = [one for one in _answers(cell) if one.confidences]

@@ -8,9 +8,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import Style, log_scale, panels, put_legend, split_word
+from bench.reporting.figures.canvas import Style, log_scale, panels, put_legend, split_word
 from bench.runs.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ class Cost(Figure):
         "What costs nothing (a method that does not train) is a dotted line."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set and metric."""
         return f"{cells[0].dataset}: {cells[0].metric} on test against what it costs"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
         from matplotlib.lines import Line2D
 
@@ -72,7 +72,7 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _draw(
-    panel: Axes, cells: Sequence[CellRuns], cost: _Cost, styles: Mapping[str, Style], sizes: Sequence[int]
+    panel: Axes, cells: Sequence[CellResults], cost: _Cost, styles: Mapping[str, Style], sizes: Sequence[int]
 ) -> None:
     points = []
     for cell in cells:
@@ -106,7 +106,7 @@ def _draw(
     panel.tick_params(axis="x", labelsize="small")
 
 
-def _costs(cells: Sequence[CellRuns]) -> list[tuple[str, _Cost]]:
+def _costs(cells: Sequence[CellResults]) -> list[tuple[str, _Cost]]:
     """Return what a score may cost; memory by the figure that most records have, and that is said."""
     cuda = any(_allocated(run) for cell in cells for run in cell.measured)
     live = any(_live(run) for cell in cells for run in cell.measured)
@@ -124,7 +124,7 @@ def _costs(cells: Sequence[CellRuns]) -> list[tuple[str, _Cost]]:
     ]
 
 
-def _cost(cell: CellRuns, cost: _Cost) -> float | None:
+def _cost(cell: CellResults, cost: _Cost) -> float | None:
     values = [value for run in cell.measured if (value := cost(run)) is not None]
     return fmean(values) if values else None
 

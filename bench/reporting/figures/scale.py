@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.axis_labels import label_models
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import Style, new_canvas
+from bench.reporting.figures.canvas import Style, new_canvas
 from bench.reporting.figures.published import LESTER_2021, SOURCE
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ class Scale(Figure):
         "mean where there are three seeds or more, faint points the seeds. Methods stand a little aside of each other."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set, metric, split, and against what."""
         return scale_title(cells)
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
         figure = draw_scale(cells, styles, self.published)
         if figure is None:
@@ -53,18 +53,18 @@ class Scale(Figure):
 class _Point:
     """One method at one model."""
 
-    cell: CellRuns
+    cell: CellResults
     mean: float
     sd: float | None
     seeds: Sequence[float]
 
 
-def drawable(cells: Sequence[CellRuns]) -> bool:
+def drawable(cells: Sequence[CellResults]) -> bool:
     """Whether `draw_scale` has anything to draw of these cells."""
     return bool(_points(cells)[1])
 
 
-def scale_title(cells: Sequence[CellRuns]) -> str:
+def scale_title(cells: Sequence[CellResults]) -> str:
     """Say what `draw_scale` shows of these cells: data set, metric, split, and against what."""
     split, points = _points(cells)
     models = {point.cell.model: point.cell.base_parameters for point in points if point.cell.base_parameters}
@@ -77,7 +77,7 @@ def scale_title(cells: Sequence[CellRuns]) -> str:
     return f"{shown} against model size" if models else f"{shown} without a model"
 
 
-def draw_scale(cells: Sequence[CellRuns], styles: Mapping[str, Style], published: bool = False) -> Canvas | None:
+def draw_scale(cells: Sequence[CellResults], styles: Mapping[str, Style], published: bool = False) -> Canvas | None:
     """Draw score against parameters of the base model for the cells of one data set and metric.
 
     Points are means over seeds, bars one standard deviation to either side, faint points the seeds
@@ -112,7 +112,7 @@ def draw_scale(cells: Sequence[CellRuns], styles: Mapping[str, Style], published
     return figure
 
 
-def _points(cells: Sequence[CellRuns]) -> tuple[Split, list[_Point]]:
+def _points(cells: Sequence[CellResults]) -> tuple[Split, list[_Point]]:
     """Return what can be drawn: test scores, or validation scores where no cell has been tested."""
     placed = [cell for cell in cells if cell.base_parameters or not cell.uses_model]
     tested = [_Point(cell, cell.mean, cell.sd, cell.scores) for cell in placed if cell.mean is not None]
@@ -125,7 +125,7 @@ def _points(cells: Sequence[CellRuns]) -> tuple[Split, list[_Point]]:
     ]
 
 
-def _score_axis(cell: CellRuns, split: Split, points: Sequence[_Point]) -> str:
+def _score_axis(cell: CellResults, split: Split, points: Sequence[_Point]) -> str:
     label = f"{cell.metric} on {split}" + ("" if cell.greater_is_better else " (lower is better)")
     if split == "validation":
         return f"{label} (best trial)"

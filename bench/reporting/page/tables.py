@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.findings import OverTasks, most_data_sets, over_tasks, pair_tests, searches
 from bench.reporting.statistics.paired import MIN_DATA_SETS
 
@@ -21,12 +21,12 @@ class SmallTable:
     rows: tuple[tuple[str, ...], ...]
 
 
-def statistics_tables(cells: Sequence[CellRuns]) -> list[SmallTable]:
+def statistics_tables(cells: Sequence[CellResults]) -> list[SmallTable]:
     """Return what the cells say together."""
     return list(_tables(cells))
 
 
-def _tables(cells: Sequence[CellRuns]) -> Iterator[SmallTable]:
+def _tables(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
     together = over_tasks(cells)
     for one in together:
         yield _aggregates(one)
@@ -94,7 +94,7 @@ def _outcomes(one: OverTasks) -> SmallTable:
     )
 
 
-def _pairs(cells: Sequence[CellRuns]) -> SmallTable:
+def _pairs(cells: Sequence[CellResults]) -> SmallTable:
     title = "Paired tests over data sets (Wilcoxon, Holm)"
     tests = pair_tests(cells)
     if not tests:
@@ -125,7 +125,7 @@ def _pairs(cells: Sequence[CellRuns]) -> SmallTable:
     )
 
 
-def _searches(cells: Sequence[CellRuns]) -> Iterator[SmallTable]:
+def _searches(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
     found = searches(cells)
     if not found:
         return

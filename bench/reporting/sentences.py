@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from bench.reporting import text
-from bench.reporting.cells import REVISIONS, CellRuns
+from bench.reporting.cells import REVISIONS, CellResults
 from bench.reporting.findings import most_data_sets, on_same_items
 from bench.reporting.folders import Results
 from bench.reporting.statistics.intervals import MIN_SEEDS, Interval
@@ -17,14 +17,14 @@ from bench.runs.record import TrialRecord
 _MOST_FAILURES = 50
 
 
-def verdicts(cells: Sequence[CellRuns]) -> Iterator[str]:
+def verdicts(cells: Sequence[CellResults]) -> Iterator[str]:
     """Say for each model which method is best on a data set, and whether that is more than noise.
 
     Args:
         cells: of one data set and one metric.
     """
     references = [cell for cell in cells if not cell.uses_model and cell.mean is not None]
-    by_model: dict[str, list[CellRuns]] = {}
+    by_model: dict[str, list[CellResults]] = {}
     for cell in cells:
         if cell.uses_model:
             by_model.setdefault(cell.model, []).append(cell)
@@ -36,7 +36,7 @@ def verdicts(cells: Sequence[CellRuns]) -> Iterator[str]:
         yield f"For comparison, {_scored(cell)} without a model."
 
 
-def _verdict(rivals: Sequence[CellRuns]) -> str:
+def _verdict(rivals: Sequence[CellResults]) -> str:
     tested = sorted((cell for cell in rivals if cell.mean is not None), key=lambda cell: cell.rank_key)
     missing = [text.markdown(cell.method) for cell in rivals if cell.mean is None]
     without = f" No score on test: {', '.join(missing)}." if missing else ""
@@ -51,7 +51,7 @@ def _verdict(rivals: Sequence[CellRuns]) -> str:
     return f"{_scored(first)} is best, followed by {_scored(second)}. {_gap(first, second)}{without}"
 
 
-def _gap(first: CellRuns, second: CellRuns) -> str:
+def _gap(first: CellResults, second: CellResults) -> str:
     """Say whether the gap is more than the noise over seeds, and what the same test items say."""
     gap = first.gap_to(second)
     assert gap is not None
@@ -69,7 +69,7 @@ def _gap(first: CellRuns, second: CellRuns) -> str:
     return said + _items(first, second)
 
 
-def _items(first: CellRuns, second: CellRuns) -> str:
+def _items(first: CellResults, second: CellResults) -> str:
     """Say what a bootstrap of the test items makes of the difference in accuracy; nothing where there are too few."""
     gap = on_same_items(first, second)
     if gap is None:
@@ -94,7 +94,7 @@ def _equals(p: float) -> str:
     return shown if shown.startswith("<") else f"= {shown}"
 
 
-def too_few(cells: Sequence[CellRuns]) -> Iterator[str]:
+def too_few(cells: Sequence[CellResults]) -> Iterator[str]:
     """Say which statistics are not given because there is too little to compute them from."""
     short = sorted({cell.method for cell in cells if cell.stochastic and 0 < len(cell.scores) < MIN_SEEDS})
     if short:
@@ -110,12 +110,12 @@ def too_few(cells: Sequence[CellRuns]) -> Iterator[str]:
         )
 
 
-def _scored(cell: CellRuns) -> str:
+def _scored(cell: CellResults) -> str:
     seeds = _seeds(cell) if cell.stochastic else "no seed changes it"
     return f"{text.markdown(cell.method)} with {text.mean_sd(cell.mean, cell.sd)} ({seeds})"
 
 
-def _seeds(cell: CellRuns) -> str:
+def _seeds(cell: CellResults) -> str:
     return text.number_of(len(cell.scores), "fold" if cell.folds else "seed")
 
 
@@ -154,7 +154,7 @@ def cautions(results: Results) -> Iterator[str]:
     yield from _unlike(results.records)
 
 
-def _not_transferred(cells: Iterable[CellRuns]) -> Iterator[str]:
+def _not_transferred(cells: Iterable[CellResults]) -> Iterator[str]:
     """Say why finals have no score on another data set that they were to be tested on; a line a reason."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for cell in cells:
@@ -190,7 +190,7 @@ def _unlike(records: Sequence[TrialRecord]) -> Iterator[str]:
             yield f"Not alike in all runs: {REVISIONS[field]} of {text.markdown(owner)} ({shown})."
 
 
-def failures(cells: Iterable[CellRuns]) -> list[str]:
+def failures(cells: Iterable[CellResults]) -> list[str]:
     """Name the runs that failed, with their reasons; runs of a cell that share a reason share a line."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for cell in cells:
@@ -206,7 +206,7 @@ def failures(cells: Iterable[CellRuns]) -> list[str]:
     return [*lines[:_MOST_FAILURES], f"{more} more in runs.csv."] if more > 0 else lines
 
 
-def pruned(cells: Iterable[CellRuns]) -> str | None:
+def pruned(cells: Iterable[CellResults]) -> str | None:
     """Count the trials that the studies stopped early, by cell; None if there are none."""
     counts = Counter({cell.title: sum(run.status == "pruned" for run in cell.runs) for cell in cells})
     shown = [f"{text.markdown(title)} {number}" for title, number in counts.items() if number]

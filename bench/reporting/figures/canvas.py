@@ -1,4 +1,4 @@
-"""The look that all figures share: seaborn's style, a colour and a marker a method, room for every word."""
+"""What all figures share: seaborn's style, a colour and a marker a method, room for every word."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
     from matplotlib.transforms import Bbox
 
-    from bench.reporting.cells import CellRuns
+    from bench.reporting.cells import CellResults
 
 # Okabe and Ito (2008), without the yellow, which is hardly seen on white, then wine and olive of Paul Tol's
 # muted scheme. Nine colours and eight markers have no common divisor: the first 72 methods differ.
@@ -42,7 +42,7 @@ def method_styles(methods: Iterable[str]) -> dict[str, Style]:
     """Give each method its colour and marker, by its place in the sorted set of all methods.
 
     The rule: every figure of a report is drawn with the styles of all its methods, so a method looks
-    the same in each, whichever methods a data set lacks. A new method changes the looks of those
+    the same in each, whichever methods a data set lacks. A new method changes the styles of those
     alone that are sorted behind it.
     """
     return {
@@ -52,7 +52,7 @@ def method_styles(methods: Iterable[str]) -> dict[str, Style]:
 
 
 @contextmanager
-def look(style: StyleName = "paper") -> Iterator[None]:
+def figure_style(style: StyleName = "paper") -> Iterator[None]:
     """Seaborn's style for as long as we draw; the settings of a notebook around us stay as they are."""
     import matplotlib
     import seaborn
@@ -90,11 +90,11 @@ def render(canvas: Canvas, form: Form, style: StyleName = "paper", box: Bbox | N
         canvas: what was drawn.
         form: of the file.
         style: the medium that it was drawn for.
-        box: what of it to show, as `settle` has found it; without it the figure is drawn once more to see.
+        box: what of it to show, as `lay_out` has found it; without it the figure is drawn once more to see.
     """
     buffer = io.BytesIO()
     plain = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
-    with look(style):
+    with figure_style(style):
         canvas.savefig(
             buffer,
             format=form,
@@ -127,7 +127,7 @@ LEGEND = 2.4
 """Inches (on paper) at the right that the legend may take."""
 
 
-def settle(canvas: Canvas) -> Bbox:
+def lay_out(canvas: Canvas) -> Bbox:
     """Lay a figure out once and for all: otherwise each file that is made of it lays it out again, which is slow.
 
     Returns:
@@ -171,7 +171,7 @@ def put_title(figure: Canvas, title: str, width: float) -> None:
     figure.suptitle(text.wrap(title, max(24, int(width * 9.3))), x=0.01, ha="left", weight="bold")
 
 
-def score_line(axes: Axes, points: Sequence[tuple[float, CellRuns]], style: Style) -> None:
+def score_line(axes: Axes, points: Sequence[tuple[float, CellResults]], style: Style) -> None:
     """Draw cells at their places as a line through their means, with one standard deviation to either side."""
     axes.errorbar(
         [place for place, _ in points],
@@ -214,7 +214,7 @@ def put_legend(figure: Canvas, methods: Iterable[str], styles: Mapping[str, Styl
     figure.legend(handles=[*handles, *others], loc="outside right upper", frameon=False, fontsize="small")
 
 
-def model_lines(cells: Iterable[CellRuns]) -> dict[str, Style]:
+def model_lines(cells: Iterable[CellResults]) -> dict[str, Style]:
     """Give each model of some cells its colour, darker for smaller ones, and marker: for a line a model."""
     import seaborn
 
@@ -227,7 +227,7 @@ def model_lines(cells: Iterable[CellRuns]) -> dict[str, Style]:
 
 
 def model_legend(
-    figure: Canvas, cells: Iterable[CellRuns], models: Collection[str], looks: Mapping[str, Style]
+    figure: Canvas, cells: Iterable[CellResults], models: Collection[str], lines: Mapping[str, Style]
 ) -> None:
     """Put the models that have a line, with their sizes, at the right of all panels."""
     from matplotlib.lines import Line2D
@@ -237,11 +237,11 @@ def model_legend(
         Line2D(
             [],
             [],
-            color=look.colour,
-            marker=look.marker,
+            color=line.colour,
+            marker=line.marker,
             label=text.wrap(model + (f" ({text.short_count(size)})" if (size := sizes[model]) else ""), 30),
         )
-        for model, look in looks.items()
+        for model, line in lines.items()
         if model in models
     ]
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
