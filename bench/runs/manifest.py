@@ -13,6 +13,7 @@ from bench.core.config import Config
 from bench.core.errors import BadInput
 from bench.core.files import write_atomic
 from bench.core.plugins import PluginFile
+from bench.experiment.cell import Cell
 from bench.runs.record import TrialRecord
 
 FILENAME = "experiment.json"
@@ -27,6 +28,13 @@ class Planned(Config):
     finals: int
     targets: tuple[str, ...] | None = None
     """What finals are to be tested on besides their own test split (`Cell.targets`); None of an earlier version."""
+    identity: dict[str, Any] | None = None
+    """All that decides the cell's results (`Cell.identity`), to say what has changed; None of an earlier version."""
+
+    @classmethod
+    def of(cls, cell: Cell) -> Self:
+        """Return what is planned for a cell."""
+        return cls(trials=cell.study.trials, finals=cell.planned_finals, targets=cell.targets, identity=cell.identity)
 
     def counts(self, record: TrialRecord) -> bool:
         """Whether a run of the cell is one of those that were planned: not a final that was asked for other tests."""
