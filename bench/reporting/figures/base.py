@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.core.config import Config
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.canvas import STYLES, Form, Style, StyleName, figure_style, lay_out, method_styles, render
+from bench.reporting.figures.fonts import fonts_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -70,6 +71,11 @@ class Figure(Config):
         """
         raise NotImplementedError
 
+    def words(self, cells: Iterable[CellResults]) -> Iterator[str]:
+        """Yield the names that may be in any script: fonts are chosen by their letters."""
+        for cell in cells:
+            yield from (*cell.labels, cell.metric)
+
     def groups(self, cells: Sequence[CellResults]) -> dict[str, list[CellResults]]:
         """Split all cells into what one figure can hold, by what is added to the name of its file."""
         return sections(cells)
@@ -87,7 +93,7 @@ class Figure(Config):
         """
         styles = method_styles(cell.method for cell in cells)
         for suffix, group in islice(self.groups(cells).items(), most):
-            with figure_style(style):
+            with figure_style(style, fonts_for(self.words(group)).families):
                 try:
                     canvas = self.draw(group, styles)
                     box = lay_out(canvas)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bench.reporting import text
+from bench.reporting.figures.fonts import BASE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +53,7 @@ def method_styles(methods: Iterable[str]) -> dict[str, Style]:
 
 
 @contextmanager
-def figure_style(style: StyleName = "paper") -> Iterator[None]:
+def figure_style(style: StyleName = "paper", families: Sequence[str] = (BASE,)) -> Iterator[None]:
     """Seaborn's style for as long as we draw; the settings of a notebook around us stay as they are."""
     import matplotlib
     import seaborn
@@ -63,7 +64,7 @@ def figure_style(style: StyleName = "paper") -> Iterator[None]:
         "axes.titley": 1.0,  # as ever, but not looked for at each drawing, which takes a sixth of it
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "font.family": "DejaVu Sans",  # comes with matplotlib: figures are the same on every machine
+        "font.family": list(families),
         "text.parse_math": False,  # a name is text, also with dollars in it
         "svg.hashsalt": "promptscale",
     }
@@ -185,22 +186,29 @@ def score_line(axes: Axes, points: Sequence[tuple[float, CellResults]], style: S
 
 
 def log_scale(axes: Axes, axis: Literal["x", "y"]) -> None:
-    """Make an axis logarithmic, with plain numbers at its ticks, also where it spans less than a decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
-
+    """Make an axis logarithmic, with plain numbers at two ticks or more, and not so many that their labels touch."""
     (axes.set_xscale if axis == "x" else axes.set_yscale)("log")
     low, high = axes.get_xlim() if axis == "x" else axes.get_ylim()
-    decades = math.log10(high / low) if low > 0 else 0.0
-    subs = (1.0, 2.0, 5.0) if decades < 1.3 else (1.0, 3.0) if decades < 2.2 else (1.0,)
-    one = axes.xaxis if axis == "x" else axes.yaxis
-    one.set_major_locator(LogLocator(base=10, subs=subs, numticks=5 if axis == "x" else 7))
-    one.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
-    one.set_minor_locator(NullLocator())
-    one.set_minor_formatter(NullFormatter())
+    (axes.xaxis if axis == "x" else axes.yaxis).minorticks_off()
+    if low > 0:
+        ticks = log_ticks(low, high, most=4 if axis == "x" else 6)
+        labels = [text.short_count(tick) if tick >= 1000 else f"{tick:g}" for tick in ticks]
+        if len(set(labels)) < len(labels):
+            labels = [f"{tick:,.6g}" for tick in ticks]
+        (axes.set_xticks if axis == "x" else axes.set_yticks)(ticks, labels=labels)
 
 
-def _tick(value: float) -> str:
-    return text.short_count(value) if value >= 1000 else f"{value:g}"
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Return two or more places on a logarithmic axis: the powers of ten, parts of them, or else any round numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for step, parts in ((1, (1, 2, 5)), (1, (1, 3)), *((step, (1,)) for step in range(1, last - first + 1))):
+        ticks = [part * 10.0**power for power in range(first, last + 1, step) for part in parts]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if 2 <= len(ticks) <= most:
+            return ticks
+    return [float(tick) for tick in MaxNLocator(nbins=2).tick_values(low, high) if low <= tick <= high]
 
 
 def put_legend(figure: Canvas, methods: Iterable[str], styles: Mapping[str, Style], others: Sequence[Any] = ()) -> None:

@@ -11,6 +11,7 @@ from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.canvas import Style, log_scale, panels, put_legend, split_word
+from bench.runs.objectives import undominated
 from bench.runs.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -62,15 +63,6 @@ class Cost(Figure):
         return figure
 
 
-def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points (cost, score) that none beats, cheapest first; less cost and more score are better."""
-    front: list[tuple[float, float]] = []
-    for cost, score in sorted(set(points), key=lambda point: (point[0], -point[1])):
-        if not front or score > front[-1][1]:
-            front.append((cost, score))
-    return front
-
-
 def _draw(
     panel: Axes, cells: Sequence[CellResults], cost: _Cost, styles: Mapping[str, Style], sizes: Sequence[int]
 ) -> None:
@@ -96,11 +88,9 @@ def _draw(
         )
     if not points:
         return
-    sign = 1 if points[0][2] else -1
-    front = pareto([(value, sign * mean) for value, mean, _ in points])
-    panel.step(
-        [value for value, _ in front], [sign * mean for _, mean in front], where="post", color="0.6", zorder=2, lw=1.2
-    )
+    front = undominated([(value, -mean if greater else mean) for value, mean, greater in points])
+    across, up = zip(*((points[place][0], points[place][1]) for place in front), strict=True)
+    panel.step(across, up, where="post", color="0.6", zorder=2, lw=1.2)
     panel.margins(x=0.1, y=0.1)
     log_scale(panel, "x")
     panel.tick_params(axis="x", labelsize="small")

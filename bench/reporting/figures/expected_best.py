@@ -36,7 +36,7 @@ class ExpectedBest(Figure):
 
     def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set and metric."""
-        return f"{cells[0].dataset}: expected best {cells[0].metric} on validation after n trials"
+        return f"{cells[0].dataset}: expected best {cells[0].settings.objective} on validation after n trials"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the studies of one data set and metric."""
@@ -55,7 +55,7 @@ class ExpectedBest(Figure):
                 style = styles[cell.method]
                 panel.plot(
                     steps,
-                    [expected_best(scores, n, cell.greater_is_better) for n in steps],
+                    [expected_best(scores, n, cell.settings.greater_is_better) for n in steps],
                     color=style.colour,
                     marker=style.marker,
                     markersize=4,
@@ -64,7 +64,8 @@ class ExpectedBest(Figure):
             whole_numbers(panel)
             panel.set_title(model_title(model, members[0][0].base_parameters), fontsize="medium")
         put_legend(figure, [cell.method for members in models.values() for cell, _ in members], styles)
-        label_outer(axes, "trials", f"expected best {cells[0].metric}{split_word(cells[0].greater_is_better)}")
+        study = cells[0].settings
+        label_outer(axes, "trials", f"expected best {study.objective}{split_word(study.greater_is_better)}")
         return figure
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from bench.core.config import canonical_json
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.canvas import (
@@ -28,16 +30,24 @@ class FewShot(Figure):
     about: ClassVar[str] = "Points are means over seeds, bars one standard deviation to either side."
 
     def groups(self, cells: Sequence[CellResults]) -> dict[str, list[CellResults]]:
-        """Join what stands under different labels but is one data set, cut to different sizes."""
-        found: dict[str, list[CellResults]] = {}
+        """Join what stands under different labels but is one data set with the same options, cut to different sizes."""
+        found: dict[tuple[str, str, str], list[CellResults]] = {}
         for cell in cells:
-            found.setdefault(f"{cell.runs[0].spec.cell.dataset.name}-{cell.metric}", []).append(cell)
-        return found if len(found) > 1 else {"": list(cells)}
+            dataset = cell.settings.dataset
+            others = {key: value for key, value in dataset.options.items() if key != "train_size"}
+            found.setdefault((dataset.name, canonical_json(others), cell.metric), []).append(cell)
+        if len(found) == 1:
+            return {"": list(cells)}
+        names = Counter((name, metric) for name, _, metric in found)
+        return {
+            "-".join([name if names[name, metric] == 1 else group[0].dataset, metric]): group
+            for (name, _, metric), group in found.items()
+        }
 
     def title(self, cells: Sequence[CellResults]) -> str:
-        """Say data set and metric."""
-        name = cells[0].runs[0].spec.cell.dataset.name
-        return f"{name}: {cells[0].metric} on test against the number of training examples"
+        """Say data set, by all its labels, and metric."""
+        labels = ", ".join(dict.fromkeys(cell.dataset for cell in cells))
+        return f"{labels}: {cells[0].metric} on test against the number of training examples"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
@@ -63,5 +73,5 @@ class FewShot(Figure):
 
 
 def _train_size(cell: CellResults) -> int | None:
-    size = cell.runs[0].spec.cell.dataset.options.get("train_size")
+    size = cell.settings.dataset.options.get("train_size")
     return size if isinstance(size, int) and size > 0 else None

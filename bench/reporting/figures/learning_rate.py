@@ -34,7 +34,7 @@ class LearningRate(Figure):
 
     def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set and metric."""
-        return f"{cells[0].dataset}: {cells[0].metric} on validation against learning rate, all trials"
+        return f"{cells[0].dataset}: {cells[0].settings.objective} on validation against learning rate, all trials"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the trials of one data set and metric."""
@@ -52,7 +52,7 @@ class LearningRate(Figure):
             panel.margins(x=0.08, y=0.1)
             log_scale(panel, "x")
         put_legend(figure, [cell.method for members in models.values() for cell in members], styles)
-        score = f"{cells[0].metric} on validation{split_word(cells[0].greater_is_better)}"
+        score = f"{cells[0].settings.objective} on validation{split_word(cells[0].settings.greater_is_better)}"
         label_outer(axes, "learning rate (log scale)", score)
         return figure
 

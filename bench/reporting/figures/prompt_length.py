@@ -34,7 +34,7 @@ class PromptLength(Figure):
 
     def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set and metric."""
-        return f"{cells[0].dataset}: {cells[0].metric} on validation against prompt length"
+        return f"{cells[0].dataset}: {cells[0].settings.objective} on validation against prompt length"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the trials of one data set and metric."""
@@ -70,7 +70,7 @@ class PromptLength(Figure):
             _ticks(panel, [x for _, points in found for x, _ in points])
             panel.set_title(text.wrap(method, 30), fontsize="medium")
         model_legend(figure, cells, {cell.model for found in methods.values() for cell, _ in found}, lines)
-        score = f"{cells[0].metric} on validation{split_word(cells[0].greater_is_better)}"
+        score = f"{cells[0].settings.objective} on validation{split_word(cells[0].settings.greater_is_better)}"
         label_outer(axes, "virtual tokens (log scale)", score)
         return figure
 
@@ -89,7 +89,7 @@ def _envelope(cell: CellResults, points: Sequence[tuple[int, float]]) -> list[tu
     """Return the best score at each length."""
     best: dict[int, float] = {}
     for length, score in points:
-        pick = max if cell.greater_is_better else min
+        pick = max if cell.settings.greater_is_better else min
         best[length] = pick(score, best.get(length, score))
     return sorted(best.items())
 

@@ -12,8 +12,8 @@ from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.axis_labels import label_models
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.canvas import Style, new_canvas
-from bench.reporting.figures.published import LESTER_2021, SOURCE
+from bench.reporting.figures.canvas import Style, new_canvas, split_word
+from bench.reporting.figures.published import LESTER_2021, SOURCE, TASKS, comparable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -27,7 +27,8 @@ class Scale(Figure):
     """Score against parameters of the base model, one line a method: the figure of Lester et al. (2021), figure 1."""
 
     published: bool = False
-    """Overlay the curves of T5 that Lester et al. (2021) published; another task, so only their shape compares.
+    """Overlay the curves of T5 that Lester et al. (2021) published: means over SuperGLUE, so they are drawn over single
+    tasks of SuperGLUE by accuracy alone, and even there it is their shape that compares.
     The numbers are those of a table, as recognised from a scan of it and not checked (see
     `bench.reporting.figures.published`): hold them against the paper before you publish the figure, whose legend says
     so too."""
@@ -43,6 +44,11 @@ class Scale(Figure):
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
+        if self.published and not comparable(cells[0].settings.dataset, cells[0].metric):
+            raise NoData(
+                f"published=true: the published scores are of SuperGLUE, these are {cells[0].metric} on "
+                f"{cells[0].dataset}; it takes accuracy on one of {', '.join(TASKS)}"
+            )
         figure = draw_scale(cells, styles, self.published)
         if figure is None:
             raise NoData("no cell has a score")
@@ -70,7 +76,8 @@ def scale_title(cells: Sequence[CellResults]) -> str:
     models = {point.cell.model: point.cell.base_parameters for point in points if point.cell.base_parameters}
     if not points:
         return f"{cells[0].dataset}: {cells[0].metric}"
-    shown = f"{cells[0].dataset}: {cells[0].metric} on {split}"
+    metric = cells[0].metric if split == "test" else cells[0].settings.objective
+    shown = f"{cells[0].dataset}: {metric} on {split}"
     if len(models) == 1:
         ((model, size),) = models.items()
         return f"{shown} with {model} ({text.short_count(size or 0)} parameters)"
@@ -126,9 +133,9 @@ def _points(cells: Sequence[CellResults]) -> tuple[Split, list[_Point]]:
 
 
 def _score_axis(cell: CellResults, split: Split, points: Sequence[_Point]) -> str:
-    label = f"{cell.metric} on {split}" + ("" if cell.greater_is_better else " (lower is better)")
     if split == "validation":
-        return f"{label} (best trial)"
+        return f"{cell.settings.objective} on validation{split_word(cell.settings.greater_is_better)} (best trial)"
+    label = f"{cell.metric} on test{split_word(cell.greater_is_better)}"
     seeds = sorted({len(point.seeds) for point in points if point.cell.stochastic})
     if not seeds or seeds[-1] < 2:
         return label

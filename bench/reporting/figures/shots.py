@@ -40,7 +40,7 @@ class Shots(Figure):
         for cell in cells:
             shots = _shots(cell) if cell.mean is not None else None
             if shots is not None:
-                name = cell.runs[0].spec.cell.method.name
+                name = cell.settings.method.name
                 methods.setdefault(name, {}).setdefault(cell.model, []).append((shots, cell))
         methods = {
             name: lines
