@@ -21,10 +21,9 @@ from bench.experiment.file import load_experiment
 from bench.experiment.preparing import downloads, unaccepted
 from bench.reporting.text import file_size
 from bench.runs.range_ends import best_at_range_end
-from bench.runs.record import TrialRecord
+from bench.runs.record import FAILED, TrialRecord
 
 INTERRUPTED, TERMINATED = 130, 143
-FAILED = ("diverged", "oom", "timeout", "killed", "error", "infeasible")
 
 
 def run_experiment(

@@ -68,6 +68,13 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
         Column(score_heading(summary), score, sort="test_mean"),
         Column("95 % interval", _interval, needs="test_low", sort="test_low"),
         Column("seeds", repeats, sort="test_seeds"),
+        *(
+            _mean_sd(f"{name.removeprefix('test.')} (test)", name, f"{name}.sd")
+            for name in map(str, summary.columns)
+            if name.startswith("test.") and not name.endswith(".sd")
+        ),
+        count("truncated texts (test)", "truncated_test", optional=True),
+        count("truncated texts (train)", "truncated_train", optional=True),
         *(_transfer(name, *of) for name, of in summary.attrs.get("transfer", {}).items()),
         Column("gap to full fine-tuning", _gap, needs="gap_to_full", sort="gap_to_full"),
         _of(text.score)("validation (best trial)", "validation_best"),
@@ -172,8 +179,11 @@ def _gap(row: SummaryRow) -> str:
 
 def _transfer(name: str, dataset: str, metric: str) -> Column:
     """Return the column for what was scored on another data set; ``name`` is the summary's for its mean."""
-    heading = f"{metric} on {dataset} (transfer)"
-    return Column(heading, lambda row: text.mean_sd(row[name], row[f"{name}_sd"]), needs=name, sort=name)
+    return _mean_sd(f"{metric} on {dataset} (transfer)", name, f"{name}_sd")
+
+
+def _mean_sd(heading: str, mean: str, sd: str) -> Column:
+    return Column(heading, lambda row: text.mean_sd(row[mean], row[sd]), needs=mean, sort=mean)
 
 
 def _share(value: float | None) -> str:

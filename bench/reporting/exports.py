@@ -49,7 +49,7 @@ def lm_eval_results(cells: Sequence[CellResults]) -> dict[str, Any]:
     results: dict[str, dict[str, Any]] = {}
     for cell in cells:
         scored = results.setdefault(cell.dataset, {"alias": cell.dataset})
-        for metric, values in _metrics(cell).items():
+        for metric, values in cell.metrics.items():
             scored[f"{metric},none"] = sum(values) / len(values)
             spread = cell.sd if metric == cell.metric else None
             scored[f"{metric}_stderr,none"] = "N/A" if spread is None else spread / math.sqrt(len(values))
@@ -68,7 +68,7 @@ def lm_eval_results(cells: Sequence[CellResults]) -> dict[str, Any]:
             }
             for cell in cells
         },
-        "versions": {cell.dataset: cell.runs[0].spec.cell.version for cell in cells},
+        "versions": {cell.dataset: cell.settings.version for cell in cells},
         "n-shot": {cell.dataset: 0 for cell in cells},
         "higher_is_better": {cell.dataset: {cell.metric: cell.greater_is_better} for cell in cells},
         "n-samples": {
@@ -100,7 +100,7 @@ def model_index(cells: Sequence[CellResults]) -> dict[str, Any]:
                         "task": {"type": "text-classification"},
                         "dataset": {
                             "name": cell.dataset,
-                            "type": cell.runs[0].spec.cell.dataset.name,
+                            "type": cell.settings.dataset.name,
                             "split": "test",
                         },
                         "metrics": [
@@ -109,7 +109,7 @@ def model_index(cells: Sequence[CellResults]) -> dict[str, Any]:
                                 "name": f"{metric} (mean over {len(values)} seeds)",
                                 "value": sum(values) / len(values),
                             }
-                            for metric, values in _metrics(cell).items()
+                            for metric, values in cell.metrics.items()
                         ],
                     }
                     for cell in cells
@@ -117,20 +117,6 @@ def model_index(cells: Sequence[CellResults]) -> dict[str, Any]:
             }
         ]
     }
-
-
-def _configuration(cell: CellResults) -> dict[str, Any]:
-    return dict(cell.best.spec.params) if cell.best else {}
-
-
-def _metrics(cell: CellResults) -> dict[str, list[float]]:
-    """Return all metrics on test by name, a number a seed; the main one first."""
-    found: dict[str, list[float]] = {cell.metric: []}
-    for run in cell.finals:
-        if run.status == "ok" and run.test:
-            for metric, value in run.test.metrics.items():
-                found.setdefault(metric, []).append(value)
-    return {metric: values for metric, values in found.items() if values}
 
 
 def _by_model_and_method(cells: Sequence[CellResults]) -> Iterator[tuple[str, list[CellResults]]]:

@@ -168,13 +168,13 @@ def searches(cells: Iterable[CellResults]) -> list[Search]:
         if len(scores) < 2:
             continue
         steps = sorted({1, max(1, len(scores) // 2), len(scores)})
-        expected = tuple((n, expected_best(scores, n, cell.greater_is_better)) for n in steps)
+        expected = tuple((n, expected_best(scores, n, cell.settings.greater_is_better)) for n in steps)
         rated = [
             (run.spec.params["learning_rate"], run.objective) for run in done if "learning_rate" in run.spec.params
         ]
         pairs = [(rate, score) for rate, score in rated if isinstance(rate, int | float) and score is not None]
         sensitivity = learning_rate_sensitivity(
-            [float(rate) for rate, _ in pairs], [score for _, score in pairs], cell.greater_is_better
+            [float(rate) for rate, _ in pairs], [score for _, score in pairs], cell.settings.greater_is_better
         )
         found.append(Search(cell, len(scores), expected, sensitivity))
     return found

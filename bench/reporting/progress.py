@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
@@ -76,9 +77,8 @@ def progress(results: Path, manifest: Manifest) -> list[Progress]:
 
 
 def _progress(folder: Path, path: str, planned: Planned) -> Progress:
-    files = [(file, file.stat()) for file in folder.glob("[!.]*.json")]
-    ended = [one for file, state in files if (one := _read(file, state.st_mtime_ns, state.st_size)) is not None]
-    # Which runs count is asked where driver and report ask it, which look at nothing that is not read here.
+    ended = [one for file in _files(folder) if (one := _read(*file)) is not None]
+    # Which runs count is asked where driver and report ask it; that looks at nothing that is not read here.
     best = best_trial(cast("list[TrialRecord]", ended))
     all_finals = cast("list[TrialRecord]", [one.final for one in ended if one.final is not None])
     finals = finals_of(best, filter(planned.counts, all_finals))
@@ -94,14 +94,24 @@ def _progress(folder: Path, path: str, planned: Planned) -> Progress:
     )
 
 
+def _files(folder: Path) -> list[tuple[str, int, int]]:
+    """Return path, time of change and size of each record: as plain texts, for ten thousand paths take 0.3 s more."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        found = [(one.path, one.stat()) for one in entries if one.name.endswith(".json") and one.name[0] != "."]
+    return [(path, state.st_mtime_ns, state.st_size) for path, state in found]
+
+
 @lru_cache(maxsize=20_000)  # ``bench watch`` asks every few seconds, mostly of files that have not changed
-def _read(file: Path, changed: int, size: int) -> _Ended | None:
-    data = file.read_bytes()
+def _read(path: str, changed: int, size: int) -> _Ended | None:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        data = file.read()
     try:
         one = _Ended.model_validate_json(data)
         if one.spec.kind == "final":
             one.final = _Final.model_validate_json(data)
     except ValidationError:
-        read_record(file)  # refuses a schema that this version does not know; whatever else it is, it is no record
+        read_record(Path(path))  # refuses a schema that this version does not know; else it is torn
         return None
     return one

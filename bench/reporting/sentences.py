@@ -12,9 +12,11 @@ from bench.reporting.findings import most_data_sets, on_same_items
 from bench.reporting.folders import Results
 from bench.reporting.statistics.intervals import MIN_SEEDS, Interval
 from bench.reporting.statistics.paired import MIN_DATA_SETS
-from bench.runs.record import TrialRecord
+from bench.reporting.superseded import ADVICE
+from bench.runs.record import FAILED, TrialRecord
 
 _MOST_FAILURES = 50
+_MOST_SUPERSEDED = 20
 
 
 def verdicts(cells: Sequence[CellResults]) -> Iterator[str]:
@@ -122,7 +124,13 @@ def _seeds(cell: CellResults) -> str:
 def cautions(results: Results) -> Iterator[str]:
     """Say what a reader has to know before comparing rows: what was left out, and what is not alike."""
     if results.stale:
-        yield f"{text.number_of(results.stale, 'record')} of an earlier version of the experiment left out."
+        shown = [*map(str, results.superseded[:_MOST_SUPERSEDED])]
+        more = len(results.superseded) - len(shown)
+        shown += [f"{more} more cells"] if more > 0 else []
+        yield (
+            f"{text.number_of(results.stale, 'record')} of an earlier version of the experiment left out: "
+            f"{', '.join(text.markdown(one, 2000) for one in shown)}. {text.markdown(ADVICE)}."
+        )
     if results.unreadable:
         yield f"{text.number_of(results.unreadable, 'file')} under records/ left out: not a whole record."
     if results.repeated:
@@ -144,14 +152,39 @@ def cautions(results: Results) -> Iterator[str]:
             )
     folded = sorted({cell.dataset for cell in results.cells if cell.folds})
     if folded:
-        searched = any(cell.folds and cell.runs[0].spec.cell.search for cell in results.cells)
+        searched = any(cell.folds and cell.settings.search for cell in results.cells)
         chosen = "; configurations were chosen on rows that other folds test on" if searched else ""
         yield (
             f"Cross-validated: {', '.join(map(text.markdown, folded))}. Each final tests another fold, so the spread "
             f"is that of the data and the seeds together{chosen}."
         )
+    yield from _truncated(results.cells)
+    yield from _chosen(results.cells)
     yield from _not_transferred(results.cells)
     yield from _unlike(results.records)
+
+
+def _truncated(cells: Iterable[CellResults]) -> Iterator[str]:
+    """Say whose texts were cut to fit the context; a line a data set and split."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        for split, cut in cell.truncated.items():
+            items = cell.test_items if split == "test" else None
+            of = f"{text.count(cut)} of {text.count(items)}" if items else text.number_of(cut, "text")
+            groups.setdefault((cell.dataset, split), []).append(f"{cell.model} / {cell.method} {of}")
+    for (dataset, split), who in groups.items():
+        yield (
+            f"Texts of {text.markdown(dataset)} ({split}) were cut to fit the context: "
+            f"{', '.join(map(text.markdown, who))}."
+        )
+
+
+def _chosen(cells: Iterable[CellResults]) -> Iterator[str]:
+    """Say where the metric of tables and figures is not what the studies optimised."""
+    pairs = {(cell.metric, cell.settings.objective) for cell in cells if cell.metric != cell.settings.objective}
+    for metric, objective in sorted(pairs):
+        shown = map(text.markdown, (metric, objective))
+        yield "Scores are {}; configurations were chosen by {} on validation.".format(*shown)
 
 
 def _not_transferred(cells: Iterable[CellResults]) -> Iterator[str]:
@@ -195,7 +228,7 @@ def failures(cells: Iterable[CellResults]) -> list[str]:
     groups: dict[tuple[str, str, str], list[str]] = {}
     for cell in cells:
         for run in cell.runs:
-            if run.status not in ("ok", "pruned"):
+            if run.status in FAILED:
                 key = (cell.title, run.status, text.one_line(run.reason or "no reason given"))
                 groups.setdefault(key, []).append(f"{run.spec.kind} {run.spec.number}")
     lines = [

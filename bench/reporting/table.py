@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import pandas as pd
@@ -39,6 +39,8 @@ _TYPES = {
     "test_seeds": "Int64",
     "folds": "Int64",
     "test_items": "Int64",
+    "truncated_test": "Int64",
+    "truncated_train": "Int64",
     "standing": "string",
     "gap_to_best": "string",
     "gap_to_full": "Float64",
@@ -66,6 +68,7 @@ _TYPES = {
 }
 
 _OPTIONAL = {f"{phase}_{figure}" for figure in _MEMORY.values() for phase in PHASES} - {"train_peak_live_tensors_bytes"}
+_OPTIONAL |= {"truncated_test", "truncated_train"}
 """Columns that are there only where something was measured."""
 
 CUDA_COLUMNS = ("train_cuda_allocated_peak_bytes", "train_cuda_reserved_peak_bytes")
@@ -78,6 +81,8 @@ def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     ``test_high`` (95 % interval of the mean, missing below three) and ``test_seeds`` are the main metric
     on the test split over the finals of the best trial's configuration; ``test_items`` is how many
     examples it has.
+    ``test.<metric>`` and ``test.<metric>.sd`` are the other metrics there. ``truncated_test`` and
+    ``truncated_train`` are how many texts were cut to fit the context, missing where none was.
     ``standing`` is ``best`` or ``second`` among the methods of a model on a data set, ``gap_to_best``
     says whether the gap to the best is ``beyond`` or ``within`` the noise over seeds, and
     ``gap_to_full`` is the mean minus that of full fine-tuning. Times, FLOPs, shares and
@@ -99,6 +104,9 @@ def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
     for name in _OPTIONAL:
         if columns[name].isna().all():
             del columns[name]
+    secondary = [_secondary(cell) for cell in cells]
+    for name in dict.fromkeys(name for values in secondary for name in values):
+        columns[name] = typed([values.get(name) for values in secondary], "Float64")
     measured = [_measurements(cell) for cell in cells]
     for name in sorted({name for values in measured for name in values}):
         columns[f"measurement.{name}"] = typed([values.get(name) for values in measured], "Float64")
@@ -144,7 +152,9 @@ def _row(cell: CellResults, standing: Placement) -> dict[str, Any]:
         "test_high": interval and interval.high,
         "test_seeds": len(cell.scores),
         "folds": cell.folds,
-        "test_items": _over(max, runs, lambda run: run.predictions and len(run.predictions.ids)),
+        "test_items": cell.test_items,
+        "truncated_test": cell.truncated.get("test"),
+        "truncated_train": cell.truncated.get("train"),
         "standing": standing.place,
         "gap_to_best": standing.to_best,
         "gap_to_full": full and full.difference,
@@ -186,6 +196,16 @@ def _peak(phase: str, figure: str, run: TrialRecord) -> int | None:
     memory = run.memory.get(phase)
     peak: int | None = getattr(memory, figure) if memory else None
     return peak
+
+
+def _secondary(cell: CellResults) -> dict[str, float | None]:
+    """Return mean and standard deviation of the metrics on test besides the main one."""
+    found: dict[str, float | None] = {}
+    for metric, values in cell.metrics.items():
+        if metric != cell.metric:
+            found[f"test.{metric}"] = fmean(values)
+            found[f"test.{metric}.sd"] = stdev(values) if len(values) > 1 else None
+    return found
 
 
 def _measurements(cell: CellResults) -> dict[str, float]:
