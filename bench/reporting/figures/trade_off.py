@@ -14,6 +14,14 @@ from bench.runs.objectives import objective_values, pareto_front
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
+_AXES = {
+    "trainable_parameters": "trainable parameters",
+    "adapter_bytes": "saved adapter (bytes)",
+    "memory": "peak live tensors (bytes)",
+    "seconds": "training time (s)",
+}
+"""What the objectives besides the score are called on an axis."""
+
 
 class TradeOff(Figure):
     """Studies with several objectives: score on validation against each other objective, all trials and their front."""
@@ -52,7 +60,7 @@ class TradeOff(Figure):
                         )  # fmt: skip
             panel.margins(x=0.1, y=0.1)
             panel.set_title(model_title(model, members[0].base_parameters), fontsize="medium")
-            panel.set_xlabel(other.replace("_", " "))
+            panel.set_xlabel(_AXES[other])
             panel.locator_params(axis="x", nbins=4)
         put_legend(figure, [cell.method for members in places.values() for cell in members], styles)
         study = cells[0].settings
