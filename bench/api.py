@@ -171,15 +171,7 @@ def plan(
             file=file,
             changes=tuple(change for change in changes if not change.startswith("study.storage=")),
             plugins=tuple(plugin for plugin in loaded_plugins() if plugin.file in files),
-            cells={
-                cell.path: Planned(
-                    trials=cell.study.trials,
-                    finals=cell.planned_finals,
-                    targets=cell.targets,
-                    splits=cell.finals.splits,
-                )
-                for cell in cells
-            },
+            cells={cell.path: Planned.of(cell) for cell in cells},
         ),
         storage=asked.study.storage,
         cautions=tuple(cautions(asked, cells)),

@@ -25,7 +25,7 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 
 
-class Kind(StrEnum):
+class Listable(StrEnum):
     """What can be listed."""
 
     METHODS = "methods"
@@ -67,7 +67,8 @@ def run(
         Path | None, typer.Option(help="Results folder.", show_default="results/<name of the experiment>")
     ] = None,
     reports: Annotated[
-        Path | None, typer.Option(help="Report folder.", show_default="reports/<name of the experiment>")
+        Path | None,
+        typer.Option("--reports", "--out", help="Report folder.", show_default="reports/<name of the experiment>"),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Trials that run at the same time.")] = None,
     engine: Annotated[
@@ -129,13 +130,18 @@ def run(
 def report(
     results: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Results folders; several are merged.")],
     out: Annotated[
-        Path | None, typer.Option(help="Where to write.", show_default="reports/<name of the first folder>")
+        Path | None,
+        typer.Option("--out", "--reports", help="Where to write.", show_default="reports/<name of the first folder>"),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Another recorded metric on test than the one that studies optimised."),
     ] = None,
 ) -> None:
     """Draw tables and plots again from stored records alone."""
     from bench.cli.report import draw_report
 
-    draw_report(results, out or Path("reports") / results[0].resolve().name)
+    draw_report(results, out or Path("reports") / results[0].resolve().name, metric)
 
 
 @app.command()
@@ -228,7 +234,7 @@ def validate(file: File, set_: Set = None, plugin: Plugin = None) -> None:
 
 @app.command("list")
 def list_(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    kind: Annotated[Listable, typer.Argument(help="What to list.")],
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     plugin: Plugin = None,
 ) -> None:

@@ -16,7 +16,7 @@ from bench.core.files import write_atomic
 from bench.reporting import collect, text
 from bench.reporting.compare import Change
 from bench.reporting.figures.base import Drawing
-from bench.reporting.figures.look import FORMS, STYLES, Form
+from bench.reporting.figures.canvas import FORMS, STYLES, Form
 
 
 def plot(name: str, results: Sequence[Path], out: Path | None, style: str, changes: Sequence[str]) -> None:
@@ -33,6 +33,9 @@ def plot(name: str, results: Sequence[Path], out: Path | None, style: str, chang
     if medium is None:
         raise BadInput(f"--style: unknown style {style!r}; known are {', '.join(STYLES)}")
     options = _options(changes)
+    if name not in (*in_order(), "all"):
+        near = did_you_mean(name, in_order())
+        raise BadInput(f"unknown figure '{name}'{near}; there are {', '.join(in_order())}, and 'all'")
     names = in_order() if name == "all" else [name]
     drawn: list[Drawing] = []
     reasons: list[str] = []

@@ -15,6 +15,7 @@ from rich.text import Text
 from bench.driver.watcher import Watcher
 from bench.experiment.cell import Cell
 from bench.models import models
+from bench.reporting.text import rough_duration
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
 
@@ -181,7 +182,7 @@ class Clock:
                 if guess is None:
                     return "time left not known yet"
                 total += missing * guess
-        return f"about {duration(total / self._workers)} left"
+        return f"about {rough_duration(total / self._workers)} left"
 
     def _guess(self, path: str, cell: Cell, forecasts: dict[str, float]) -> float | None:
         """Guess a run's seconds: from this cell, from this model, or from the nearest smaller model."""
@@ -235,12 +236,3 @@ def _keep_end(text: str, width: int) -> str:
 
 def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def duration(seconds: float) -> str:
-    """Write a time that is only roughly known: ``40 s``, ``5 min``, ``1.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

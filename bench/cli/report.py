@@ -12,10 +12,10 @@ from bench.reporting import collect, terminal_table, write_report
 from bench.reporting.table import summarise_cells
 
 
-def draw_report(results: Sequence[Path], out: Path) -> None:
-    """Write the report, show its table, and say where it is."""
+def draw_report(results: Sequence[Path], out: Path, metric: str | None = None) -> None:
+    """Write the report, show its table, and say where it is; ``metric`` is the one on test that it is about."""
     console = Console()
-    found = collect(results)
+    found = collect(results, metric)
     summary = summarise_cells(found.cells)
     page = write_report(found, out, summary)
     console.print(terminal_table(summary, console.width))

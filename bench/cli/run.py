@@ -20,11 +20,10 @@ from bench.driver.signals import Terminated
 from bench.experiment.file import load_experiment
 from bench.experiment.preparing import downloads, unaccepted
 from bench.reporting.text import file_size
-from bench.runs.range_ends import learning_rate_edge
-from bench.runs.record import TrialRecord
+from bench.runs.range_ends import best_at_range_end
+from bench.runs.record import FAILED, TrialRecord
 
 INTERRUPTED, TERMINATED = 130, 143
-FAILED = ("diverged", "oom", "timeout", "killed", "error", "infeasible")
 
 
 def run_experiment(
@@ -75,17 +74,17 @@ def run_experiment(
         from bench.cli.report import draw_report
 
         draw_report([planned.results], out)
-    warn_of_edges(console, records)
+    warn_of_range_ends(console, records)
     return name_failures(console, records)
 
 
-def warn_of_edges(console: Console, records: Sequence[TrialRecord]) -> None:
+def warn_of_range_ends(console: Console, records: Sequence[TrialRecord]) -> None:
     """Name the cells whose best learning rate lies at the end of its range."""
     by_cell: dict[str, list[TrialRecord]] = {}
     for record in records:
         by_cell.setdefault(record.cell_path, []).append(record)
-    for edge in filter(None, map(learning_rate_edge, by_cell.values())):
-        console.print(f"[yellow]warning:[/] {escape(str(edge))}", soft_wrap=True, highlight=False)
+    for found in filter(None, map(best_at_range_end, by_cell.values())):
+        console.print(f"[yellow]warning:[/] {escape(str(found))}", soft_wrap=True, highlight=False)
 
 
 def name_failures(console: Console, records: Sequence[TrialRecord]) -> int:

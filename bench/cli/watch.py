@@ -10,10 +10,10 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from bench.cli.live import duration
 from bench.cli.status import progress_table
 from bench.core.errors import BadInput
 from bench.reporting.progress import Progress, progress
+from bench.reporting.text import rough_duration
 from bench.runs.manifest import FILENAME, Manifest
 
 
@@ -63,5 +63,5 @@ def _line(done: int, planned: int, since: int, seconds: float) -> str:
     """Say how far the whole is; the pace is what was seen while watching, for the folder tells no other."""
     left = ""
     if since and done < planned:
-        left = f", about {duration((planned - done) * seconds / since)} left at the pace seen here"
+        left = f", about {rough_duration((planned - done) * seconds / since)} left at the pace seen here"
     return f"{done} of {planned} runs done{left}"

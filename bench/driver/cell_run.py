@@ -7,14 +7,12 @@ from collections.abc import Callable
 from bench.core.config import derive_seed
 from bench.driver.ended import EndedTrials, light
 from bench.experiment.cell import Cell
-from bench.runs.record import TrialRecord
+from bench.runs.record import FAILED, TrialRecord
 from bench.runs.selection import best_trial, finals_of
 from bench.runs.spec import TrialSpec
 from bench.runs.store import RecordStore
 from bench.search.study import Search
 
-FAILED = ("diverged", "oom", "timeout", "killed", "error", "infeasible")
-"""Statuses that ``--retry-failed`` runs again."""
 _BROKEN = ("error", "timeout", "killed")
 """Statuses that count towards ``study.max_failures``: the others are what a search may well meet."""
 

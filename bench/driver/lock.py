@@ -15,7 +15,7 @@ from bench.core.files import make_writable
 from bench.runs.manifest import HOLDER, Manifest
 
 _LOCK = ".driver.lock"
-_OURS = {_LOCK, HOLDER, "records", "adapters", "logs", "study.db", "study.db-journal", "records.parquet"}
+_OURS = {_LOCK, HOLDER, "records", "adapters", "logs", "study.db", "study.db-journal"}
 """What may be in a folder whose manifest was removed, or not written yet."""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.core.config import Config, content_hash
+from typing import Any
+
+from bench.core.config import Config, canonical_json, content_hash
 from bench.core.distributions import SearchSpace
 from bench.core.entries import NO_MODEL, Entry
 from bench.core.plugins import PluginFile
@@ -64,8 +66,8 @@ class Cell(Config):
         return " / ".join(self.labels)
 
     @property
-    def hash(self) -> str:
-        """Content hash of all that decides a trial's result; budgets (trials, finals), labels and transfer do not."""
+    def identity(self) -> dict[str, Any]:
+        """All that decides a trial's result, as JSON; budgets (trials, finals), labels and transfer do not."""
         data = self.model_dump(
             mode="json",
             exclude={
@@ -82,9 +84,15 @@ class Cell(Config):
         for entry in (data["model"], data["dataset"], data["method"]):
             if entry:
                 entry.pop("label")
+        _order_metrics(data["dataset"])
         if plugins := data.pop("plugins"):  # where a file lies decides nothing
             data["plugins"] = sorted(plugin["sha256"] for plugin in plugins)
-        return content_hash(data)
+        return data
+
+    @property
+    def hash(self) -> str:
+        """Content hash of all that decides a trial's result."""
+        return content_hash(self.identity)
 
     @property
     def path(self) -> str:
@@ -94,10 +102,11 @@ class Cell(Config):
     @property
     def targets(self) -> tuple[str, ...]:
         """Content hashes of what the finals are tested on besides their own test split, sorted."""
-        hashes = (
-            content_hash([target.dataset.model_dump(mode="json"), target.data_pin, *(p.sha256 for p in target.plugins)])
-            for target in self.transfer
-        )
+        hashes = []
+        for target in self.transfer:
+            dataset = target.dataset.model_dump(mode="json")
+            _order_metrics(dataset)
+            hashes.append(content_hash([dataset, target.data_pin, *(plugin.sha256 for plugin in target.plugins)]))
         return tuple(sorted(hashes))
 
     @property
@@ -117,3 +126,10 @@ class Cell(Config):
     def redraws(self) -> bool:
         """Whether each final has a draw of the splits of its own."""
         return self.finals.splits == "redraw"
+
+
+def _order_metrics(dataset: dict[str, Any]) -> None:
+    """Sort the metrics of a data set behind the first, which is the objective: all are recorded, in whatever order."""
+    metrics = dataset["options"].get("metrics")
+    if isinstance(metrics, list):
+        dataset["options"]["metrics"] = [*metrics[:1], *sorted(metrics[1:], key=canonical_json)]

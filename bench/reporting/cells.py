@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, stdev
 
+from bench.core.entries import Entry
+from bench.experiment.cell import Cell
+from bench.metrics import metrics
 from bench.reporting.statistics.intervals import MIN_SEEDS, Interval, mean_interval
 from bench.reporting.statistics.noise import Gap, gap_between
 from bench.runs.record import Provenance, TrialRecord
@@ -45,7 +48,7 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class CellRuns:
+class CellResults:
     """The runs of one cell, trials and finals."""
 
     model: str
@@ -56,6 +59,8 @@ class CellRuns:
     runs: tuple[TrialRecord, ...]
     base_parameters: int | None
     """Parameters of the base model; None if no record of it says so, or if there is no model."""
+    chosen: str | None = None
+    """The metric that scores are read by, where it is not the one that the study optimised."""
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -70,27 +75,38 @@ class CellRuns:
     @property
     def uses_model(self) -> bool:
         """False for a baseline such as the majority class."""
-        return self.runs[0].spec.cell.model is not None
+        return self.settings.model is not None
+
+    @property
+    def settings(self) -> Cell:
+        """The cell as it was planned: what its study optimised, among all else."""
+        return self.runs[0].spec.cell
 
     @property
     def metric(self) -> str:
-        """Name of the main metric: the one that the study optimised."""
-        return self.runs[0].spec.cell.objective
+        """Name of the main metric on test: the one that the study optimised, unless another was chosen since."""
+        return self.chosen or self.settings.objective
 
-    @property
+    @cached_property
     def greater_is_better(self) -> bool:
-        """Whether a greater score is a better one."""
-        return self.runs[0].spec.cell.greater_is_better
+        """Whether a greater score of the main metric is a better one."""
+        if self.metric == self.settings.objective:
+            return self.settings.greater_is_better
+        given = [Entry.model_validate(one) for one in self.settings.dataset.options.get("metrics", ())]
+        entry = next((one for one in given if one.label == self.metric), Entry(name=self.metric, label=self.metric))
+        # Of a plug-in that is not there now nothing is known but that most metrics are better when greater.
+        known = entry.name in metrics
+        return metrics.build(entry.name, entry.options, self.metric).greater_is_better if known else True
 
     @property
     def stochastic(self) -> bool:
         """False if all finals are bound to give the same result."""
-        return self.runs[0].spec.cell.stochastic or self.folds is not None
+        return self.settings.stochastic or self.folds is not None
 
     @property
     def folds(self) -> int | None:
         """K where the finals are the folds of a cross-validation: their spread is that of data and seed together."""
-        return self.runs[0].spec.cell.folds
+        return self.settings.folds
 
     @cached_property
     def best(self) -> TrialRecord | None:
@@ -108,10 +124,35 @@ class CellRuns:
         return sum(run.spec.kind == "final" for run in self.runs) - len(self.finals)
 
     @cached_property
+    def metrics(self) -> dict[str, list[float]]:
+        """All metrics on the test split by name, one number a final that ended well; the main one first."""
+        found: dict[str, list[float]] = {self.metric: []}
+        for run in self.finals:
+            if run.status == "ok" and run.test:
+                for metric, value in run.test.metrics.items():
+                    found.setdefault(metric, []).append(value)
+        return {metric: values for metric, values in found.items() if values}
+
+    @property
     def scores(self) -> list[float]:
         """The main metric on the test split, one number a final that ended well."""
-        tests = [run.test for run in self.finals if run.status == "ok"]
-        return [test.metrics[self.metric] for test in tests if test and self.metric in test.metrics]
+        return self.metrics.get(self.metric, [])
+
+    @property
+    def test_items(self) -> int | None:
+        """How many examples the test split has; None where no predictions were kept."""
+        return max((len(run.predictions.ids) for run in self.measured if run.predictions), default=None)
+
+    @cached_property
+    def truncated(self) -> dict[str, int]:
+        """Texts that were cut to fit the context, by split (test, train): the most of any run that is measured."""
+        found = {}
+        for split in ("test", "train"):
+            cut = [run.notes.get(f"truncated_{split}_inputs") for run in self.measured]
+            most = max((number for number in cut if isinstance(number, int)), default=0)
+            if most:
+                found[split] = most
+        return found
 
     @property
     def mean(self) -> float | None:
@@ -142,7 +183,7 @@ class CellRuns:
             found.append(Transfer(label, target.objective, target.greater_is_better, values, reasons))
         return found
 
-    def gap_to(self, other: CellRuns) -> Gap | None:
+    def gap_to(self, other: CellResults) -> Gap | None:
         """Compare the scores with another cell's; None where one has none."""
         return gap_between(self.scores, other.scores, (self.stochastic, other.stochastic))
 
@@ -181,12 +222,15 @@ def provenances(runs: Iterable[TrialRecord]) -> list[Provenance]:
     return list({id(run.provenance): run.provenance for run in runs}.values())
 
 
-def group_cells(records: Iterable[TrialRecord], methods: Mapping[str, str] | None = None) -> list[CellRuns]:
+def group_cells(
+    records: Iterable[TrialRecord], methods: Mapping[str, str] | None = None, metric: str | None = None
+) -> list[CellResults]:
     """Group records into cells, ordered by data set, metric, size of the model, model and method.
 
     Args:
         records: of any number of cells.
         methods: cell path to the label of its method, where it is not the label of the record.
+        metric: what scores are read by, where it is not the metric that the studies optimised.
     """
     by_path: dict[str, list[TrialRecord]] = {}
     sizes: dict[str, int] = {}
@@ -200,7 +244,7 @@ def group_cells(records: Iterable[TrialRecord], methods: Mapping[str, str] | Non
         model, dataset, method = runs[0].spec.cell.labels
         # A cell that never got as far as loading its model still has its place on the size axis.
         base = _base_parameters(runs) or sizes.get(model)
-        cells.append(CellRuns(model, dataset, (methods or {}).get(path, method), tuple(runs), base))
+        cells.append(CellResults(model, dataset, (methods or {}).get(path, method), tuple(runs), base, metric))
     return sorted(cells, key=_order)
 
 
@@ -209,6 +253,6 @@ def _base_parameters(runs: Iterable[TrialRecord]) -> int | None:
     return next((count for count in counts if count), None)
 
 
-def _order(cell: CellRuns) -> tuple[str, str, bool, float, str, str]:
+def _order(cell: CellResults) -> tuple[str, str, bool, float, str, str]:
     size = float("inf") if cell.base_parameters is None else cell.base_parameters
     return (cell.dataset, cell.metric, cell.uses_model, size, cell.model, cell.method)

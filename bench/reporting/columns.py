@@ -14,7 +14,7 @@ from bench.runs.record import STATUSES
 if TYPE_CHECKING:
     import pandas as pd
 
-Row = Mapping[str, Any]
+SummaryRow = Mapping[str, Any]
 
 WITHIN = "≈"
 """Marks a score whose gap to the best of its model lies within the noise over seeds."""
@@ -39,7 +39,7 @@ class Column:
     """A column for people."""
 
     heading: str
-    value: Callable[[Row], str]
+    value: Callable[[SummaryRow], str]
     number: bool = True
     """Numbers stand at the right and are never broken."""
     needs: str | None = None
@@ -53,7 +53,7 @@ class Column:
         return self.value is score
 
 
-def repeats(row: Row) -> str:
+def repeats(row: SummaryRow) -> str:
     """Say what a score is the mean of: ``3`` seeds, or ``5 of 5 folds``."""
     done = str(row["test_seeds"])
     return f"{done} of {row['folds']} folds" if row["folds"] else done
@@ -68,6 +68,13 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
         Column(score_heading(summary), score, sort="test_mean"),
         Column("95 % interval", _interval, needs="test_low", sort="test_low"),
         Column("seeds", repeats, sort="test_seeds"),
+        *(
+            _mean_sd(f"{name.removeprefix('test.')} (test)", name, f"{name}.sd")
+            for name in map(str, summary.columns)
+            if name.startswith("test.") and not name.endswith(".sd")
+        ),
+        count("truncated texts (test)", "truncated_test", optional=True),
+        count("truncated texts (train)", "truncated_train", optional=True),
         *(_transfer(name, *of) for name, of in summary.attrs.get("transfer", {}).items()),
         Column("gap to full fine-tuning", _gap, needs="gap_to_full", sort="gap_to_full"),
         _of(text.score)("validation (best trial)", "validation_best"),
@@ -130,7 +137,7 @@ def score_heading(summary: pd.DataFrame) -> str:
     return f"{metrics[0] if len(metrics) == 1 else 'score'} (test)"
 
 
-def score(row: Row) -> str:
+def score(row: SummaryRow) -> str:
     """Write mean and standard deviation, and mark what was averaged over unlike runs."""
     mark = " (mixed)" if row["differs"] and row["test_mean"] is not None else ""
     near = f" {WITHIN}" if row["gap_to_best"] == "within" else ""
@@ -143,7 +150,7 @@ def params_text(params: Mapping[str, Any]) -> str:
     return ", ".join(parts) or "defaults"
 
 
-def statuses(row: Row) -> str:
+def statuses(row: SummaryRow) -> str:
     """Write how the runs ended: ``9 ok, 1 oom``."""
     counts = ((status, row[f"runs_{status}"]) for status in STATUSES)
     return ", ".join(f"{number} {status}" for status, number in counts if number)
@@ -158,13 +165,13 @@ def _of(write: Callable[[Any], str]) -> Callable[..., Column]:
     return make
 
 
-def _interval(row: Row) -> str:
+def _interval(row: SummaryRow) -> str:
     if row["test_low"] is None:
         return text.MISSING
     return f"{text.score(row['test_low'])} to {text.score(row['test_high'])}"
 
 
-def _gap(row: Row) -> str:
+def _gap(row: SummaryRow) -> str:
     if row["gap_to_full"] is None:
         return text.MISSING
     return text.signed(row["gap_to_full"])
@@ -172,15 +179,18 @@ def _gap(row: Row) -> str:
 
 def _transfer(name: str, dataset: str, metric: str) -> Column:
     """Return the column for what was scored on another data set; ``name`` is the summary's for its mean."""
-    heading = f"{metric} on {dataset} (transfer)"
-    return Column(heading, lambda row: text.mean_sd(row[name], row[f"{name}_sd"]), needs=name, sort=name)
+    return _mean_sd(f"{metric} on {dataset} (transfer)", name, f"{name}_sd")
+
+
+def _mean_sd(heading: str, mean: str, sd: str) -> Column:
+    return Column(heading, lambda row: text.mean_sd(row[mean], row[sd]), needs=mean, sort=mean)
 
 
 def _share(value: float | None) -> str:
     return text.MISSING if value is None else f"{100 * value:.0f} %"
 
 
-def _params(row: Row) -> str:
+def _params(row: SummaryRow) -> str:
     return text.MISSING if row["best_params"] is None else params_text(json.loads(row["best_params"]))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.reporting.cells import REVISIONS, CellRuns
+from bench.reporting.cells import REVISIONS, CellResults
 from bench.reporting.folders import Results
 from bench.reporting.statistics.noise import Gap
 
@@ -14,8 +14,8 @@ from bench.reporting.statistics.noise import Gap
 class Change:
     """A cell that both results have, by its labels."""
 
-    before: CellRuns
-    after: CellRuns
+    before: CellResults
+    after: CellResults
     gap: Gap | None
     """After minus before; None where one has no score on test."""
     unlike: tuple[str, ...]
@@ -46,11 +46,11 @@ def compare(before: Results, after: Results) -> Comparison:
     )
 
 
-def _by_labels(cells: Iterable[CellRuns]) -> dict[tuple[str, ...], CellRuns]:
+def _by_labels(cells: Iterable[CellResults]) -> dict[tuple[str, ...], CellResults]:
     return {(*cell.labels, cell.metric): cell for cell in cells}
 
 
-def _unlike(before: CellRuns, after: CellRuns) -> tuple[str, ...]:
+def _unlike(before: CellResults, after: CellResults) -> tuple[str, ...]:
     """Name what is not the same in both; None is not known and so not different."""
     found = []
     if before.runs[0].cell_path != after.runs[0].cell_path:

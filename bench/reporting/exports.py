@@ -12,7 +12,7 @@ import yaml
 
 from bench.core.errors import BadInput
 from bench.core.files import write_atomic
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.folders import Results
 from bench.reporting.frame import results_frame
 from bench.reporting.table import summarise_cells
@@ -38,7 +38,7 @@ def long_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return long.dropna(subset="value").reset_index(drop=True)
 
 
-def lm_eval_results(cells: Sequence[CellRuns]) -> dict[str, Any]:
+def lm_eval_results(cells: Sequence[CellResults]) -> dict[str, Any]:
     """Return the results of one model with one method as lm-evaluation-harness writes them.
 
     A task is a data set; ``_stderr`` is the standard error over seeds (theirs is over items).
@@ -49,7 +49,7 @@ def lm_eval_results(cells: Sequence[CellRuns]) -> dict[str, Any]:
     results: dict[str, dict[str, Any]] = {}
     for cell in cells:
         scored = results.setdefault(cell.dataset, {"alias": cell.dataset})
-        for metric, values in _metrics(cell).items():
+        for metric, values in cell.metrics.items():
             scored[f"{metric},none"] = sum(values) / len(values)
             spread = cell.sd if metric == cell.metric else None
             scored[f"{metric}_stderr,none"] = "N/A" if spread is None else spread / math.sqrt(len(values))
@@ -68,7 +68,7 @@ def lm_eval_results(cells: Sequence[CellRuns]) -> dict[str, Any]:
             }
             for cell in cells
         },
-        "versions": {cell.dataset: cell.runs[0].spec.cell.version for cell in cells},
+        "versions": {cell.dataset: cell.settings.version for cell in cells},
         "n-shot": {cell.dataset: 0 for cell in cells},
         "higher_is_better": {cell.dataset: {cell.metric: cell.greater_is_better} for cell in cells},
         "n-samples": {
@@ -85,7 +85,7 @@ def lm_eval_results(cells: Sequence[CellRuns]) -> dict[str, Any]:
     }
 
 
-def model_index(cells: Sequence[CellRuns]) -> dict[str, Any]:
+def model_index(cells: Sequence[CellResults]) -> dict[str, Any]:
     """Return the ``model-index`` of a model card on the Hub for one model with one method.
 
     Args:
@@ -100,7 +100,7 @@ def model_index(cells: Sequence[CellRuns]) -> dict[str, Any]:
                         "task": {"type": "text-classification"},
                         "dataset": {
                             "name": cell.dataset,
-                            "type": cell.runs[0].spec.cell.dataset.name,
+                            "type": cell.settings.dataset.name,
                             "split": "test",
                         },
                         "metrics": [
@@ -109,7 +109,7 @@ def model_index(cells: Sequence[CellRuns]) -> dict[str, Any]:
                                 "name": f"{metric} (mean over {len(values)} seeds)",
                                 "value": sum(values) / len(values),
                             }
-                            for metric, values in _metrics(cell).items()
+                            for metric, values in cell.metrics.items()
                         ],
                     }
                     for cell in cells
@@ -119,23 +119,9 @@ def model_index(cells: Sequence[CellRuns]) -> dict[str, Any]:
     }
 
 
-def _configuration(cell: CellRuns) -> dict[str, Any]:
-    return dict(cell.best.spec.params) if cell.best else {}
-
-
-def _metrics(cell: CellRuns) -> dict[str, list[float]]:
-    """Return all metrics on test by name, a number a seed; the main one first."""
-    found: dict[str, list[float]] = {cell.metric: []}
-    for run in cell.finals:
-        if run.status == "ok" and run.test:
-            for metric, value in run.test.metrics.items():
-                found.setdefault(metric, []).append(value)
-    return {metric: values for metric, values in found.items() if values}
-
-
-def _by_model_and_method(cells: Sequence[CellRuns]) -> Iterator[tuple[str, list[CellRuns]]]:
+def _by_model_and_method(cells: Sequence[CellResults]) -> Iterator[tuple[str, list[CellResults]]]:
     """Yield a name for a file and the tested cells behind it."""
-    groups: dict[tuple[str, str], list[CellRuns]] = {}
+    groups: dict[tuple[str, str], list[CellResults]] = {}
     for cell in cells:
         if cell.scores:
             groups.setdefault((cell.model, cell.method), []).append(cell)

@@ -1,6 +1,6 @@
 """What the cells of a comparison say together: over tasks, over data sets, over test items, over trials.
 
-Numbers and reasons, no words: `bench.reporting.words` and the page write them out.
+Numbers and reasons, no words: `bench.reporting.sentences` and the page write them out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from statistics import fmean
 import numpy as np
 
 from bench.core.config import derive_seed
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.statistics import paired
 from bench.reporting.statistics.aggregate import (
     interquartile_mean,
@@ -69,7 +69,7 @@ class PairTest:
 class Search:
     """What the study of one cell says about how much the method needs tuning."""
 
-    cell: CellRuns
+    cell: CellResults
     finished: int
     """Trials with a validation score, pruned ones left out."""
     expected: tuple[tuple[int, float], ...]
@@ -78,7 +78,7 @@ class Search:
     """Score lost on average by a learning rate from the searched range instead of the best; None where too few."""
 
 
-def scores_by_method(cells: Iterable[CellRuns]) -> dict[str, dict[str, Scores]]:
+def scores_by_method(cells: Iterable[CellResults]) -> dict[str, dict[str, Scores]]:
     """Return method, then task, then scores on test; methods without a model have no task of a model."""
     table: dict[str, dict[str, Scores]] = {}
     for cell in cells:
@@ -88,7 +88,7 @@ def scores_by_method(cells: Iterable[CellRuns]) -> dict[str, dict[str, Scores]]:
     return table
 
 
-def over_tasks(cells: Sequence[CellRuns]) -> list[OverTasks]:
+def over_tasks(cells: Sequence[CellResults]) -> list[OverTasks]:
     """Compare methods over tasks, for each metric that has two methods with two tasks in common."""
     found = []
     for metric in dict.fromkeys(cell.metric for cell in cells):
@@ -130,7 +130,7 @@ def _iqm_interval(
     return stratified_bootstrap(scores, interquartile_mean, generator)
 
 
-def pair_tests(cells: Sequence[CellRuns]) -> list[PairTest]:
+def pair_tests(cells: Sequence[CellResults]) -> list[PairTest]:
     """Test each pair of methods of a model over the data sets that both have; empty where these are too few."""
     by_model: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for cell in cells:
@@ -150,7 +150,7 @@ def pair_tests(cells: Sequence[CellRuns]) -> list[PairTest]:
     return found
 
 
-def most_data_sets(cells: Iterable[CellRuns]) -> int:
+def most_data_sets(cells: Iterable[CellResults]) -> int:
     """Return the largest number of data sets that one model has scores on."""
     sets: dict[str, set[str]] = {}
     for cell in cells:
@@ -159,7 +159,7 @@ def most_data_sets(cells: Iterable[CellRuns]) -> int:
     return max(map(len, sets.values()), default=0)
 
 
-def searches(cells: Iterable[CellRuns]) -> list[Search]:
+def searches(cells: Iterable[CellResults]) -> list[Search]:
     """Return what each study of at least two finished trials says."""
     found = []
     for cell in cells:
@@ -168,19 +168,19 @@ def searches(cells: Iterable[CellRuns]) -> list[Search]:
         if len(scores) < 2:
             continue
         steps = sorted({1, max(1, len(scores) // 2), len(scores)})
-        expected = tuple((n, expected_best(scores, n, cell.greater_is_better)) for n in steps)
+        expected = tuple((n, expected_best(scores, n, cell.settings.greater_is_better)) for n in steps)
         rated = [
             (run.spec.params["learning_rate"], run.objective) for run in done if "learning_rate" in run.spec.params
         ]
         pairs = [(rate, score) for rate, score in rated if isinstance(rate, int | float) and score is not None]
         sensitivity = learning_rate_sensitivity(
-            [float(rate) for rate, _ in pairs], [score for _, score in pairs], cell.greater_is_better
+            [float(rate) for rate, _ in pairs], [score for _, score in pairs], cell.settings.greater_is_better
         )
         found.append(Search(cell, len(scores), expected, sensitivity))
     return found
 
 
-def on_same_items(first: CellRuns, second: CellRuns) -> paired.ItemGap | None:
+def on_same_items(first: CellResults, second: CellResults) -> paired.ItemGap | None:
     """Compare two methods on the test items that both predicted; None where these are too few.
 
     Each method counts by the share of its seeds that have an item right.
@@ -195,7 +195,7 @@ def on_same_items(first: CellRuns, second: CellRuns) -> paired.ItemGap | None:
     )
 
 
-def _right_by_item(cell: CellRuns) -> dict[str, float]:
+def _right_by_item(cell: CellResults) -> dict[str, float]:
     seen: dict[str, list[bool]] = {}
     for run in cell.finals:
         if run.status == "ok" and run.predictions:

@@ -1,13 +1,11 @@
 """Results folders come in; the runs that count go out, and how many do not.
 
-Reading is only reading: a report never moves or mends a record of a results folder, for the folder may
-be committed, on a read-only disk, or in use by a run. Beside the records of a large folder a compacted
-copy is left, if the folder can be written (see `bench.reporting.compact`).
+Reading is only reading: a report never moves, mends or writes anything in a results folder, for the folder may be
+committed, on a read-only disk, or in use by a run.
 """
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.core.errors import BadInput
-from bench.reporting.cells import CellRuns, group_cells
-from bench.reporting.compact import Compact, Row, is_large, no_collector
+from bench.reporting.cells import CellResults, group_cells
+from bench.reporting.superseded import Superseded
+from bench.reporting.superseded import superseded as superseded_cells
 from bench.runs.manifest import FILENAME, Manifest
 from bench.runs.record import TrialRecord, read_record
-from bench.runs.selection import best_trial, finals_of
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,15 @@ class Results:
     """The runs that count, by folder, cell, kind and number."""
     stale: int = 0
     """Records left out because they are of an earlier version of their experiment."""
+    superseded: tuple[Superseded, ...] = ()
+    """The cells of these records, and what has changed since."""
     unreadable: int = 0
     """Files left out because they are no whole record."""
     repeated: int = 0
     """Records left out because another folder holds the same run (same settings, same seed)."""
+
+    metric: str | None = None
+    """The metric on test that was chosen for tables and figures; None is each cell's own, which its study optimised."""
 
     @property
     def records(self) -> list[TrialRecord]:
@@ -51,9 +54,9 @@ class Results:
         return [run.record for run in self.runs]
 
     @cached_property
-    def cells(self) -> list[CellRuns]:
+    def cells(self) -> list[CellResults]:
         """The runs by cell."""
-        return group_cells(self.records, self.method_labels)
+        return group_cells(self.records, self.method_labels, self.metric)
 
     @cached_property
     def method_labels(self) -> dict[str, str]:
@@ -61,20 +64,25 @@ class Results:
         return _distinct_methods(self.runs)
 
 
-def collect(paths: str | Path | Iterable[str | Path]) -> Results:
+def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None) -> Results:
     """Read one results folder, or several that are merged.
 
     The same run in two folders counts once, for it is no further seed; a good end is preferred,
     then the folder that was named first.
 
+    Args:
+        paths: the folders.
+        metric: the recorded metric that tables and figures are about, where it is not what the studies optimised.
+
     Raises:
-        BadInput: a folder is missing, is no results folder, or holds no record that counts.
+        BadInput: a folder is missing, is no results folder, or holds no record that counts or has the metric.
     """
     folders = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not folders:
         raise BadInput("no results folder was given")
     manifests: list[Manifest] = []
     kept: dict[tuple[str, str], Run] = {}
+    superseded: list[Superseded] = []
     found = stale = unreadable = 0
     for resolved, folder in {path.resolve(): path for path in folders}.items():
         try:
@@ -85,22 +93,39 @@ def collect(paths: str | Path | Iterable[str | Path]) -> Results:
         if manifest is not None:
             manifests.append(manifest)
         unreadable += torn
+        if manifest is not None:
+            earlier = [record for record in records if record.cell_path not in manifest.cells]
+            records = [record for record in records if record.cell_path in manifest.cells]
+            stale += len(earlier)
+            cells = {record.cell_path: record.spec.cell for record in earlier}
+            superseded += superseded_cells(cells.values(), manifest)
         for record in records:
-            if manifest is not None and record.cell_path not in manifest.cells:
-                stale += 1
-                continue
             found += 1
             key = (record.cell_path, record.spec_hash)
             if key not in kept or (kept[key].record.status != "ok" and record.status == "ok"):
                 kept[key] = Run(record, resolved.name)
     if not kept:
-        raise BadInput(f"{', '.join(map(str, folders))}: {_nothing(stale, unreadable)}")
-    return Results(tuple(manifests), tuple(kept.values()), stale, unreadable, found - len(kept))
+        raise BadInput(f"{', '.join(map(str, folders))}: {_nothing(stale, unreadable, superseded)}")
+    runs = tuple(kept.values())
+    if metric is not None:
+        recorded = {name for run in runs if run.record.test for name in run.record.test.metrics}
+        if metric not in recorded:
+            raise BadInput(f"--metric {metric}: no record has it; recorded are {', '.join(sorted(recorded)) or 'none'}")
+    return Results(
+        tuple(manifests),
+        runs,
+        stale=stale,
+        superseded=tuple(superseded),
+        unreadable=unreadable,
+        repeated=found - len(kept),
+        metric=metric,
+    )
 
 
-def _nothing(stale: int, unreadable: int) -> str:
+def _nothing(stale: int, unreadable: int, superseded: Iterable[Superseded]) -> str:
     if stale:
-        return f"no record counts: all {stale} are of an earlier version of the experiment; run it again"
+        cells = ", ".join(map(str, superseded))
+        return f"no record counts: all {stale} are of an earlier version of the experiment; run it again ({cells})"
     if unreadable:
         return f"no record counts: none of the {unreadable} files under records/ is a whole record"
     return "holds no records yet; 'bench run' writes one whenever a trial ends"
@@ -118,31 +143,9 @@ def _read_manifest(folder: Path) -> Manifest | None:
 
 def read_records(folder: Path) -> tuple[list[TrialRecord], int]:
     """Return the records below a results folder, and the number of files that are none."""
-    if is_large(folder):
-        return _read_compact(Compact(folder))
     read = [read_record(path) for path in sorted((folder / "records").rglob("[!.]*.json"))]
     records = [record for record in read if record is not None]
     return records, len(read) - len(records)
-
-
-def _read_compact(compact: Compact) -> tuple[list[TrialRecord], int]:
-    """Read a large folder: all runs without their curves and predictions, those that count with them."""
-    by_cell: dict[str, list[tuple[Row, TrialRecord]]] = {}
-    with no_collector():
-        read = [(row, compact.record(row)) for row in compact.rows]
-        gc.freeze()  # they live as long as the report does: the collector need not walk them again and again either
-    for row, record in read:
-        if record is not None:
-            by_cell.setdefault(record.cell_path, []).append((row, record))
-    records = []
-    for pairs in by_cell.values():
-        runs = [record for _, record in pairs]
-        best = best_trial(runs)
-        counting = {id(run) for run in [best, *finals_of(best, runs)]}
-        for row, record in pairs:
-            whole = compact.whole(row) if id(record) in counting else None
-            records.append(whole or record)
-    return records, sum(record is None for _, record in read)
 
 
 def _distinct_methods(runs: Iterable[Run]) -> dict[str, str]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal, cast
 
-from bench.reporting.compact import Compact, Row, is_large
-from bench.reporting.folders import read_records
-from bench.runs.manifest import Manifest
-from bench.runs.record import TrialRecord
+from pydantic import BaseModel, ValidationError
+
+from bench.runs.manifest import Manifest, Planned
+from bench.runs.record import Status, TrialRecord, read_record
 from bench.runs.selection import best_trial, finals_of
+from bench.runs.spec import TrialSpec
 
 
 @dataclass(frozen=True)
@@ -35,56 +38,80 @@ class Progress:
         return model, dataset, method
 
 
-def progress(results: Path, manifest: Manifest) -> list[Progress]:
-    """Return how far each current cell is, in the order of the experiment; nothing in the folder is changed.
+class _Cell(BaseModel):
+    greater_is_better: bool = True
 
-    Of a large folder only the runs that may be the best, and finals, are read whole.
+
+class _Spec(BaseModel):
+    cell: _Cell
+    kind: Literal["trial", "final"]
+    number: int
+    params: dict[str, Any]
+
+
+class _Ended(BaseModel):
+    """What progress asks of every record, under the names that records have.
+
+    pydantic makes Python objects of the fields that are named here alone: so 10,000 records of 13 KB are read in 0.7 s,
+    whole in 8 s. Their checksums, another 2 s, are left to the driver and the report.
     """
-    counted: dict[str, Counter[str]] = {path: Counter() for path in manifest.cells}
-    kept: dict[str, list[TrialRecord]] = {path: [] for path in manifest.cells}
-    if is_large(results):
-        compact = Compact(results)
-        rows: dict[str, list[Row]] = {path: [] for path in manifest.cells}
-        for row in compact.rows:
-            if row.cell_path in rows and row.status is not None:
-                rows[row.cell_path].append(row)
-        for path, members in rows.items():
-            counted[path].update(row.status for row in members if row.kind == "trial" and row.status)
-            kept[path] = [record for row in _may_count(members) if (record := compact.record(row)) is not None]
-    else:
-        for record in read_records(results)[0]:
-            if record.cell_path in kept:
-                kept[record.cell_path].append(record)
-                if record.spec.kind == "trial":
-                    counted[record.cell_path][record.status] += 1
-    return [_progress(path, manifest, counted[path], kept[path]) for path in manifest.cells]
+
+    schema_version: Literal[1]
+    spec: _Spec
+    status: Status
+    objective: float | None = None
+    final: _Final | None = None
 
 
-def _progress(path: str, manifest: Manifest, trials: Counter[str], records: Iterable[TrialRecord]) -> Progress:
-    records = [record for record in records if manifest.cells[path].counts(record)]
-    best = best_trial(records)
-    finals = finals_of(best, records)
+class _Final(BaseModel):
+    """What it asks of finals besides: whether they are those that were planned."""
+
+    spec: TrialSpec
+    status: Status
+    started_at: str
+
+
+def progress(results: Path, manifest: Manifest) -> list[Progress]:
+    """Return how far each current cell is, in the order of the experiment; nothing in the folder is changed."""
+    return [_progress(results / "records" / path, path, planned) for path, planned in manifest.cells.items()]
+
+
+def _progress(folder: Path, path: str, planned: Planned) -> Progress:
+    ended = [one for file in _files(folder) if (one := _read(*file)) is not None]
+    # Which runs count is asked where driver and report ask it; that looks at nothing that is not read here.
+    best = best_trial(cast("list[TrialRecord]", ended))
+    all_finals = cast("list[TrialRecord]", [one.final for one in ended if one.final is not None])
+    finals = finals_of(best, filter(planned.counts, all_finals))
+    trials = Counter(one.status for one in ended if one.spec.kind == "trial")
     return Progress(
         cell_path=path,
         trials=trials.total(),
-        planned_trials=manifest.cells[path].trials,
+        planned_trials=planned.trials,
         finals=len(finals),
-        planned_finals=manifest.cells[path].finals,
-        statuses=dict(trials + Counter(record.status for record in finals)),
+        planned_finals=planned.finals,
+        statuses=dict(trials + Counter(final.status for final in finals)),
         best=best.objective if best else None,
     )
 
 
-def _may_count(rows: list[Row]) -> list[Row]:
-    """Return the finals, and the earliest trials with the highest and with the lowest score: the best is one of them.
+def _files(folder: Path) -> list[tuple[str, int, int]]:
+    """Return path, time of change and size of each record: as plain texts, for ten thousand paths take 0.3 s more."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        found = [(one.path, one.stat()) for one in entries if one.name.endswith(".json") and one.name[0] != "."]
+    return [(path, state.st_mtime_ns, state.st_size) for path, state in found]
 
-    Which way is better stands in the cell, and a cell's JSON is what we do not want to parse here.
-    """
-    finals = [row for row in rows if row.kind == "final"]
-    scored = [(row.objective, row) for row in rows if row.kind == "trial" and row.status == "ok"]
-    trials = [(score, row.number, row) for score, row in scored if score is not None]
-    if not trials:
-        return finals
-    lowest = min(trials, key=lambda trial: (trial[0], trial[1]))[2]
-    highest = min(trials, key=lambda trial: (-trial[0], trial[1]))[2]
-    return [*finals, lowest, *([highest] if highest is not lowest else [])]
+
+@lru_cache(maxsize=20_000)  # ``bench watch`` asks every few seconds, mostly of files that have not changed
+def _read(path: str, changed: int, size: int) -> _Ended | None:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        data = file.read()
+    try:
+        one = _Ended.model_validate_json(data)
+        if one.spec.kind == "final":
+            one.final = _Final.model_validate_json(data)
+    except ValidationError:
+        read_record(Path(path))  # refuses a schema that this version does not know; else it is torn
+        return None
+    return one

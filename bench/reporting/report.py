@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from bench.core.errors import BadInput
 from bench.core.files import write_atomic
-from bench.reporting import origin, text, words
+from bench.reporting import origin, sentences, text
 from bench.reporting.figures import Drawing, figures, sections
-from bench.reporting.figures.look import FORMS
+from bench.reporting.figures.canvas import FORMS
 from bench.reporting.figures.scale import drawable, scale_title
 from bench.reporting.folders import Results, collect
 from bench.reporting.frame import results_frame
@@ -84,13 +84,13 @@ def _paragraphs(results: Results, summary: pd.DataFrame) -> Iterator[str]:
     for description in dict.fromkeys(str(m.experiment.get("description") or "") for m in results.manifests):
         if description.strip():
             yield text.markdown(description, width=2000)
-    care = list(words.cautions(results))
+    care = list(sentences.cautions(results))
     if care:
         yield "**Read with care.**\n\n" + _bullets(care)
     for suffix, cells in sections(results.cells).items():
         stem = f"scale-{suffix}" if suffix else "scale"
         yield f"## {text.markdown(scale_title(cells))}"
-        yield _bullets(words.verdicts(cells))
+        yield _bullets(sentences.verdicts(cells))
         if drawable(cells):
             yield f"![{text.markdown(scale_title(cells))}]({stem}.png)"
         else:
@@ -106,8 +106,8 @@ def _paragraphs(results: Results, summary: pd.DataFrame) -> Iterator[str]:
         "forward, 2 to 4 backward. All columns are in [table.csv](table.csv), all runs in [runs.csv](runs.csv), the "
         "table for a paper is [table.tex](table.tex)."
     )
-    failed = words.failures(results.cells)
-    pruned = words.pruned(results.cells)
+    failed = sentences.failures(results.cells)
+    pruned = sentences.pruned(results.cells)
     yield "## Runs that did not end well"
     yield _bullets(failed) if failed else "None failed."
     if pruned:

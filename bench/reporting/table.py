@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import pandas as pd
 
 from bench.core.config import canonical_json
-from bench.reporting.cells import CellRuns, Transfer, group_cells
+from bench.reporting.cells import CellResults, Transfer, group_cells
 from bench.reporting.frame import typed
-from bench.reporting.standing import Standing, standings
+from bench.reporting.placement import Placement, placements
 from bench.runs.record import STATUSES, TrialRecord
 
 PHASES = ("load", "train", "validate", "test")
@@ -39,6 +39,8 @@ _TYPES = {
     "test_seeds": "Int64",
     "folds": "Int64",
     "test_items": "Int64",
+    "truncated_test": "Int64",
+    "truncated_train": "Int64",
     "standing": "string",
     "gap_to_best": "string",
     "gap_to_full": "Float64",
@@ -66,6 +68,7 @@ _TYPES = {
 }
 
 _OPTIONAL = {f"{phase}_{figure}" for figure in _MEMORY.values() for phase in PHASES} - {"train_peak_live_tensors_bytes"}
+_OPTIONAL |= {"truncated_test", "truncated_train"}
 """Columns that are there only where something was measured."""
 
 CUDA_COLUMNS = ("train_cuda_allocated_peak_bytes", "train_cuda_reserved_peak_bytes")
@@ -78,6 +81,8 @@ def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     ``test_high`` (95 % interval of the mean, missing below three) and ``test_seeds`` are the main metric
     on the test split over the finals of the best trial's configuration; ``test_items`` is how many
     examples it has.
+    ``test.<metric>`` and ``test.<metric>.sd`` are the other metrics there. ``truncated_test`` and
+    ``truncated_train`` are how many texts were cut to fit the context, missing where none was.
     ``standing`` is ``best`` or ``second`` among the methods of a model on a data set, ``gap_to_best``
     says whether the gap to the best is ``beyond`` or ``within`` the noise over seeds, and
     ``gap_to_full`` is the mean minus that of full fine-tuning. Times, FLOPs, shares and
@@ -92,13 +97,16 @@ def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     return summarise_cells(group_cells(records))
 
 
-def summarise_cells(cells: Sequence[CellRuns]) -> pd.DataFrame:
+def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
     """Summarise cells that are already grouped, in their order; see `summarise`."""
-    rows = [_row(cell, standing) for cell, standing in zip(cells, standings(cells), strict=True)]
+    rows = [_row(cell, standing) for cell, standing in zip(cells, placements(cells), strict=True)]
     columns = {name: typed([row[name] for row in rows], dtype) for name, dtype in _TYPES.items()}
     for name in _OPTIONAL:
         if columns[name].isna().all():
             del columns[name]
+    secondary = [_secondary(cell) for cell in cells]
+    for name in dict.fromkeys(name for values in secondary for name in values):
+        columns[name] = typed([values.get(name) for values in secondary], "Float64")
     measured = [_measurements(cell) for cell in cells]
     for name in sorted({name for values in measured for name in values}):
         columns[f"measurement.{name}"] = typed([values.get(name) for values in measured], "Float64")
@@ -125,7 +133,7 @@ def best_rows(summary: pd.DataFrame) -> set[int]:
     }
 
 
-def _row(cell: CellRuns, standing: Standing) -> dict[str, Any]:
+def _row(cell: CellResults, standing: Placement) -> dict[str, Any]:
     runs = cell.measured
     parameters = next((run.parameters for run in [*runs, *cell.runs] if run.parameters), None)
     statuses = [run.status for run in cell.runs]
@@ -144,7 +152,9 @@ def _row(cell: CellRuns, standing: Standing) -> dict[str, Any]:
         "test_high": interval and interval.high,
         "test_seeds": len(cell.scores),
         "folds": cell.folds,
-        "test_items": _over(max, runs, lambda run: run.predictions and len(run.predictions.ids)),
+        "test_items": cell.test_items,
+        "truncated_test": cell.truncated.get("test"),
+        "truncated_train": cell.truncated.get("train"),
         "standing": standing.place,
         "gap_to_best": standing.to_best,
         "gap_to_full": full and full.difference,
@@ -188,7 +198,17 @@ def _peak(phase: str, figure: str, run: TrialRecord) -> int | None:
     return peak
 
 
-def _measurements(cell: CellRuns) -> dict[str, float]:
+def _secondary(cell: CellResults) -> dict[str, float | None]:
+    """Return mean and standard deviation of the metrics on test besides the main one."""
+    found: dict[str, float | None] = {}
+    for metric, values in cell.metrics.items():
+        if metric != cell.metric:
+            found[f"test.{metric}"] = fmean(values)
+            found[f"test.{metric}.sd"] = stdev(values) if len(values) > 1 else None
+    return found
+
+
+def _measurements(cell: CellResults) -> dict[str, float]:
     """Return the means of what the method measured itself."""
     values: dict[str, list[float]] = {}
     for run in cell.measured:
@@ -197,7 +217,7 @@ def _measurements(cell: CellRuns) -> dict[str, float]:
     return {name: fmean(found) for name, found in values.items()}
 
 
-def _transfers(cell: CellRuns) -> dict[str, float | None]:
+def _transfers(cell: CellResults) -> dict[str, float | None]:
     """Return mean and standard deviation of the main metric of each data set that the finals were tested on too."""
     values: dict[str, float | None] = {}
     for one in cell.transfers:

@@ -56,6 +56,15 @@ def duration(seconds: float | None) -> str:
     return f"{hours}h {minutes:02d}m"
 
 
+def rough_duration(seconds: float) -> str:
+    """Write a time that is only guessed: ``40 s``, ``5 min``, ``1.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def significant(value: float | None) -> str:
     """Write a number with three significant digits: ``0.00146``."""
     return MISSING if value is None else f"{value:.3g}"

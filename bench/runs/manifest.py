@@ -13,6 +13,7 @@ from bench.core.config import Config
 from bench.core.errors import BadInput
 from bench.core.files import write_atomic
 from bench.core.plugins import PluginFile
+from bench.experiment.cell import Cell
 from bench.runs.record import TrialRecord
 
 FILENAME = "experiment.json"
@@ -29,6 +30,19 @@ class Planned(Config):
     """What finals are to be tested on besides their own test split (`Cell.targets`); None of an earlier version."""
     splits: str = "fixed"
     """Whether finals share one draw of the splits, or each has its own (`Finals.splits`)."""
+    identity: dict[str, Any] | None = None
+    """All that decides the cell's results (`Cell.identity`), to say what has changed; None of an earlier version."""
+
+    @classmethod
+    def of(cls, cell: Cell) -> Self:
+        """Return what is planned for a cell."""
+        return cls(
+            trials=cell.study.trials,
+            finals=cell.planned_finals,
+            targets=cell.targets,
+            splits=cell.finals.splits,
+            identity=cell.identity,
+        )
 
     def counts(self, record: TrialRecord) -> bool:
         """Whether a run of the cell is one of those that were planned: not a final that was asked for other tests."""

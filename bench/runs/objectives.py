@@ -47,15 +47,22 @@ def pareto_front(records: Iterable[TrialRecord], objectives: Sequence[Objective]
         objectives: names of at least one objective.
     """
     trials = sorted((r for r in records if r.spec.kind == "trial"), key=lambda r: r.spec.number)
-    points: list[tuple[tuple[float, ...], TrialRecord]] = []
-    for record in trials:
-        values = objective_values(record, objectives)
-        if values is not None:
-            signs = (-1 if greater_is_better(record.spec.cell, name) else 1 for name in objectives)
-            points.append((tuple(sign * value for sign, value in zip(signs, values, strict=True)), record))
-    front: list[tuple[tuple[float, ...], TrialRecord]] = []
-    # In lexicographic order whatever dominates a point comes before it; `sorted` keeps the earliest of equals first.
-    for cost, record in sorted(points, key=lambda point: point[0]):
-        if not any(all(a <= b for a, b in zip(other, cost, strict=True)) for other, _ in front):
-            front.append((cost, record))
-    return [record for _, record in front]
+    valued = [(record, values) for record in trials if (values := objective_values(record, objectives)) is not None]
+    costs = []
+    for record, values in valued:
+        signs = (-1 if greater_is_better(record.spec.cell, name) else 1 for name in objectives)
+        costs.append([sign * value for sign, value in zip(signs, values, strict=True)])
+    return [valued[place][0] for place in undominated(costs)]
+
+
+def undominated(costs: Sequence[Sequence[float]]) -> list[int]:
+    """Return the places of the points of a Pareto front, ordered by their coordinates; less is better in each.
+
+    A point is on the front if no other is as low in all coordinates; of equal points the first one is.
+    """
+    front: list[int] = []
+    # In lexicographic order whatever dominates a point comes before it; `sorted` keeps the first of equals first.
+    for place in sorted(range(len(costs)), key=lambda place: tuple(costs[place])):
+        if not any(all(a <= b for a, b in zip(costs[other], costs[place], strict=True)) for other in front):
+            front.append(place)
+    return front

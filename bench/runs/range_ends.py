@@ -11,14 +11,14 @@ from bench.runs.record import TrialRecord
 from bench.runs.selection import best_trial
 
 MARGIN = 0.05
-"""Share of a range, on its own scale, that counts as its edge."""
+"""Share of a range, on its own scale, that counts as its end."""
 FEWEST = 3
 """Good trials below which nothing is said: so few have not searched the range."""
 
 
 @dataclass(frozen=True)
-class Edge:
-    """A cell whose best learning rate lies at the edge of its range."""
+class RangeEnd:
+    """A cell whose best learning rate lies at the end of its range."""
 
     cell: str
     """The cell in one line."""
@@ -41,8 +41,8 @@ class Edge:
         )
 
 
-def learning_rate_edge(records: Iterable[TrialRecord], parameter: str = "learning_rate") -> Edge | None:
-    """Return the edge that the best trial of one cell sits at, or None.
+def best_at_range_end(records: Iterable[TrialRecord], parameter: str = "learning_rate") -> RangeEnd | None:
+    """Return the end of its range that the best value of one cell lies at, or None.
 
     The range that is proposed is longer by half of its length on that side (at least by a factor of 3 on a
     logarithmic scale).
@@ -68,7 +68,7 @@ def learning_rate_edge(records: Iterable[TrialRecord], parameter: str = "learnin
     low, high, at = scale(distribution.low), scale(distribution.high), scale(value)
     step = max((high - low) / 2, math.log(3) if distribution.log else 0.0)
     if at >= high - MARGIN * (high - low):
-        return Edge(best.spec.cell.title, parameter, value, distribution.low, distribution.high,
+        return RangeEnd(best.spec.cell.title, parameter, value, distribution.low, distribution.high,
                     distribution.low, _round(back(high + step)))  # fmt: skip
     if at <= low + MARGIN * (high - low):
         lower = _round(back(low - step))
@@ -76,7 +76,7 @@ def learning_rate_edge(records: Iterable[TrialRecord], parameter: str = "learnin
             lower = _round(distribution.low / 10)  # what is positive stays positive
         if lower == distribution.low:
             return None
-        return Edge(best.spec.cell.title, parameter, value, distribution.low, distribution.high,
+        return RangeEnd(best.spec.cell.title, parameter, value, distribution.low, distribution.high,
                     lower, distribution.high)  # fmt: skip
     return None
 

@@ -20,6 +20,8 @@ SCHEMA_VERSION: Final = 1
 
 Status = Literal["ok", "pruned", "diverged", "oom", "timeout", "killed", "error", "infeasible"]
 STATUSES: tuple[Status, ...] = ("ok", "pruned", "diverged", "oom", "timeout", "killed", "error", "infeasible")
+FAILED: tuple[Status, ...] = ("diverged", "oom", "timeout", "killed", "error", "infeasible")
+"""Statuses of runs that did not end well: a report names them, ``--retry-failed`` runs them again."""
 
 
 class Parameters(Config):

@@ -110,10 +110,11 @@ def write_results(
     for record in records:
         store.write(record)
     paths = sorted({record.cell_path for record in records}) if current is None else list(current)
+    identities = {record.cell_path: record.spec.cell.identity for record in records}
     manifest = Manifest(
         experiment={"name": "demo", "description": "A demo.", **(experiment or {})},
         file="experiments/demo.yaml",
-        cells={path: Planned(trials=1, finals=2) for path in paths},
+        cells={path: Planned(trials=1, finals=2, identity=identities.get(path)) for path in paths},
     )
     manifest.write(root)
     return root

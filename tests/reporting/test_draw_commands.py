@@ -66,7 +66,8 @@ def width(png):
     return int.from_bytes(png.read_bytes()[16:20], "big")
 
 
-def test_the_published_curve_is_there_when_it_is_asked_for(results, tmp_path):
+def test_the_published_curve_is_there_when_it_is_asked_for(tmp_path):
+    results = write_results(tmp_path / "r", study(cell(dataset="boolq"), [0.7]))
     files = [tmp_path / "without.svg", tmp_path / "with.svg"]
     bench("plot", "scale", results, "--out", files[0])
     bench("plot", "scale", results, "--out", files[1], "--set", "published=true")
@@ -77,6 +78,8 @@ def test_the_published_curve_is_there_when_it_is_asked_for(results, tmp_path):
     ("arguments", "said"),
     [
         (["scal"], "unknown figure 'scal'; did you mean 'scale'"),
+        (["nosuch"], "unknown figure 'nosuch'; there are scale, prompt_length, initialisation, learning_rate, cost"),
+        (["scale", "--set", "published=true"], "the published scores are of SuperGLUE, these are accuracy on trec6"),
         (["few_shot"], "nothing to draw: few_shot: no data set was used with two sizes"),
         (["scale", "--style", "poster"], "--style: unknown style 'poster'; known are paper, slides"),
         (["scale", "--out", "x.pdf"], "--out: x.pdf: figures are written as .png or .svg"),

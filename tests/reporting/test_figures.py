@@ -15,13 +15,15 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 from bench.core.config import Config
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
+from bench.experiment.settings import Study
 from bench.reporting.cells import group_cells
 from bench.reporting.figures import Drawing, figures, in_order, sections
+from bench.reporting.figures.canvas import figure_style, log_ticks, method_styles, render
 from bench.reporting.figures.confusion import confusion
-from bench.reporting.figures.cost import pareto
 from bench.reporting.figures.curves import thinned
 from bench.reporting.figures.ensemble import vote_accuracy
-from bench.reporting.figures.look import look, method_styles, render
+from bench.reporting.page.tables import statistics_tables
+from bench.runs.objectives import undominated
 from bench.runs.record import Parameters, PhaseMemory, Predictions, TrainStep
 
 LONG = "a-very-long-label-of-a-method-with-everything-in-it-and-more"
@@ -52,7 +54,8 @@ def everything(models=3, methods=("lora", "prompt_tuning-text", "prompt_tuning-r
     records = [*study(cell(None, "trec6-16", "majority", stochastic=False), [0.2], predictions=answers(0))]
     curve = [TrainStep(step=n, loss=3 / n, learning_rate=0.01, grad_norm=n, tokens=9) for n in range(1, 11)]
     for m, (k, method), size in itertools.product(range(models), enumerate(methods), (16, 64)):
-        of = cell(f"model-{m}", method=method, options={"init": "text" if k % 2 else "random"})
+        objectives = Study(objectives=("score", "memory", "seconds")) if method == "lora" else Study()
+        of = cell(f"model-{m}", method=method, options={"init": "text" if k % 2 else "random"}, study=objectives)
         of = of.model_copy(update={"dataset": Entry(name="trec6", label=f"trec6-{size}", options={"train_size": size})})
         if size == 16:
             of = of.model_copy(update={"transfer": (target("trec6-64"), target("a-data-set-of-long-name", "mcc"))})
@@ -100,7 +103,7 @@ def cells():
 def test_no_text_overlaps_another_and_none_leaves_the_page(cells, name, style):
     drawing = drawn(name, cells, style)
     assert drawing.title
-    with look(style):
+    with figure_style(style):
         drawing.canvas.draw_without_rendering()
         boxes = list(words_of(drawing.canvas))
     for (one, first), (other, second) in itertools.combinations(boxes, 2):
@@ -244,7 +247,7 @@ def test_a_vote_of_one_is_the_mean_accuracy_and_a_vote_of_three_is_the_majority(
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), min_size=1, max_size=20))
 def test_no_point_of_the_front_is_beaten_and_every_other_is(points):
-    front = pareto([(float(cost), float(score)) for cost, score in points])
+    front = {points[place] for place in undominated([(cost, -score) for cost, score in points])}
     for cost, score in points:
         beaten = any(c <= cost and s >= score and (c, s) != (cost, score) for c, s in points)
         assert ((cost, score) in front) == (not beaten)
@@ -259,7 +262,8 @@ def test_a_thinned_curve_keeps_its_end_and_its_range(values):
     assert min(values) - 1e-9 <= min(v for _, v in thin) and max(v for _, v in thin) <= max(values) + 1e-9
 
 
-def test_the_published_curve_is_drawn_on_demand_and_its_source_is_named(cells):
+def test_the_published_curve_is_drawn_on_demand_and_its_source_is_named():
+    cells = group_cells([*study(cell("a", "boolq"), [0.7]), *study(cell("b", "boolq"), [0.8], base=10**8)])
     drawing = next(figures.build("scale", {"published": True}, "test").drawings("scale", cells))
     labels = [text.get_text().replace("\n", " ") for text in drawing.canvas.axes[0].get_legend().get_texts()]
     assert any("Lester et al. (2021); scores of table 4 of Vu et al. (2022)" in label for label in labels)
@@ -270,7 +274,7 @@ def test_the_published_curve_is_drawn_on_demand_and_its_source_is_named(cells):
 
 def test_trials_of_all_kinds_are_on_the_learning_rate_figure(cells):
     of = sections(cells)["trec6-16"]
-    with look():
+    with figure_style():
         canvas = figures.get("learning_rate")().draw(of, method_styles(one.method for one in cells))
     points = sum(len(line.get_xdata()) for axes in canvas.axes for line in axes.lines)
     assert points == sum(len(one.trials) for one in of)
@@ -298,3 +302,61 @@ def test_a_figure_is_a_plug_in_like_a_method():
             figures.build("of-a-test", {"extr": 2}, "x")
     finally:
         del figures._targets["of-a-test"]
+
+
+def test_the_front_of_a_study_with_several_objectives_is_drawn_and_in_a_table():
+    of = cell(study=Study(objectives=("score", "seconds")))
+    pairs = [(0.5, 1.0), (0.7, 2.0), (0.6, 3.0), (0.9, 9.0)]
+    cells = group_cells([run(of, n, score=score, seconds={"train": cost}) for n, (score, cost) in enumerate(pairs)])
+    (drawing,) = figures.get("trade_off")().drawings("trade_off", cells)
+    (panel,) = (axes for axes in drawing.canvas.axes if axes.axison)
+    large = {(float(line.get_ydata()[0]), float(line.get_xdata()[0])) for line in panel.lines if line.get_alpha() == 1}
+    assert large == {(0.5, 1.0), (0.7, 2.0), (0.9, 9.0)}
+    (table,) = (table for table in statistics_tables(cells) if table.title == "Pareto front: score, seconds")
+    assert [row[1:4] for row in table.rows] == [("3", "0.9", "9"), ("1", "0.7", "2"), ("0", "0.5", "1")]
+    (reason,) = figures.get("trade_off")().drawings("trade_off", group_cells(study(cell(), [0.5])))
+    assert reason.startswith("no study has the score and another objective")
+
+
+def test_entries_of_different_templates_are_no_line_of_one_data_set():
+    def of(size, template):
+        options = {"train_size": size, "template": template}
+        entry = Entry(name="trec6", label=f"trec6-{template}-{size}", options=options)
+        return cell().model_copy(update={"dataset": entry})
+
+    records = [*study(of(16, "a"), [0.5]), *study(of(64, "a"), [0.6]), *study(of(16, "b"), [0.7])]
+    found = list(figures.get("few_shot")().drawings("few_shot", group_cells(records)))
+    drawing, reason = found
+    assert [list(bars[0].get_xdata()) for bars in drawing.canvas.axes[0].containers] == [[16, 64]]
+    assert "trec6-a-16, trec6-a-64" in drawing.title
+    assert reason.endswith("no data set was used with two sizes of its training split")
+
+
+@given(st.floats(1e-6, 1e12), st.floats(1.001, 1e9), st.sampled_from([4, 6]))
+def test_a_logarithmic_axis_has_two_to_so_many_ticks_in_its_range(low, factor, most):
+    ticks = log_ticks(low, low * factor, most)
+    assert 2 <= len(ticks) <= most
+    assert all(low <= tick <= low * factor for tick in ticks)
+    assert ticks == sorted(set(ticks))
+
+
+@pytest.mark.parametrize("share", [1.0, 1.002, 1.02, 1.3, 2.0, 40.0])
+def test_tick_labels_of_costs_do_not_touch(share):
+    records = []
+    for n, method in enumerate(("lora", "full", "ia3")):
+        memory = {"train": PhaseMemory(live_tensor_peak_bytes=int(2**30 * 0.0153 * share**n))}
+        records += study(cell(method=method), [0.5 + n / 10], memory=memory, seconds={"train": 837.4 * share**n})
+    canvas = drawn("cost", group_cells(records)).canvas
+    canvas.draw_without_rendering()
+    for axes in canvas.axes:
+        inside = [tick for tick in axes.xaxis.get_major_ticks() if tick.label1.get_text()]
+        boxes = sorted((tick.label1.get_window_extent() for tick in inside), key=lambda box: box.x0)
+        assert len(boxes) >= 2
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_the_halves_of_the_confusion_figure_stand_beside_each_other(cells):
+    canvas = drawn("confusion", cells).canvas
+    canvas.draw_without_rendering()
+    left, right = (axes.get_tightbbox() for axes in canvas.axes[:2])
+    assert 0 < (right.x0 - left.x1) / canvas.dpi < 0.6, "inches"

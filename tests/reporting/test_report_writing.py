@@ -8,13 +8,18 @@ import pandas as pd
 import pytest
 from report_records import cell, run, study, write_results
 from rich.console import Console
+from typer.testing import CliRunner
 
+from bench.cli import app
+from bench.core.entries import Entry
 from bench.core.errors import BadInput
-from bench.reporting import collect, csv_table, markdown_table, summarise, terminal_table, words, write_report
+from bench.experiment.settings import Training
+from bench.reporting import collect, csv_table, markdown_table, sentences, summarise, terminal_table, write_report
 from bench.reporting.cells import group_cells
 from bench.reporting.report import report_text
 from bench.reporting.table import summarise_cells
-from bench.runs.record import STATUSES, Provenance
+from bench.runs.manifest import Manifest, Planned
+from bench.runs.record import STATUSES, Evaluated, Predictions, Provenance
 
 HOSTILE = "boom | <script>alert(1)</script> `x` [red]text[/red]\n# heading"
 
@@ -25,7 +30,7 @@ def report_of(tmp_path, records, **options):
 
 
 def verdict_of(*records):
-    first, *_ = words.verdicts(group_cells(records))
+    first, *_ = sentences.verdicts(group_cells(records))
     return first
 
 
@@ -182,7 +187,9 @@ def test_what_is_left_out_is_said(tmp_path):
     other = {"learning_rate": 0.5}
     records = [*study(lora, [0.7]), run(lora, 1, score=0.1, params=other), run(lora, 5, "final", 0.9, params=other)]
     report = report_of(tmp_path, [*records, run(cell(version=0))], current=[lora.path])
-    assert "1 record of an earlier version of the experiment left out." in report
+    left_out = "1 record of an earlier version of the experiment left out: tiny / trec6 / lora (version 0, now 1)."
+    assert left_out in report
+    assert "run the changed experiment into another folder (bench run ... --results DIR)." in report
     assert "1 final left out: of a configuration that is no longer the best, or run again since." in report
 
 
@@ -209,3 +216,80 @@ def test_a_place_that_cannot_be_written_is_bad_input(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="the report cannot be written there"):
         write_report([root], tmp_path / "file")
+
+
+def test_texts_that_were_cut_are_in_the_cautions_and_in_every_table(tmp_path):
+    answers = Predictions(ids=list("abcd"), references=[0] * 4, predictions=[0] * 4, labels=["x"])
+    cut = {"truncated_test_inputs": 4, "truncated_train_inputs": 68, "truncated_validation_inputs": 1}
+    records = [*study(cell(), [0.5, 0.6], notes=cut, predictions=answers), *study(cell(method="full"), [0.7])]
+    found = collect(write_results(tmp_path / "r", records))
+    summary = summarise_cells(found.cells)
+    report = report_text(found, summary)
+    assert "Texts of trec6 (test) were cut to fit the context: tiny / lora 4 of 4." in report
+    assert "Texts of trec6 (train) were cut to fit the context: tiny / lora 68 texts." in report
+    assert "| truncated texts (test) | truncated texts (train) |" in markdown_table(summary)
+    frame = pd.read_csv(io.StringIO(csv_table(summary))).set_index("method")
+    assert (frame["truncated_test"]["lora"], frame["truncated_train"]["lora"]) == (4, 68)
+    assert pd.isna(frame["truncated_test"]["full"])
+    nothing = summarise([*study(cell(), [0.5], notes={"truncated_test_inputs": 0})])
+    assert "truncated_test" not in nothing, "a column of what did not happen says nothing"
+
+
+def scored(of, number, **metrics):
+    test = Evaluated(step=20, metrics=metrics, loss=0.7)
+    return run(of, number, "final", 0.0).model_copy(update={"test": test})
+
+
+def test_every_recorded_metric_is_in_the_tables_and_any_may_be_chosen_afterwards(tmp_path):
+    one, other = cell(method="lora"), cell(method="full")
+    records = [run(one), *(scored(one, n, accuracy=0.8, f1_macro=0.2 + n / 10) for n in range(2))]
+    records += [run(other), *(scored(other, n, accuracy=0.7, f1_macro=0.6) for n in range(2))]
+    root = write_results(tmp_path / "r", records)
+    summary = summarise_cells(collect(root).cells)
+    assert "| f1_macro (test) |" in markdown_table(summary)
+    frame = pd.read_csv(io.StringIO(csv_table(summary))).set_index("method")
+    assert frame["test.f1_macro"]["lora"] == pytest.approx(0.25)
+    assert frame["test.f1_macro.sd"]["lora"] == pytest.approx(0.1 / 2**0.5)
+    assert frame["standing"]["lora"] == "best"
+    chosen = collect(root, "f1_macro")
+    report = report_text(chosen)
+    assert "Scores are f1_macro; configurations were chosen by accuracy on validation." in report
+    assert "| f1_macro (test) |" in report and "| accuracy (test) |" in report
+    (row,) = (row for row in summarise_cells(chosen.cells).to_dict("records") if row["standing"] == "best")
+    assert (row["method"], row["test_mean"], row["test.accuracy"]) == ("full", 0.6, 0.7)
+    with pytest.raises(BadInput, match="--metric mcc: no record has it; recorded are accuracy, f1_macro"):
+        collect(root, "mcc")
+
+
+def test_a_chosen_metric_of_which_less_is_better_is_read_that_way(tmp_path):
+    error = {"hub": {"label": "error", "id": "own/error", "greater_is_better": False, "trust_remote_code": True}}
+    of = cell()
+    of = of.model_copy(update={"dataset": Entry(name="trec6", label="trec6", options={"metrics": ["accuracy", error]})})
+    found = collect(write_results(tmp_path / "r", [run(of), scored(of, 0, accuracy=0.8, error=0.2)]), "error")
+    assert [one.greater_is_better for one in found.cells] == [False]
+
+
+def test_report_takes_the_metric_and_the_folder_by_either_name(tmp_path):
+    root = write_results(tmp_path / "r", [run(cell()), scored(cell(), 0, accuracy=0.8, f1_macro=0.3)])
+    for option in ("--out", "--reports"):
+        done = CliRunner().invoke(app, ["report", str(root), option, str(tmp_path / option), "--metric", "f1_macro"])
+        assert done.exit_code == 0, done.output
+        assert "Scores are f1_macro" in (tmp_path / option / "report.md").read_text()
+
+
+def test_cells_whose_settings_were_changed_are_named_with_what_differs(tmp_path):
+    before = [cell(training=Training(max_steps=100)), cell(method="majority"), cell(method="gone")]
+    now = [cell(training=Training(max_steps=3)), cell(method="majority")]
+    records = [record for one in before for record in study(one, [0.5])]
+    root = write_results(tmp_path / "r", records)
+    Manifest(experiment={"name": "demo"}, cells={one.path: Planned.of(one) for one in now}).write(root)
+    said = ["tiny / trec6 / lora (training.max_steps 100, now 3)", "tiny / trec6 / gone (no longer in the experiment)"]
+    advice = "run the changed experiment into another folder (bench run ... --results DIR)"
+    report = report_text(collect(root))
+    status = CliRunner().invoke(app, ["status", str(root)]).output
+    for shown in (report, status):
+        assert all(one in shown for one in (*said, advice)), shown
+        assert "majority (" not in shown, "that one is current"
+    Manifest(experiment={"name": "demo"}, cells={now[0].path: Planned.of(now[0])}).write(root)
+    with pytest.raises(BadInput, match=r"run it again \(.*training.max_steps 100, now 3"):
+        collect(root)

@@ -14,7 +14,7 @@ from report_records import cell, run, study
 
 from bench.reporting.cells import group_cells
 from bench.reporting.figures.axis_labels import spread
-from bench.reporting.figures.look import look, method_styles, render
+from bench.reporting.figures.canvas import figure_style, method_styles, render
 from bench.reporting.figures.scale import draw_scale, scale_title
 
 LADDER = [
@@ -35,7 +35,7 @@ def ladder(models=LADDER, methods=("lora", "prompt_tuning")):
 
 
 def draw(cells):
-    with look():
+    with figure_style():
         return draw_scale(cells, method_styles(c.method for c in cells))
 
 

@@ -1,4 +1,4 @@
-"""What a study optimises, the Pareto front, and learning rates at the edge of their range."""
+"""What a study optimises, the Pareto front, and learning rates at the end of their range."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.core.distributions import Float
 from bench.runs.objectives import objective_values, pareto_front
-from bench.runs.range_ends import learning_rate_edge
+from bench.runs.range_ends import best_at_range_end
 from bench.runs.record import Parameters, PhaseMemory
 
 CELL = demo_cell()
@@ -55,25 +55,25 @@ LOG, LINEAR = Float(low=1e-4, high=1e-2, log=True), Float(low=0.0, high=1.0)
         (Float(low=0.1, high=0.1), 0.1, None),
     ],
 )
-def test_a_best_learning_rate_at_an_edge_is_named_with_a_range_that_has_it_inside(space, best, mended):
+def test_a_best_learning_rate_at_an_end_is_named_with_a_range_that_has_it_inside(space, best, mended):
     cell = CELL.model_copy(update={"search": {"learning_rate": space}})
     values = [best, (space.low + space.high) / 2, space.low + 0.4 * (space.high - space.low)]
     records = [
         ended(demo_spec(cell, n, learning_rate=value), objective=1.0 - n / 10, validation_curve=[])
         for n, value in enumerate(values)
     ]
-    edge = learning_rate_edge(records)
+    end = best_at_range_end(records)
     if mended is None:
-        assert edge is None
+        assert end is None
     else:
-        assert (edge.better_low, edge.better_high) == pytest.approx(mended)
-        assert edge.better_low < best < edge.better_high
-        assert "glasslm-0.9m / trec6 / prompt_tuning: the best learning_rate" in str(edge)
-        key = "high" if edge.better_high > space.high else "low"
-        assert f"search: {{learning_rate: {{{key}: " in str(edge)
-    assert learning_rate_edge(records[:2]) is None, "two trials have searched nothing"
+        assert (end.better_low, end.better_high) == pytest.approx(mended)
+        assert end.better_low < best < end.better_high
+        assert "glasslm-0.9m / trec6 / prompt_tuning: the best learning_rate" in str(end)
+        key = "high" if end.better_high > space.high else "low"
+        assert f"search: {{learning_rate: {{{key}: " in str(end)
+    assert best_at_range_end(records[:2]) is None, "two trials have searched nothing"
 
 
-def test_a_cell_without_trials_or_without_that_parameter_has_no_edge():
-    assert learning_rate_edge([]) is None
-    assert learning_rate_edge([trial(n, 0.5, 1, params={"num_virtual_tokens": 5}) for n in range(4)]) is None
+def test_a_cell_without_trials_or_without_that_parameter_has_no_end():
+    assert best_at_range_end([]) is None
+    assert best_at_range_end([trial(n, 0.5, 1, params={"num_virtual_tokens": 5}) for n in range(4)]) is None

@@ -13,6 +13,7 @@ BUILTIN = {
     "initialisation": "bench.reporting.figures.initialisation:Initialisation",
     "learning_rate": "bench.reporting.figures.learning_rate:LearningRate",
     "cost": "bench.reporting.figures.cost:Cost",
+    "trade_off": "bench.reporting.figures.trade_off:TradeOff",
     "curves": "bench.reporting.figures.curves:Curves",
     "expected_best": "bench.reporting.figures.expected_best:ExpectedBest",
     "few_shot": "bench.reporting.figures.few_shot:FewShot",

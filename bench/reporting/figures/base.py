@@ -9,8 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.core.config import Config
-from bench.reporting.cells import CellRuns
-from bench.reporting.figures.look import STYLES, Form, Style, StyleName, look, method_styles, render, settle
+from bench.reporting.cells import CellResults
+from bench.reporting.figures.canvas import STYLES, Form, Style, StyleName, figure_style, lay_out, method_styles, render
+from bench.reporting.figures.fonts import fonts_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -54,28 +55,33 @@ class Figure(Config):
     about: ClassVar[str] = ""
     """How to read the figure, for the page: a sentence or two."""
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say what is seen in the figure of these cells."""
         raise NotImplementedError
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw a group of cells; seaborn's style is set around the call.
 
         Args:
             cells: a group of `groups`.
-            styles: the look of every method of the report, by its label.
+            styles: colour and marker of every method of the report, by its label.
 
         Raises:
             NoData: the cells hold nothing to show.
         """
         raise NotImplementedError
 
-    def groups(self, cells: Sequence[CellRuns]) -> dict[str, list[CellRuns]]:
+    def words(self, cells: Iterable[CellResults]) -> Iterator[str]:
+        """Yield the names that may be in any script: fonts are chosen by their letters."""
+        for cell in cells:
+            yield from (*cell.labels, cell.metric)
+
+    def groups(self, cells: Sequence[CellResults]) -> dict[str, list[CellResults]]:
         """Split all cells into what one figure can hold, by what is added to the name of its file."""
         return sections(cells)
 
     def drawings(
-        self, name: str, cells: Sequence[CellRuns], style: StyleName = "paper", most: int | None = None
+        self, name: str, cells: Sequence[CellResults], style: StyleName = "paper", most: int | None = None
     ) -> Iterator[Drawing | str]:
         """Yield each drawing of the results, or the reason why a group has none.
 
@@ -87,19 +93,19 @@ class Figure(Config):
         """
         styles = method_styles(cell.method for cell in cells)
         for suffix, group in islice(self.groups(cells).items(), most):
-            with look(style):
+            with figure_style(style, fonts_for(self.words(group)).families):
                 try:
                     canvas = self.draw(group, styles)
-                    box = settle(canvas)
+                    box = lay_out(canvas)
                 except NoData as reason:
                     yield f"{suffix}: {reason}" if suffix else str(reason)
                     continue
             yield Drawing(f"{name}-{suffix}" if suffix else name, self.title(group), canvas, self.about, style, box)
 
 
-def sections(cells: Iterable[CellRuns]) -> dict[str, list[CellRuns]]:
+def sections(cells: Iterable[CellResults]) -> dict[str, list[CellResults]]:
     """Split cells by data set and metric; the key tells them apart, and is empty if there is one alone."""
-    groups: dict[tuple[str, str], list[CellRuns]] = {}
+    groups: dict[tuple[str, str], list[CellResults]] = {}
     for cell in cells:
         groups.setdefault((cell.dataset, cell.metric), []).append(cell)
     datasets = [dataset for dataset, _ in groups]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import LEGEND, Style, model_title, new_canvas, put_legend, put_title
+from bench.reporting.figures.canvas import LEGEND, Style, model_title, new_canvas, put_legend, put_title
+from bench.reporting.figures.fonts import fonts_for
 from bench.reporting.statistics.reliability import reliability
 from bench.runs.record import Predictions
 
@@ -28,40 +30,60 @@ class Confusion(Figure):
     """Confusion matrix of each model's best method, and reliability of all its methods; the four largest models."""
 
     about: ClassVar[str] = (
-        "Left: rows are the true labels, each sums to 100 %, all seeds together. Right: the share that is right "
-        "against the confidence claimed, in ten bins (Guo et al., 2017); below the diagonal a method claims too much."
+        "Left, the confusion matrix of a model's best method: rows are the true labels, each sums to 100 %, all seeds "
+        "together. Right, calibration: the share that is right against the confidence claimed, in ten bins (Guo et "
+        "al., 2017); below the diagonal a method claims too much."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say the data set."""
-        return f"{cells[0].dataset}: what is taken for what on test, and how far confidence can be believed"
+        return f"{cells[0].dataset}: confusion matrix and calibration on test"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def words(self, cells: Iterable[CellResults]) -> Iterator[str]:
+        """Yield the label words too."""
+        yield from super().words(cells)
+        for cell in cells:
+            yield from (label for answers in _answers(cell)[:1] for label in answers.labels)
+
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
-        models: dict[str, list[CellRuns]] = {}
+        models: dict[str, list[CellResults]] = {}
         for cell in cells:
             if cell.uses_model and cell.mean is not None and _answers(cell):
                 models.setdefault(cell.model, []).append(cell)
         if not models:
             raise NoData("no final has predictions")
         models = dict(list(models.items())[-_MOST_MODELS:])
-        labels = len(_answers(next(iter(models.values()))[0])[0].labels)
-        side = min(6.5, 2.0 + 0.34 * min(labels, _MOST_LABELS))
-        width = side + 4.6
-        figure = new_canvas(width + LEGEND, (side + 0.5) * len(models) + 0.5)
-        grid = figure.subplots(len(models), 2, squeeze=False, width_ratios=[side + 1.0, 3.4])
+        words = _answers(next(iter(models.values()))[0])[0].labels
+        missing = fonts_for(words)
+        labels = [str(n) for n in range(1, len(words) + 1)] if missing.missing else [_short(word) for word in words]
+        side = min(5.0, 1.6 + 0.3 * min(len(words), _MOST_LABELS))
+        names = min(1.3, 0.25 + 0.075 * max(map(len, labels)))  # what the words take beside and below the matrix
+        width = side + names + 3.6
+        note = 0.5 if missing.missing else 0.0
+        figure = new_canvas(width + LEGEND, (side + names + 0.9) * len(models) + 0.5 + note)
+        grid = figure.subplots(len(models), 2, squeeze=False, width_ratios=[side, min(side, 2.9)])
         for (left, right), (model, members) in zip(grid, models.items(), strict=True):
             best = min(members, key=lambda cell: cell.rank_key)
-            _matrix(left, best)
+            _matrix(left, best, labels)
+            left.set_anchor("E")  # whatever room is left over stands at the sides, not between the two
+            right.set_anchor("W")
             size = members[0].base_parameters
-            left.set_title(f"{model_title(model, size)}\n{text.wrap(best.method, 34)}", fontsize="medium")
+            left.set_title(f"{model_title(model, size)}\nbest: {text.wrap(best.method, 28)}", fontsize="medium")
             _diagram(right, members, styles)
+        if missing.missing:
+            said = (
+                "Labels are numbered in the order of the data set's label words: no installed font has their letters. "
+                f"Install {missing.packages} (Debian, Ubuntu) and draw again."
+            )
+            said = textwrap.fill(said, int((width + LEGEND) * 11), break_on_hyphens=False)
+            figure.supxlabel(said, x=0.01, ha="left", fontsize="small")
         put_legend(figure, [cell.method for members in models.values() for cell in members], styles)
         put_title(figure, self.title(cells), width)
         return figure
 
 
-def _answers(cell: CellRuns) -> list[Predictions]:
+def _answers(cell: CellResults) -> list[Predictions]:
     return [run.predictions for run in cell.finals if run.status == "ok" and run.predictions and run.predictions.ids]
 
 
@@ -75,14 +97,16 @@ def confusion(answers: Sequence[Predictions]) -> NDArray[np.float64]:
     return shares
 
 
-def _matrix(axes: Axes, cell: CellRuns) -> None:
+def _short(word: str) -> str:
+    return text.one_line(word, 16)
+
+
+def _matrix(axes: Axes, cell: CellResults, labels: Sequence[str]) -> None:
     # Not seaborn's heatmap, which draws the whole figure each time it is called.
-    answers = _answers(cell)
-    percent = 100 * confusion(answers)
+    percent = 100 * confusion(_answers(cell))
     axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     places = range(len(percent))
-    few = len(percent) <= _MOST_LABELS
-    labels = [text.one_line(label, 16) for label in answers[0].labels] if few else []
+    labels = labels if len(percent) <= _MOST_LABELS else []
     axes.set_xticks(
         places[: len(labels)], labels=labels, rotation=40, ha="right", rotation_mode="anchor", fontsize="x-small"
     )
@@ -98,7 +122,7 @@ def _matrix(axes: Axes, cell: CellRuns) -> None:
     axes.set_ylabel("true (% of row)", fontsize="small")
 
 
-def _diagram(axes: Axes, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> None:
+def _diagram(axes: Axes, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> None:
     axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
     for cell in cells:
         answers = [one for one in _answers(cell) if one.confidences]
@@ -119,5 +143,6 @@ def _diagram(axes: Axes, cells: Sequence[CellRuns], styles: Mapping[str, Style])
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_aspect("equal")
     axes.tick_params(labelsize="x-small")
+    axes.set_title("calibration of all methods", fontsize="medium")
     axes.set_xlabel("confidence", fontsize="small")
     axes.set_ylabel("share that is right", fontsize="small")

@@ -8,9 +8,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import Style, log_scale, panels, put_legend, split_word
+from bench.reporting.figures.canvas import Style, log_scale, panels, put_legend, split_word
+from bench.runs.objectives import undominated
 from bench.runs.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ class Cost(Figure):
         "What costs nothing (a method that does not train) is a dotted line."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set and metric."""
         return f"{cells[0].dataset}: {cells[0].metric} on test against what it costs"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
         from matplotlib.lines import Line2D
 
@@ -62,17 +63,8 @@ class Cost(Figure):
         return figure
 
 
-def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points (cost, score) that none beats, cheapest first; less cost and more score are better."""
-    front: list[tuple[float, float]] = []
-    for cost, score in sorted(set(points), key=lambda point: (point[0], -point[1])):
-        if not front or score > front[-1][1]:
-            front.append((cost, score))
-    return front
-
-
 def _draw(
-    panel: Axes, cells: Sequence[CellRuns], cost: _Cost, styles: Mapping[str, Style], sizes: Sequence[int]
+    panel: Axes, cells: Sequence[CellResults], cost: _Cost, styles: Mapping[str, Style], sizes: Sequence[int]
 ) -> None:
     points = []
     for cell in cells:
@@ -96,17 +88,15 @@ def _draw(
         )
     if not points:
         return
-    sign = 1 if points[0][2] else -1
-    front = pareto([(value, sign * mean) for value, mean, _ in points])
-    panel.step(
-        [value for value, _ in front], [sign * mean for _, mean in front], where="post", color="0.6", zorder=2, lw=1.2
-    )
+    front = undominated([(value, -mean if greater else mean) for value, mean, greater in points])
+    across, up = zip(*((points[place][0], points[place][1]) for place in front), strict=True)
+    panel.step(across, up, where="post", color="0.6", zorder=2, lw=1.2)
     panel.margins(x=0.1, y=0.1)
     log_scale(panel, "x")
     panel.tick_params(axis="x", labelsize="small")
 
 
-def _costs(cells: Sequence[CellRuns]) -> list[tuple[str, _Cost]]:
+def _costs(cells: Sequence[CellResults]) -> list[tuple[str, _Cost]]:
     """Return what a score may cost; memory by the figure that most records have, and that is said."""
     cuda = any(_allocated(run) for cell in cells for run in cell.measured)
     live = any(_live(run) for cell in cells for run in cell.measured)
@@ -124,7 +114,7 @@ def _costs(cells: Sequence[CellRuns]) -> list[tuple[str, _Cost]]:
     ]
 
 
-def _cost(cell: CellRuns, cost: _Cost) -> float | None:
+def _cost(cell: CellResults, cost: _Cost) -> float | None:
     values = [value for run in cell.measured if (value := cost(run)) is not None]
     return fmean(values) if values else None
 

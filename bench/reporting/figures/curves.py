@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import (
+from bench.reporting.figures.canvas import (
     LEGEND,
     Style,
     log_scale,
@@ -41,16 +41,16 @@ class Curves(Figure):
         "Long training curves are means of blocks of steps."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say the data set."""
         return f"{cells[0].dataset}: learning curves of the best configuration of each method"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
         trained = [cell for cell in cells if any(run.train_curve for run in cell.measured)]
         if not trained:
             raise NoData("no run has a training curve")
-        models: dict[str, list[CellRuns]] = {}
+        models: dict[str, list[CellResults]] = {}
         for cell in trained:
             models.setdefault(cell.model, []).append(cell)
         models = dict(list(models.items())[-_MOST_MODELS:])

@@ -8,9 +8,9 @@ from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import Style, label_outer, model_title, panels, put_legend, whole_numbers
+from bench.reporting.figures.canvas import Style, label_outer, model_title, panels, put_legend, whole_numbers
 from bench.runs.record import Predictions
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ class Ensemble(Figure):
         "or to the first where confidences are not recorded."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say the data set."""
         return f"{cells[0].dataset}: accuracy on test of a majority vote of n seeds"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
-        models: dict[str, list[tuple[CellRuns, list[Predictions]]]] = {}
+        models: dict[str, list[tuple[CellResults, list[Predictions]]]] = {}
         for cell in cells:
             voters = [run.predictions for run in cell.finals if run.status == "ok" and run.predictions]
             if len(voters) >= 3 and all(one.ids == voters[0].ids for one in voters):

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import Style, label_outer, model_title, panels, put_legend, split_word, whole_numbers
+from bench.reporting.figures.canvas import (
+    Style,
+    label_outer,
+    model_title,
+    panels,
+    put_legend,
+    split_word,
+    whole_numbers,
+)
 from bench.reporting.statistics.search import expected_best
 
 if TYPE_CHECKING:
@@ -26,13 +34,13 @@ class ExpectedBest(Figure):
         "rises at its end needs more trials. Failed and pruned trials are left out."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set and metric."""
-        return f"{cells[0].dataset}: expected best {cells[0].metric} on validation after n trials"
+        return f"{cells[0].dataset}: expected best {cells[0].settings.objective} on validation after n trials"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the studies of one data set and metric."""
-        models: dict[str, list[tuple[CellRuns, list[float]]]] = {}
+        models: dict[str, list[tuple[CellResults, list[float]]]] = {}
         for cell in cells:
             scores = [run.objective for run in cell.trials if run.status == "ok" and run.objective is not None]
             if len(scores) > 1:
@@ -47,7 +55,7 @@ class ExpectedBest(Figure):
                 style = styles[cell.method]
                 panel.plot(
                     steps,
-                    [expected_best(scores, n, cell.greater_is_better) for n in steps],
+                    [expected_best(scores, n, cell.settings.greater_is_better) for n in steps],
                     color=style.colour,
                     marker=style.marker,
                     markersize=4,
@@ -56,7 +64,8 @@ class ExpectedBest(Figure):
             whole_numbers(panel)
             panel.set_title(model_title(model, members[0][0].base_parameters), fontsize="medium")
         put_legend(figure, [cell.method for members in models.values() for cell, _ in members], styles)
-        label_outer(axes, "trials", f"expected best {cells[0].metric}{split_word(cells[0].greater_is_better)}")
+        study = cells[0].settings
+        label_outer(axes, "trials", f"expected best {study.objective}{split_word(study.greater_is_better)}")
         return figure
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import LEGEND, Style, new_canvas, put_title, split_word
+from bench.reporting.figures.canvas import LEGEND, Style, new_canvas, put_title, split_word
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -19,11 +19,11 @@ class Initialisation(Figure):
 
     about: ClassVar[str] = "Points are means over seeds, bars one standard deviation to either side."
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set and metric."""
         return f"{cells[0].dataset}: {cells[0].metric} on test by initialisation and model"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
         begun = [(cell, init) for cell in cells if cell.mean is not None and (init := _init(cell))]
         if len({init for _, init in begun}) < 2:
@@ -63,7 +63,7 @@ class Initialisation(Figure):
         return figure
 
 
-def _init(cell: CellRuns) -> str | None:
+def _init(cell: CellResults) -> str | None:
     best = cell.best or cell.runs[0]
     init = best.spec.method_options.get("init")
     return init if isinstance(init, str) else None

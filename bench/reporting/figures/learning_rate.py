@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import (
+from bench.reporting.figures.canvas import (
     MANY_POINTS,
     Style,
     label_outer,
@@ -32,13 +32,13 @@ class LearningRate(Figure):
         "crosses at the bottom are trials that failed there."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set and metric."""
-        return f"{cells[0].dataset}: {cells[0].metric} on validation against learning rate, all trials"
+        return f"{cells[0].dataset}: {cells[0].settings.objective} on validation against learning rate, all trials"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the trials of one data set and metric."""
-        models: dict[str, list[CellRuns]] = {}
+        models: dict[str, list[CellResults]] = {}
         for cell in cells:
             if any(rate_of(run) is not None for run in cell.trials):
                 models.setdefault(cell.model, []).append(cell)
@@ -52,7 +52,7 @@ class LearningRate(Figure):
             panel.margins(x=0.08, y=0.1)
             log_scale(panel, "x")
         put_legend(figure, [cell.method for members in models.values() for cell in members], styles)
-        score = f"{cells[0].metric} on validation{split_word(cells[0].greater_is_better)}"
+        score = f"{cells[0].settings.objective} on validation{split_word(cells[0].settings.greater_is_better)}"
         label_outer(axes, "learning rate (log scale)", score)
         return figure
 
@@ -63,7 +63,7 @@ def rate_of(run: TrialRecord) -> float | None:
     return float(rate) if isinstance(rate, int | float) and rate > 0 else None
 
 
-def _draw(panel: Axes, cell: CellRuns, style: Style) -> None:
+def _draw(panel: Axes, cell: CellResults, style: Style) -> None:
     rated = [(rate, run) for run in cell.trials if (rate := rate_of(run)) is not None]
     failed = [rate for rate, run in rated if run.objective is None]
     panel.plot(

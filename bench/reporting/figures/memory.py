@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import Style, label_outer, model_title, panels
+from bench.reporting.figures.canvas import Style, label_outer, model_title, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -29,11 +29,11 @@ class Memory(Figure):
         "same worker."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say which memory."""
         return f"{cells[0].dataset}: peak memory by phase ({_KINDS[_kind(cells) or 'resident_peak_bytes']})"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
         from matplotlib.patches import Patch
 
@@ -74,11 +74,11 @@ class Memory(Figure):
         return figure
 
 
-def _kind(cells: Sequence[CellRuns]) -> str | None:
+def _kind(cells: Sequence[CellResults]) -> str | None:
     return next((kind for kind in _KINDS if any(_peaks(cell, kind) for cell in cells)), None)
 
 
-def _peaks(cell: CellRuns, kind: str) -> dict[str, int]:
+def _peaks(cell: CellResults, kind: str) -> dict[str, int]:
     """Return the peak of each phase over the measured runs."""
     peaks: dict[str, int] = {}
     for run in cell.measured:

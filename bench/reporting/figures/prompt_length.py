@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import (
+from bench.reporting.figures.canvas import (
     MANY_POINTS,
     Style,
     label_outer,
@@ -32,13 +32,13 @@ class PromptLength(Figure):
         "Faint points are trials; the line joins the best trial at each length, for the learning rate varies too."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set and metric."""
-        return f"{cells[0].dataset}: {cells[0].metric} on validation against prompt length"
+        return f"{cells[0].dataset}: {cells[0].settings.objective} on validation against prompt length"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the trials of one data set and metric."""
-        methods: dict[str, list[tuple[CellRuns, list[tuple[int, float]]]]] = {}
+        methods: dict[str, list[tuple[CellResults, list[tuple[int, float]]]]] = {}
         for cell in cells:
             points = _points(cell)
             if points:
@@ -49,33 +49,33 @@ class PromptLength(Figure):
         }
         if not methods:
             raise NoData("no method was tried with two lengths of its prompt")
-        looks = model_lines(cells)
+        lines = model_lines(cells)
         figure, axes = panels(len(methods), self.title(cells))
         for panel, (method, found) in zip(axes, methods.items(), strict=True):
             for cell, points in found:
-                look = looks[cell.model]
+                line = lines[cell.model]
                 lengths, scores = zip(*points, strict=True)
                 panel.scatter(
                     lengths,
                     scores,
                     s=12,
-                    color=look.colour,
+                    color=line.colour,
                     alpha=0.35,
                     linewidths=0,
                     rasterized=len(points) > MANY_POINTS,
                 )
                 best = _envelope(cell, points)
-                panel.plot(*zip(*best, strict=True), color=look.colour, marker=look.marker, markersize=5)
+                panel.plot(*zip(*best, strict=True), color=line.colour, marker=line.marker, markersize=5)
             panel.set_xscale("log")
             _ticks(panel, [x for _, points in found for x, _ in points])
             panel.set_title(text.wrap(method, 30), fontsize="medium")
-        model_legend(figure, cells, {cell.model for found in methods.values() for cell, _ in found}, looks)
-        score = f"{cells[0].metric} on validation{split_word(cells[0].greater_is_better)}"
+        model_legend(figure, cells, {cell.model for found in methods.values() for cell, _ in found}, lines)
+        score = f"{cells[0].settings.objective} on validation{split_word(cells[0].settings.greater_is_better)}"
         label_outer(axes, "virtual tokens (log scale)", score)
         return figure
 
 
-def _points(cell: CellRuns) -> list[tuple[int, float]]:
+def _points(cell: CellResults) -> list[tuple[int, float]]:
     done = [(_length(run), run.objective) for run in cell.trials if run.status == "ok"]
     return sorted((length, score) for length, score in done if length is not None and score is not None)
 
@@ -85,11 +85,11 @@ def _length(run: TrialRecord) -> int | None:
     return length if isinstance(length, int) and length > 0 else None
 
 
-def _envelope(cell: CellRuns, points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+def _envelope(cell: CellResults, points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
     """Return the best score at each length."""
     best: dict[int, float] = {}
     for length, score in points:
-        pick = max if cell.greater_is_better else min
+        pick = max if cell.settings.greater_is_better else min
         best[length] = pick(score, best.get(length, score))
     return sorted(best.items())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.core.entries import Entry
+
 
 @dataclass(frozen=True)
 class Published:
@@ -32,3 +34,11 @@ LESTER_2021 = (
     Published("full fine-tuning (T5)", _SIZES, (62.8, 73.7, 81.3, 83.1, 89.9)),
     Published("prompt design (T5)", _SIZES, (40.6, 43.4, 45.1, 47.8, 52.8)),
 )
+
+TASKS = ("boolq", "cb", "copa", "rte", "wic", "wsc")
+"""The tasks of SuperGLUE whose own score is accuracy, or that and another."""
+
+
+def comparable(dataset: Entry, metric: str) -> bool:
+    """Whether scores may stand beside the published ones: accuracy on one of the tasks that those are means over."""
+    return metric == "accuracy" and bool({dataset.name, dataset.label, str(dataset.options.get("config"))} & {*TASKS})

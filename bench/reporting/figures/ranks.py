@@ -7,9 +7,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import Style, new_canvas, put_title, whole_numbers
+from bench.reporting.figures.canvas import Style, new_canvas, put_title, whole_numbers
 from bench.reporting.findings import scores_by_method
 from bench.reporting.statistics.outcomes import ranks
 
@@ -22,20 +22,20 @@ class Ranks(Figure):
 
     about: ClassVar[str] = "The large point is the mean rank, small points are tasks; 1 is best. Equals share a rank."
 
-    def groups(self, cells: Sequence[CellRuns]) -> dict[str, list[CellRuns]]:
+    def groups(self, cells: Sequence[CellResults]) -> dict[str, list[CellResults]]:
         """Take all data sets of a metric together."""
-        found: dict[str, list[CellRuns]] = {}
+        found: dict[str, list[CellResults]] = {}
         for cell in cells:
             found.setdefault(cell.metric, []).append(cell)
         return found if len(found) > 1 else {"": list(cells)}
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say the metric, and over how many tasks."""
         placed = _placed(cells)
         tasks = len(next(iter(placed.values()), {}))
         return f"Rank by {cells[0].metric} on test over {text.number_of(tasks, 'task')} (a model on a data set)"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the ranks of one metric."""
         placed = _placed(cells)
         if len(placed) < 2 or len(next(iter(placed.values()))) < 2:
@@ -62,7 +62,7 @@ class Ranks(Figure):
         return figure
 
 
-def _placed(cells: Sequence[CellRuns]) -> dict[str, dict[str, float]]:
+def _placed(cells: Sequence[CellResults]) -> dict[str, dict[str, float]]:
     table = scores_by_method(cells)
     most = max(map(len, table.values()), default=0)
     return ranks({method: tasks for method, tasks in table.items() if len(tasks) == most})

@@ -9,11 +9,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.axis_labels import label_models
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import Style, new_canvas
-from bench.reporting.figures.published import LESTER_2021, SOURCE
+from bench.reporting.figures.canvas import Style, new_canvas, split_word
+from bench.reporting.figures.published import LESTER_2021, SOURCE, TASKS, comparable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -27,7 +27,8 @@ class Scale(Figure):
     """Score against parameters of the base model, one line a method: the figure of Lester et al. (2021), figure 1."""
 
     published: bool = False
-    """Overlay the curves of T5 that Lester et al. (2021) published; another task, so only their shape compares.
+    """Overlay the curves of T5 that Lester et al. (2021) published: means over SuperGLUE, so they are drawn over single
+    tasks of SuperGLUE by accuracy alone, and even there it is their shape that compares.
     The numbers are those of a table, as recognised from a scan of it and not checked (see
     `bench.reporting.figures.published`): hold them against the paper before you publish the figure, whose legend says
     so too."""
@@ -37,12 +38,17 @@ class Scale(Figure):
         "mean where there are three seeds or more, faint points the seeds. Methods stand a little aside of each other."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set, metric, split, and against what."""
         return scale_title(cells)
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
+        if self.published and not comparable(cells[0].settings.dataset, cells[0].metric):
+            raise NoData(
+                f"published=true: the published scores are of SuperGLUE, these are {cells[0].metric} on "
+                f"{cells[0].dataset}; it takes accuracy on one of {', '.join(TASKS)}"
+            )
         figure = draw_scale(cells, styles, self.published)
         if figure is None:
             raise NoData("no cell has a score")
@@ -53,31 +59,32 @@ class Scale(Figure):
 class _Point:
     """One method at one model."""
 
-    cell: CellRuns
+    cell: CellResults
     mean: float
     sd: float | None
     seeds: Sequence[float]
 
 
-def drawable(cells: Sequence[CellRuns]) -> bool:
+def drawable(cells: Sequence[CellResults]) -> bool:
     """Whether `draw_scale` has anything to draw of these cells."""
     return bool(_points(cells)[1])
 
 
-def scale_title(cells: Sequence[CellRuns]) -> str:
+def scale_title(cells: Sequence[CellResults]) -> str:
     """Say what `draw_scale` shows of these cells: data set, metric, split, and against what."""
     split, points = _points(cells)
     models = {point.cell.model: point.cell.base_parameters for point in points if point.cell.base_parameters}
     if not points:
         return f"{cells[0].dataset}: {cells[0].metric}"
-    shown = f"{cells[0].dataset}: {cells[0].metric} on {split}"
+    metric = cells[0].metric if split == "test" else cells[0].settings.objective
+    shown = f"{cells[0].dataset}: {metric} on {split}"
     if len(models) == 1:
         ((model, size),) = models.items()
         return f"{shown} with {model} ({text.short_count(size or 0)} parameters)"
     return f"{shown} against model size" if models else f"{shown} without a model"
 
 
-def draw_scale(cells: Sequence[CellRuns], styles: Mapping[str, Style], published: bool = False) -> Canvas | None:
+def draw_scale(cells: Sequence[CellResults], styles: Mapping[str, Style], published: bool = False) -> Canvas | None:
     """Draw score against parameters of the base model for the cells of one data set and metric.
 
     Points are means over seeds, bars one standard deviation to either side, faint points the seeds
@@ -112,7 +119,7 @@ def draw_scale(cells: Sequence[CellRuns], styles: Mapping[str, Style], published
     return figure
 
 
-def _points(cells: Sequence[CellRuns]) -> tuple[Split, list[_Point]]:
+def _points(cells: Sequence[CellResults]) -> tuple[Split, list[_Point]]:
     """Return what can be drawn: test scores, or validation scores where no cell has been tested."""
     placed = [cell for cell in cells if cell.base_parameters or not cell.uses_model]
     tested = [_Point(cell, cell.mean, cell.sd, cell.scores) for cell in placed if cell.mean is not None]
@@ -125,10 +132,10 @@ def _points(cells: Sequence[CellRuns]) -> tuple[Split, list[_Point]]:
     ]
 
 
-def _score_axis(cell: CellRuns, split: Split, points: Sequence[_Point]) -> str:
-    label = f"{cell.metric} on {split}" + ("" if cell.greater_is_better else " (lower is better)")
+def _score_axis(cell: CellResults, split: Split, points: Sequence[_Point]) -> str:
     if split == "validation":
-        return f"{label} (best trial)"
+        return f"{cell.settings.objective} on validation{split_word(cell.settings.greater_is_better)} (best trial)"
+    label = f"{cell.metric} on test{split_word(cell.greater_is_better)}"
     seeds = sorted({len(point.seeds) for point in points if point.cell.stochastic})
     if not seeds or seeds[-1] < 2:
         return label

@@ -6,9 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import Style, model_legend, model_lines, panels, score_line, split_word, whole_numbers
+from bench.reporting.figures.canvas import (
+    Style,
+    model_legend,
+    model_lines,
+    panels,
+    score_line,
+    split_word,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -22,17 +30,17 @@ class Shots(Figure):
         "seeds (other seeds, other examples), bars one standard deviation to either side."
     )
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set and metric."""
         return f"{cells[0].dataset}: {cells[0].metric} on test against examples in the prompt"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
-        methods: dict[str, dict[str, list[tuple[int, CellRuns]]]] = {}
+        methods: dict[str, dict[str, list[tuple[int, CellResults]]]] = {}
         for cell in cells:
             shots = _shots(cell) if cell.mean is not None else None
             if shots is not None:
-                name = cell.runs[0].spec.cell.method.name
+                name = cell.settings.method.name
                 methods.setdefault(name, {}).setdefault(cell.model, []).append((shots, cell))
         methods = {
             name: lines
@@ -41,21 +49,21 @@ class Shots(Figure):
         }
         if not methods:
             raise NoData("no method was used with two numbers of examples in its prompt (shots)")
-        looks = model_lines(cells)
+        styles_of = model_lines(cells)
         figure, axes = panels(len(methods), self.title(cells))
         for panel, (name, lines) in zip(axes, methods.items(), strict=True):
             for model, line in lines.items():
                 line.sort(key=lambda point: point[0])
-                score_line(panel, line, looks[model])
+                score_line(panel, line, styles_of[model])
             whole_numbers(panel)
             panel.set_title(text.wrap(name, 30), fontsize="medium")
             panel.set_xlabel("examples in the prompt")
         axes[0].set_ylabel(f"{cells[0].metric} on test{split_word(cells[0].greater_is_better)}")
-        model_legend(figure, cells, {model for lines in methods.values() for model in lines}, looks)
+        model_legend(figure, cells, {model for lines in methods.values() for model in lines}, styles_of)
         return figure
 
 
-def _shots(cell: CellRuns) -> int | None:
+def _shots(cell: CellResults) -> int | None:
     """Return the examples in the prompt of a cell's finals; None for a method that trains."""
     final = cell.finals[0]
     untrained = cell.uses_model and final.parameters is not None and not final.parameters.trainable

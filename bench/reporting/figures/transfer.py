@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns, Transfer
+from bench.reporting.cells import CellResults, Transfer
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.look import Style, model_title, panels, split_word
+from bench.reporting.figures.canvas import Style, model_title, panels, split_word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,11 +32,11 @@ class Transfers(Figure):
         "the shift costs, or gains. An upright stroke is the score on the test split of A."
     )
 
-    def groups(self, cells: Sequence[CellRuns]) -> dict[str, list[CellRuns]]:
+    def groups(self, cells: Sequence[CellResults]) -> dict[str, list[CellResults]]:
         """Take all cells together: what was trained on one data set is compared with what was trained on another."""
         return {"": list(cells)}
 
-    def title(self, cells: Sequence[CellRuns]) -> str:
+    def title(self, cells: Sequence[CellResults]) -> str:
         """Say from where to where, and which models are left out."""
         found = _transferred(cells)
         pairs, models = _pairs(found), _models(found)
@@ -51,7 +51,7 @@ class Transfers(Figure):
         left_out = f", the {len(shown)} largest of {len(models)} models" if len(shown) < len(models) else ""
         return f"Transfer: {said}{left_out}"
 
-    def draw(self, cells: Sequence[CellRuns], styles: Mapping[str, Style]) -> Canvas:
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw all cells that were transferred."""
         found = _transferred(cells)
         if not found:
@@ -79,15 +79,15 @@ class Transfers(Figure):
         return figure
 
 
-def _transferred(cells: Sequence[CellRuns]) -> list[tuple[CellRuns, Transfer]]:
+def _transferred(cells: Sequence[CellResults]) -> list[tuple[CellResults, Transfer]]:
     return [(cell, transfer) for cell in cells for transfer in cell.transfers if transfer.mean is not None]
 
 
-def _pairs(found: Sequence[tuple[CellRuns, Transfer]]) -> list[Pair]:
+def _pairs(found: Sequence[tuple[CellResults, Transfer]]) -> list[Pair]:
     return list(dict.fromkeys((cell.dataset, transfer.dataset) for cell, transfer in found))
 
 
-def _models(found: Sequence[tuple[CellRuns, Transfer]]) -> list[str | None]:
+def _models(found: Sequence[tuple[CellResults, Transfer]]) -> list[str | None]:
     """Return the models, smallest first; None alone where only methods without a model were transferred."""
     sizes = {cell.model: cell.base_parameters or 0 for cell, _ in found if cell.uses_model}
     return [*sorted(sizes, key=lambda model: (sizes[model], model))] or [None]
@@ -98,12 +98,12 @@ def _shown(models: Sequence[str | None], pairs: Sequence[Pair]) -> Sequence[str 
     return models[-most:]
 
 
-def _none(cell: CellRuns) -> str | None:
+def _none(cell: CellResults) -> str | None:
     """Return the label that a method without a model bears: such a method stands in every panel."""
     return None if cell.uses_model else cell.model
 
 
-def _row(axes: Axes, row: int, cell: CellRuns, transfer: Transfer, there: CellRuns | None, style: Style) -> None:
+def _row(axes: Axes, row: int, cell: CellResults, transfer: Transfer, there: CellResults | None, style: Style) -> None:
     """Draw a method: transferred, trained where it is tested, and where it was trained."""
     assert transfer.mean is not None
     if cell.metric == transfer.metric and cell.mean is not None:

@@ -14,7 +14,7 @@ from importlib.resources import files
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from bench.reporting import origin, text, words
+from bench.reporting import origin, sentences, text
 from bench.reporting.columns import Column, all_columns
 from bench.reporting.figures import Drawing, figures, in_order, sections
 from bench.reporting.figures.scale import scale_title
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 MOST_DRAWINGS = 36
 """More than that make a page that takes minutes to draw and that no phone opens."""
-MANY_RUNS = 20_000
-"""Of so many runs each figure is drawn once, for the first data set: a report is to take seconds."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,11 @@ def html_page(
     return _template().render(
         title=" + ".join(origin.names(results)),
         descriptions=list(dict.fromkeys(_descriptions(results))),
-        cautions=_inline(words.cautions(results)),
-        sections=[(scale_title(cells), _inline(words.verdicts(cells))) for cells in sections(results.cells).values()],
-        too_few=_inline(words.too_few(results.cells)),
+        cautions=_inline(sentences.cautions(results)),
+        sections=[
+            (scale_title(cells), _inline(sentences.verdicts(cells))) for cells in sections(results.cells).values()
+        ],
+        too_few=_inline(sentences.too_few(results.cells)),
         pictures=[_picture(drawing) for drawing in drawings],
         absent=absent,
         headings=all_columns(summary),
@@ -77,8 +77,8 @@ def html_page(
         statistics=statistics_tables(results.cells),
         runs=rows,
         runs_left_out=left_out,
-        failures=_inline(words.failures(results.cells)),
-        pruned=_inline([line] if (line := words.pruned(results.cells)) else []),
+        failures=_inline(sentences.failures(results.cells)),
+        pruned=_inline([line] if (line := sentences.pruned(results.cells)) else []),
         samples=samples(results.cells),
         provenance=_inline([*origin.provenance(results), origin.versions(results.records)]),
         commands=[m.command for m in results.manifests if m.command is not None],
@@ -139,8 +139,7 @@ def _drawings(
     """
     drawn: list[Drawing] = []
     absent: list[tuple[str, str]] = []
-    many = len(results.runs) > MANY_RUNS
-    shares = 1 if many else max(1, MOST_DRAWINGS // len(in_order()))
+    shares = max(1, MOST_DRAWINGS // len(in_order()))
     for name in in_order():
         figure = figures.get(name)()
         groups = len(figure.groups(results.cells))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.columns import params_text
 from bench.reporting.figures.curves import thinned
 from bench.runs.record import TrialRecord
@@ -59,7 +59,7 @@ class Samples:
     wrong: list[Sample]
 
 
-def run_rows(cells: Sequence[CellRuns]) -> tuple[list[RunRow], int]:
+def run_rows(cells: Sequence[CellResults]) -> tuple[list[RunRow], int]:
     """Return the runs of all cells, and how many were left out because they are too many for a page.
 
     Where they are, the runs that count (best trials and their finals) come first, then the others in
@@ -76,7 +76,7 @@ def _order(run: TrialRecord) -> tuple[bool, int]:
     return (run.spec.kind == "final", run.spec.number)
 
 
-def _row(cell: CellRuns, run: TrialRecord, selected: bool) -> RunRow:
+def _row(cell: CellResults, run: TrialRecord, selected: bool) -> RunRow:
     metric = cell.metric
     losses = thinned([(point.step, point.loss) for point in run.train_curve], 48)
     scores = [(point.step, point.metrics[metric]) for point in run.validation_curve if metric in point.metrics]
@@ -111,9 +111,9 @@ def _polyline(curve: Sequence[tuple[int, float]], last: int) -> str:
     )
 
 
-def samples(cells: Sequence[CellRuns]) -> list[Samples]:
+def samples(cells: Sequence[CellResults]) -> list[Samples]:
     """Return predictions, right and wrong, of the best method of each model on each data set."""
-    best: dict[tuple[str, str], CellRuns] = {}
+    best: dict[tuple[str, str], CellResults] = {}
     for cell in cells:
         if cell.mean is None or not any(run.predictions for run in cell.finals):
             continue
@@ -123,7 +123,7 @@ def samples(cells: Sequence[CellRuns]) -> list[Samples]:
     return [found for cell in best.values() if (found := _samples(cell))]
 
 
-def _samples(cell: CellRuns) -> Samples | None:
+def _samples(cell: CellResults) -> Samples | None:
     answers = next((run.predictions for run in cell.finals if run.status == "ok" and run.predictions), None)
     if answers is None:
         return None

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.experiment.settings import Objective
 from bench.reporting import text
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
+from bench.reporting.columns import params_text
 from bench.reporting.findings import OverTasks, most_data_sets, over_tasks, pair_tests, searches
 from bench.reporting.statistics.paired import MIN_DATA_SETS
+from bench.runs.objectives import objective_values, pareto_front
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,12 @@ class SmallTable:
     rows: tuple[tuple[str, ...], ...]
 
 
-def statistics_tables(cells: Sequence[CellRuns]) -> list[SmallTable]:
+def statistics_tables(cells: Sequence[CellResults]) -> list[SmallTable]:
     """Return what the cells say together."""
     return list(_tables(cells))
 
 
-def _tables(cells: Sequence[CellRuns]) -> Iterator[SmallTable]:
+def _tables(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
     together = over_tasks(cells)
     for one in together:
         yield _aggregates(one)
@@ -37,6 +40,27 @@ def _tables(cells: Sequence[CellRuns]) -> Iterator[SmallTable]:
         yield SmallTable("Over all tasks", reason, (), ())
     yield _pairs(cells)
     yield from _searches(cells)
+    yield from _fronts(cells)
+
+
+def _fronts(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
+    """Yield the Pareto fronts of the studies with several objectives, a table for those of the same objectives."""
+    groups: dict[tuple[Objective, ...], list[tuple[str, ...]]] = {}
+    for cell in cells:
+        objectives = cell.settings.study.objectives
+        for run in pareto_front(cell.runs, objectives) if len(objectives) > 1 else ():
+            values = objective_values(run, objectives) or ()
+            shown = (text.quantity(value) for value in values)
+            row = (cell.title, str(run.spec.number), *shown, params_text(run.spec.params))
+            groups.setdefault(objectives, []).append(row)
+    for objectives, rows in groups.items():
+        yield SmallTable(
+            f"Pareto front: {', '.join(objectives)}".replace("_", " "),
+            "The trials that no other trial of their study beats in one objective without losing in another; the score "
+            "is that on validation, memory and sizes are bytes. Finals run the trial with the best score.",
+            ("study", "trial", *(name.replace("_", " ") for name in objectives), "configuration"),
+            tuple(rows),
+        )
 
 
 def _aggregates(one: OverTasks) -> SmallTable:
@@ -94,7 +118,7 @@ def _outcomes(one: OverTasks) -> SmallTable:
     )
 
 
-def _pairs(cells: Sequence[CellRuns]) -> SmallTable:
+def _pairs(cells: Sequence[CellResults]) -> SmallTable:
     title = "Paired tests over data sets (Wilcoxon, Holm)"
     tests = pair_tests(cells)
     if not tests:
@@ -125,7 +149,7 @@ def _pairs(cells: Sequence[CellRuns]) -> SmallTable:
     )
 
 
-def _searches(cells: Sequence[CellRuns]) -> Iterator[SmallTable]:
+def _searches(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
     found = searches(cells)
     if not found:
         return

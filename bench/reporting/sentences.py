@@ -7,24 +7,26 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from bench.reporting import text
-from bench.reporting.cells import REVISIONS, CellRuns
+from bench.reporting.cells import REVISIONS, CellResults
 from bench.reporting.findings import most_data_sets, on_same_items
 from bench.reporting.folders import Results
 from bench.reporting.statistics.intervals import MIN_SEEDS, Interval
 from bench.reporting.statistics.paired import MIN_DATA_SETS
-from bench.runs.record import TrialRecord
+from bench.reporting.superseded import ADVICE
+from bench.runs.record import FAILED, TrialRecord
 
 _MOST_FAILURES = 50
+_MOST_SUPERSEDED = 20
 
 
-def verdicts(cells: Sequence[CellRuns]) -> Iterator[str]:
+def verdicts(cells: Sequence[CellResults]) -> Iterator[str]:
     """Say for each model which method is best on a data set, and whether that is more than noise.
 
     Args:
         cells: of one data set and one metric.
     """
     references = [cell for cell in cells if not cell.uses_model and cell.mean is not None]
-    by_model: dict[str, list[CellRuns]] = {}
+    by_model: dict[str, list[CellResults]] = {}
     for cell in cells:
         if cell.uses_model:
             by_model.setdefault(cell.model, []).append(cell)
@@ -36,7 +38,7 @@ def verdicts(cells: Sequence[CellRuns]) -> Iterator[str]:
         yield f"For comparison, {_scored(cell)} without a model."
 
 
-def _verdict(rivals: Sequence[CellRuns]) -> str:
+def _verdict(rivals: Sequence[CellResults]) -> str:
     tested = sorted((cell for cell in rivals if cell.mean is not None), key=lambda cell: cell.rank_key)
     missing = [text.markdown(cell.method) for cell in rivals if cell.mean is None]
     without = f" No score on test: {', '.join(missing)}." if missing else ""
@@ -51,7 +53,7 @@ def _verdict(rivals: Sequence[CellRuns]) -> str:
     return f"{_scored(first)} is best, followed by {_scored(second)}. {_gap(first, second)}{without}"
 
 
-def _gap(first: CellRuns, second: CellRuns) -> str:
+def _gap(first: CellResults, second: CellResults) -> str:
     """Say whether the gap is more than the noise over seeds, and what the same test items say."""
     gap = first.gap_to(second)
     assert gap is not None
@@ -69,7 +71,7 @@ def _gap(first: CellRuns, second: CellRuns) -> str:
     return said + _items(first, second)
 
 
-def _items(first: CellRuns, second: CellRuns) -> str:
+def _items(first: CellResults, second: CellResults) -> str:
     """Say what a bootstrap of the test items makes of the difference in accuracy; nothing where there are too few."""
     gap = on_same_items(first, second)
     if gap is None:
@@ -94,7 +96,7 @@ def _equals(p: float) -> str:
     return shown if shown.startswith("<") else f"= {shown}"
 
 
-def too_few(cells: Sequence[CellRuns]) -> Iterator[str]:
+def too_few(cells: Sequence[CellResults]) -> Iterator[str]:
     """Say which statistics are not given because there is too little to compute them from."""
     short = sorted({cell.method for cell in cells if cell.stochastic and 0 < len(cell.scores) < MIN_SEEDS})
     if short:
@@ -110,19 +112,25 @@ def too_few(cells: Sequence[CellRuns]) -> Iterator[str]:
         )
 
 
-def _scored(cell: CellRuns) -> str:
+def _scored(cell: CellResults) -> str:
     seeds = _seeds(cell) if cell.stochastic else "no seed changes it"
     return f"{text.markdown(cell.method)} with {text.mean_sd(cell.mean, cell.sd)} ({seeds})"
 
 
-def _seeds(cell: CellRuns) -> str:
+def _seeds(cell: CellResults) -> str:
     return text.number_of(len(cell.scores), "fold" if cell.folds else "seed")
 
 
 def cautions(results: Results) -> Iterator[str]:
     """Say what a reader has to know before comparing rows: what was left out, and what is not alike."""
     if results.stale:
-        yield f"{text.number_of(results.stale, 'record')} of an earlier version of the experiment left out."
+        shown = [*map(str, results.superseded[:_MOST_SUPERSEDED])]
+        more = len(results.superseded) - len(shown)
+        shown += [f"{more} more cells"] if more > 0 else []
+        yield (
+            f"{text.number_of(results.stale, 'record')} of an earlier version of the experiment left out: "
+            f"{', '.join(text.markdown(one, 2000) for one in shown)}. {text.markdown(ADVICE)}."
+        )
     if results.unreadable:
         yield f"{text.number_of(results.unreadable, 'file')} under records/ left out: not a whole record."
     if results.repeated:
@@ -144,17 +152,42 @@ def cautions(results: Results) -> Iterator[str]:
             )
     folded = sorted({cell.dataset for cell in results.cells if cell.folds})
     if folded:
-        searched = any(cell.folds and cell.runs[0].spec.cell.search for cell in results.cells)
+        searched = any(cell.folds and cell.settings.search for cell in results.cells)
         chosen = "; configurations were chosen on rows that other folds test on" if searched else ""
         yield (
             f"Cross-validated: {', '.join(map(text.markdown, folded))}. Each final tests another fold, so the spread "
             f"is that of the data and the seeds together{chosen}."
         )
+    yield from _truncated(results.cells)
+    yield from _chosen(results.cells)
     yield from _not_transferred(results.cells)
     yield from _unlike(results.records)
 
 
-def _not_transferred(cells: Iterable[CellRuns]) -> Iterator[str]:
+def _truncated(cells: Iterable[CellResults]) -> Iterator[str]:
+    """Say whose texts were cut to fit the context; a line a data set and split."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        for split, cut in cell.truncated.items():
+            items = cell.test_items if split == "test" else None
+            of = f"{text.count(cut)} of {text.count(items)}" if items else text.number_of(cut, "text")
+            groups.setdefault((cell.dataset, split), []).append(f"{cell.model} / {cell.method} {of}")
+    for (dataset, split), who in groups.items():
+        yield (
+            f"Texts of {text.markdown(dataset)} ({split}) were cut to fit the context: "
+            f"{', '.join(map(text.markdown, who))}."
+        )
+
+
+def _chosen(cells: Iterable[CellResults]) -> Iterator[str]:
+    """Say where the metric of tables and figures is not what the studies optimised."""
+    pairs = {(cell.metric, cell.settings.objective) for cell in cells if cell.metric != cell.settings.objective}
+    for metric, objective in sorted(pairs):
+        shown = map(text.markdown, (metric, objective))
+        yield "Scores are {}; configurations were chosen by {} on validation.".format(*shown)
+
+
+def _not_transferred(cells: Iterable[CellResults]) -> Iterator[str]:
     """Say why finals have no score on another data set that they were to be tested on; a line a reason."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for cell in cells:
@@ -190,12 +223,12 @@ def _unlike(records: Sequence[TrialRecord]) -> Iterator[str]:
             yield f"Not alike in all runs: {REVISIONS[field]} of {text.markdown(owner)} ({shown})."
 
 
-def failures(cells: Iterable[CellRuns]) -> list[str]:
+def failures(cells: Iterable[CellResults]) -> list[str]:
     """Name the runs that failed, with their reasons; runs of a cell that share a reason share a line."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for cell in cells:
         for run in cell.runs:
-            if run.status not in ("ok", "pruned"):
+            if run.status in FAILED:
                 key = (cell.title, run.status, text.one_line(run.reason or "no reason given"))
                 groups.setdefault(key, []).append(f"{run.spec.kind} {run.spec.number}")
     lines = [
@@ -206,7 +239,7 @@ def failures(cells: Iterable[CellRuns]) -> list[str]:
     return [*lines[:_MOST_FAILURES], f"{more} more in runs.csv."] if more > 0 else lines
 
 
-def pruned(cells: Iterable[CellRuns]) -> str | None:
+def pruned(cells: Iterable[CellResults]) -> str | None:
     """Count the trials that the studies stopped early, by cell; None if there are none."""
     counts = Counter({cell.title: sum(run.status == "pruned" for run in cell.runs) for cell in cells})
     shown = [f"{text.markdown(title)} {number}" for title, number in counts.items() if number]

@@ -1,4 +1,4 @@
-"""The look that all figures share: seaborn's style, a colour and a marker a method, room for every word."""
+"""What all figures share: seaborn's style, a colour and a marker a method, room for every word."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bench.reporting import text
+from bench.reporting.figures.fonts import BASE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
     from matplotlib.transforms import Bbox
 
-    from bench.reporting.cells import CellRuns
+    from bench.reporting.cells import CellResults
 
 # Okabe and Ito (2008), without the yellow, which is hardly seen on white, then wine and olive of Paul Tol's
 # muted scheme. Nine colours and eight markers have no common divisor: the first 72 methods differ.
@@ -42,7 +43,7 @@ def method_styles(methods: Iterable[str]) -> dict[str, Style]:
     """Give each method its colour and marker, by its place in the sorted set of all methods.
 
     The rule: every figure of a report is drawn with the styles of all its methods, so a method looks
-    the same in each, whichever methods a data set lacks. A new method changes the looks of those
+    the same in each, whichever methods a data set lacks. A new method changes the styles of those
     alone that are sorted behind it.
     """
     return {
@@ -52,7 +53,7 @@ def method_styles(methods: Iterable[str]) -> dict[str, Style]:
 
 
 @contextmanager
-def look(style: StyleName = "paper") -> Iterator[None]:
+def figure_style(style: StyleName = "paper", families: Sequence[str] = (BASE,)) -> Iterator[None]:
     """Seaborn's style for as long as we draw; the settings of a notebook around us stay as they are."""
     import matplotlib
     import seaborn
@@ -63,7 +64,7 @@ def look(style: StyleName = "paper") -> Iterator[None]:
         "axes.titley": 1.0,  # as ever, but not looked for at each drawing, which takes a sixth of it
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "font.family": "DejaVu Sans",  # comes with matplotlib: figures are the same on every machine
+        "font.family": list(families),
         "text.parse_math": False,  # a name is text, also with dollars in it
         "svg.hashsalt": "promptscale",
     }
@@ -90,11 +91,11 @@ def render(canvas: Canvas, form: Form, style: StyleName = "paper", box: Bbox | N
         canvas: what was drawn.
         form: of the file.
         style: the medium that it was drawn for.
-        box: what of it to show, as `settle` has found it; without it the figure is drawn once more to see.
+        box: what of it to show, as `lay_out` has found it; without it the figure is drawn once more to see.
     """
     buffer = io.BytesIO()
     plain = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
-    with look(style):
+    with figure_style(style):
         canvas.savefig(
             buffer,
             format=form,
@@ -127,7 +128,7 @@ LEGEND = 2.4
 """Inches (on paper) at the right that the legend may take."""
 
 
-def settle(canvas: Canvas) -> Bbox:
+def lay_out(canvas: Canvas) -> Bbox:
     """Lay a figure out once and for all: otherwise each file that is made of it lays it out again, which is slow.
 
     Returns:
@@ -171,7 +172,7 @@ def put_title(figure: Canvas, title: str, width: float) -> None:
     figure.suptitle(text.wrap(title, max(24, int(width * 9.3))), x=0.01, ha="left", weight="bold")
 
 
-def score_line(axes: Axes, points: Sequence[tuple[float, CellRuns]], style: Style) -> None:
+def score_line(axes: Axes, points: Sequence[tuple[float, CellResults]], style: Style) -> None:
     """Draw cells at their places as a line through their means, with one standard deviation to either side."""
     axes.errorbar(
         [place for place, _ in points],
@@ -185,22 +186,29 @@ def score_line(axes: Axes, points: Sequence[tuple[float, CellRuns]], style: Styl
 
 
 def log_scale(axes: Axes, axis: Literal["x", "y"]) -> None:
-    """Make an axis logarithmic, with plain numbers at its ticks, also where it spans less than a decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
-
+    """Make an axis logarithmic, with plain numbers at two ticks or more, and not so many that their labels touch."""
     (axes.set_xscale if axis == "x" else axes.set_yscale)("log")
     low, high = axes.get_xlim() if axis == "x" else axes.get_ylim()
-    decades = math.log10(high / low) if low > 0 else 0.0
-    subs = (1.0, 2.0, 5.0) if decades < 1.3 else (1.0, 3.0) if decades < 2.2 else (1.0,)
-    one = axes.xaxis if axis == "x" else axes.yaxis
-    one.set_major_locator(LogLocator(base=10, subs=subs, numticks=5 if axis == "x" else 7))
-    one.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
-    one.set_minor_locator(NullLocator())
-    one.set_minor_formatter(NullFormatter())
+    (axes.xaxis if axis == "x" else axes.yaxis).minorticks_off()
+    if low > 0:
+        ticks = log_ticks(low, high, most=4 if axis == "x" else 6)
+        labels = [text.short_count(tick) if tick >= 1000 else f"{tick:g}" for tick in ticks]
+        if len(set(labels)) < len(labels):
+            labels = [f"{tick:,.6g}" for tick in ticks]
+        (axes.set_xticks if axis == "x" else axes.set_yticks)(ticks, labels=labels)
 
 
-def _tick(value: float) -> str:
-    return text.short_count(value) if value >= 1000 else f"{value:g}"
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Return two or more places on a logarithmic axis: the powers of ten, parts of them, or else any round numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for step, parts in ((1, (1, 2, 5)), (1, (1, 3)), *((step, (1,)) for step in range(1, last - first + 1))):
+        ticks = [part * 10.0**power for power in range(first, last + 1, step) for part in parts]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if 2 <= len(ticks) <= most:
+            return ticks
+    return [float(tick) for tick in MaxNLocator(nbins=2).tick_values(low, high) if low <= tick <= high]
 
 
 def put_legend(figure: Canvas, methods: Iterable[str], styles: Mapping[str, Style], others: Sequence[Any] = ()) -> None:
@@ -214,7 +222,7 @@ def put_legend(figure: Canvas, methods: Iterable[str], styles: Mapping[str, Styl
     figure.legend(handles=[*handles, *others], loc="outside right upper", frameon=False, fontsize="small")
 
 
-def model_lines(cells: Iterable[CellRuns]) -> dict[str, Style]:
+def model_lines(cells: Iterable[CellResults]) -> dict[str, Style]:
     """Give each model of some cells its colour, darker for smaller ones, and marker: for a line a model."""
     import seaborn
 
@@ -227,7 +235,7 @@ def model_lines(cells: Iterable[CellRuns]) -> dict[str, Style]:
 
 
 def model_legend(
-    figure: Canvas, cells: Iterable[CellRuns], models: Collection[str], looks: Mapping[str, Style]
+    figure: Canvas, cells: Iterable[CellResults], models: Collection[str], lines: Mapping[str, Style]
 ) -> None:
     """Put the models that have a line, with their sizes, at the right of all panels."""
     from matplotlib.lines import Line2D
@@ -237,11 +245,11 @@ def model_legend(
         Line2D(
             [],
             [],
-            color=look.colour,
-            marker=look.marker,
+            color=line.colour,
+            marker=line.marker,
             label=text.wrap(model + (f" ({text.short_count(size)})" if (size := sizes[model]) else ""), 30),
         )
-        for model, look in looks.items()
+        for model, line in lines.items()
         if model in models
     ]
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")

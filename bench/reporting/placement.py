@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.reporting.cells import CellRuns
+from bench.reporting.cells import CellResults
 from bench.reporting.statistics.noise import Gap, Verdict
 
 
 @dataclass(frozen=True)
-class Standing:
+class Placement:
     """The place of a cell among the methods of its model on its data set."""
 
     place: Literal["best", "second"] | None = None
@@ -22,18 +22,18 @@ class Standing:
     """The gap to full fine-tuning of the same model; None where there is none, and for itself."""
 
 
-def rivals(cells: Iterable[CellRuns]) -> dict[tuple[str, str, str], list[CellRuns]]:
+def rivals(cells: Iterable[CellResults]) -> dict[tuple[str, str, str], list[CellResults]]:
     """Group cells by what can be compared directly: data set, metric and model, methods without a model left out."""
-    groups: dict[tuple[str, str, str], list[CellRuns]] = {}
+    groups: dict[tuple[str, str, str], list[CellResults]] = {}
     for cell in cells:
         if cell.uses_model:
             groups.setdefault((cell.dataset, cell.metric, cell.model), []).append(cell)
     return groups
 
 
-def standings(cells: Sequence[CellRuns]) -> list[Standing]:
-    """Return the standing of each cell, in their order."""
-    found = {id(cell): Standing() for cell in cells}
+def placements(cells: Sequence[CellResults]) -> list[Placement]:
+    """Return the place of each cell, in their order."""
+    found = {id(cell): Placement() for cell in cells}
     for group in rivals(cells).values():
         tested = sorted((cell for cell in group if cell.mean is not None), key=lambda cell: cell.rank_key)
         if not tested:
@@ -43,7 +43,7 @@ def standings(cells: Sequence[CellRuns]) -> list[Standing]:
         for cell in tested:
             gap = cell.gap_to(tested[0])
             best = cell.mean == means[0]
-            found[id(cell)] = Standing(
+            found[id(cell)] = Placement(
                 place="best" if best else "second" if cell.mean == means[1] else None,
                 to_best=None if best or gap is None else gap.verdict,
                 to_full=None if full is None or full is cell else cell.gap_to(full),
