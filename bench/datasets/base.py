@@ -64,8 +64,11 @@ class Splits:
 
     @property
     def majority_share(self) -> float:
-        """Share of the most frequent label among all examples; what answering it every time scores as accuracy."""
-        counts = Counter(example.label for part in (self.train, self.validation, self.test) for example in part)
+        """Share of the most frequent label in train and validation; about what answering it always scores as accuracy.
+
+        Splits are drawn stratified, and the test split is for finals alone to read.
+        """
+        counts = Counter(example.label for part in (self.train, self.validation) for example in part)
         return max(counts.values(), default=0) / max(1, counts.total())
 
     def caution(self, objective: str) -> str | None:
@@ -180,7 +183,9 @@ class Dataset(Config):
         return self.rows(), self.label_words
 
     def splits(self, fold: int = 0) -> Splits:
-        """Return the splits: duplicates and texts with several labels removed first, then drawn stratified by label with `split_seed`.
+        """Return the splits, drawn stratified by label with `split_seed`.
+
+        Duplicates, and all rows of a text with several labels, are left out first.
 
         Args:
             fold: the fold to test on, from 0; without `folds` there is one only.

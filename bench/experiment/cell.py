@@ -65,12 +65,16 @@ class Cell(Config):
 
     @property
     def hash(self) -> str:
-        """Content hash of all that decides a trial's result; budgets (trials, finals), labels and transfer do not."""
+        """Content hash of all that decides a trial's result.
+
+        Budgets (trials, finals), labels, and what finals are tested on besides (transfer, retention) do not.
+        """
         data = self.model_dump(
             mode="json",
             exclude={
                 "finals": True,
                 "transfer": True,
+                "evaluation": {"retention"},
                 "runtime": {"threads", "trial_timeout", "retries", "hang_timeout"},
                 "study": {"trials", "budget", "max_failures", "storage"},
             },
@@ -98,7 +102,9 @@ class Cell(Config):
             content_hash([target.dataset.model_dump(mode="json"), target.data_pin, *(p.sha256 for p in target.plugins)])
             for target in self.transfer
         )
-        return tuple(sorted(hashes))
+        text = self.evaluation.retention
+        general = [content_hash(text.model_dump(mode="json", exclude={"path"}))] if text else []
+        return tuple(sorted([*hashes, *general]))
 
     @property
     def folds(self) -> int | None:
