@@ -198,7 +198,7 @@ class Together(Ranks):
         same_everywhere(list(tuned.trainable().values()))
         return Shared(tuned), sum(p.numel() for p in tuned.network.parameters())
 
-    def stuck(self, status: Status, reason: str) -> None:
+    def report_failure(self, status: Status, reason: str) -> None:
         """Tell rank 0, and wait for the end: the others wait for this process and cannot be reached."""
         if self.rank:
             self._tell(status, reason)

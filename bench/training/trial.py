@@ -100,7 +100,7 @@ def _attempt(run: TrialRun) -> tuple[Status, str | None]:
         status: Status = "oom" if is_out_of_memory(error) else "error"
         if status == "error":
             traceback.print_exc()
-        run.session.ranks.stuck(status, described(error))
+        run.session.ranks.report_failure(status, described(error))
         return status, described(error)
     finally:
         if not run.clean_up() or run.session.ranks.size > 1:
