@@ -114,8 +114,8 @@ class Retention(Config):
     tokens: int = 0
     """Tokens that were scored."""
     unknown_tokens: int = 0
-    """Tokens that stand for characters which the vocabulary lacks; they say nothing of these characters. 0 as well where
-    a tokenizer has no such token and puts another character in the place (GlassLM's does)."""
+    """Tokens that stand for characters which the vocabulary lacks; they say nothing of these characters. 0 as well
+    where a tokenizer has no such token and puts another character in the place (GlassLM's does)."""
     window: int = 0
     reason: str | None = None
     """Why there are no figures."""
