@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,7 +18,7 @@ from bench.core.errors import BadInput
 from bench.core.files import make_writable
 from bench.driver.signals import Terminated
 from bench.experiment.file import load_experiment
-from bench.experiment.preparing import downloads, unaccepted
+from bench.experiment.preparing import downloads, imbalances, unaccepted
 from bench.reporting.text import file_size
 from bench.runs.range_ends import best_at_range_end
 from bench.runs.record import FAILED, TrialRecord
@@ -54,6 +54,7 @@ def run_experiment(
     accepted = [*planned.experiment.accept_licenses, *accepted]
     if dry_run:
         show_plan(console, planned, accepted)
+        warn(console, imbalances(planned.cells))
         return 0
     out = reports or Path("reports") / planned.experiment.name
     make_writable(out, "--reports")
@@ -75,6 +76,7 @@ def run_experiment(
 
         draw_report([planned.results], out)
     warn_of_range_ends(console, records)
+    warn(console, imbalances(planned.cells))
     return name_failures(console, records)
 
 
@@ -83,8 +85,13 @@ def warn_of_range_ends(console: Console, records: Sequence[TrialRecord]) -> None
     by_cell: dict[str, list[TrialRecord]] = {}
     for record in records:
         by_cell.setdefault(record.cell_path, []).append(record)
-    for found in filter(None, map(best_at_range_end, by_cell.values())):
-        console.print(f"[yellow]warning:[/] {escape(str(found))}", soft_wrap=True, highlight=False)
+    warn(console, map(str, filter(None, map(best_at_range_end, by_cell.values()))))
+
+
+def warn(console: Console, texts: Iterable[str]) -> None:
+    """Print warnings."""
+    for text in texts:
+        console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True, highlight=False)
 
 
 def name_failures(console: Console, records: Sequence[TrialRecord]) -> int:

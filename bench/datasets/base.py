@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
@@ -15,6 +16,8 @@ from bench.core.packages import Download, Package
 from bench.datasets.template import columns, render
 
 Split = Literal["train", "validation", "test"]
+MOST_OF_ONE_LABEL = 0.7
+"""Share of one label above which accuracy is no measure of a data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +56,43 @@ class Splits:
     revision: str
     """sha256 over all examples and label words: what was really used. The same for every fold."""
     duplicates: int
-    """Rows left out because their text had been seen."""
+    """Rows left out because their text had been seen, and all rows of a text that has several labels."""
     template: str = "{text}"
     """The template that rendered the examples."""
+    conflicting: int = 0
+    """Of `duplicates`, the rows of texts that have several labels: none of them is kept."""
+
+    @property
+    def majority_share(self) -> float:
+        """Share of the most frequent label in train and validation; about what answering it always scores as accuracy.
+
+        Splits are drawn stratified, and the test split is for finals alone to read.
+        """
+        counts = Counter(example.label for part in (self.train, self.validation) for example in part)
+        return max(counts.values(), default=0) / max(1, counts.total())
+
+    def caution(self, objective: str) -> str | None:
+        """Say why ``objective`` is no measure of these labels; None where it is."""
+        return accuracy_caution(objective, self.majority_share)
 
     def filled(self, text: str) -> str:
         """Return the template with ``text`` in place of every column, as a method may ask for."""
         return render(self.template, dict.fromkeys(columns(self.template), text))
+
+
+def accuracy_caution(objective: str, majority_share: float) -> str | None:
+    """Say in one line why accuracy is no measure where one label has a large share; None where it is, or not used.
+
+    Args:
+        objective: the metric that a study optimises, by name.
+        majority_share: share of the most frequent label, 0 to 1.
+    """
+    if objective != "accuracy" or majority_share <= MOST_OF_ONE_LABEL:
+        return None
+    return (
+        f"{majority_share:.0%} of the rows have the same label, so accuracy hardly tells a method from one that always "
+        "answers it; put f1_macro or mcc first in the data set's metrics"
+    )
 
 
 def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -150,7 +183,9 @@ class Dataset(Config):
         return self.rows(), self.label_words
 
     def splits(self, fold: int = 0, draw: int = 0) -> Splits:
-        """Return the splits: duplicates removed first, then drawn stratified by label with `split_seed`.
+        """Return the splits, drawn stratified by label with `split_seed`.
+
+        Duplicates, and all rows of a text with several labels, are left out first.
 
         Args:
             fold: the fold to test on, from 0; without `folds` there is one only.

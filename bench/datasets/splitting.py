@@ -1,4 +1,4 @@
-"""From rows to splits: render, remove duplicates, draw stratified by label.
+"""From rows to splits: render, remove duplicates and texts with several labels, draw stratified by label.
 
 The result depends on the set of rows, the template and `split_seed`, and on nothing else: not on the order
 of the rows, the hash seed of Python or the random generator of a library. Examples are
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ _PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")
 
 def split(dataset: Dataset, fold: int = 0) -> Splits:
     """Return the three splits of a data set; see `Dataset.splits`."""
-    kept, labels, duplicates = _distinct(dataset)
+    kept, labels, left_out, conflicting = _distinct(dataset)
     own: dict[Split, list[Example]] = {
         name: _stratified_order((example for where, example in kept if where == name), dataset.split_seed)
         for name in _PRECEDENCE
@@ -36,7 +36,7 @@ def split(dataset: Dataset, fold: int = 0) -> Splits:
     if dataset.folds:
         if own["test"]:
             raise BadInput(f"{dataset.origin}: has a test split of its own; leave out folds, or the test split")
-        return _fold(dataset, fold, pool, own["validation"], labels, duplicates)
+        return _fold(dataset, fold, pool, own["validation"], labels, left_out, conflicting)
     test_size = _size(dataset, "test", dataset.test_size, own, most=1000, share=5)
     validation_size = _size(dataset, "validation", dataset.validation_size, own, most=500, share=10)
 
@@ -47,7 +47,7 @@ def split(dataset: Dataset, fold: int = 0) -> Splits:
         wanted = " + ".join(f"{name} {size}" for name, size in drawn.items() if size)
         raise BadInput(
             f"{dataset.origin}: {wanted} is more than the {len(pool)} rows there are to draw from "
-            f"({duplicates} duplicates left out)"
+            f"({left_out} duplicates left out)"
         )
     begin = drawn["test_size"]
     middle = begin + drawn["validation_size"]
@@ -62,7 +62,8 @@ def split(dataset: Dataset, fold: int = 0) -> Splits:
         **parts,
         labels=labels,
         revision=content_hash([content, labels]),
-        duplicates=duplicates,
+        duplicates=left_out,
+        conflicting=conflicting,
         template=dataset.template,
     )
 
@@ -103,6 +104,7 @@ def _fold(
     validation: list[Example],
     labels: tuple[str, ...],
     duplicates: int,
+    conflicting: int,
 ) -> Splits:
     """Return the splits that test on one fold of ``pool``, a stratified order."""
     number = dataset.folds or 1
@@ -130,16 +132,20 @@ def _fold(
         labels=labels,
         revision=content_hash([content, labels]),
         duplicates=duplicates,
+        conflicting=conflicting,
         template=dataset.template,
     )
 
 
-def _distinct(dataset: Dataset) -> tuple[list[tuple[Split, Example]], tuple[str, ...], int]:
-    """Return the examples that differ, each with its source's split, the label words, and how many were left out."""
+def _distinct(dataset: Dataset) -> tuple[list[tuple[Split, Example]], tuple[str, ...], int, int]:
+    """Return the examples that differ, each with its source's split, and the label words.
+
+    The numbers behind them: rows that were left out, and those of them whose text has several labels.
+    """
     rows, labels = dataset.read()
     found = [(row.split or "train", _example(dataset, row, labels)) for row in rows]
-    kept = _without_duplicates(found)
-    return kept, labels, len(found) - len(kept)
+    kept, conflicting = _without_duplicates(found)
+    return kept, labels, len(found) - len(kept), conflicting
 
 
 def _example(dataset: Dataset, row: Row, labels: tuple[str, ...]) -> Example:
@@ -152,17 +158,27 @@ def _example(dataset: Dataset, row: Row, labels: tuple[str, ...]) -> Example:
     return Example(hashlib.sha256(text.encode()).hexdigest()[:16], text, row.label)
 
 
-def _without_duplicates(found: list[tuple[Split, Example]]) -> list[tuple[Split, Example]]:
-    """Keep one row of each text; sorted first, so that which one does not depend on the order of the rows."""
+def _without_duplicates(found: list[tuple[Split, Example]]) -> tuple[list[tuple[Split, Example]], int]:
+    """Keep one row of each text, none of a text that has several labels in its split; count the rows of the latter.
+
+    Whichever of two labels stayed, a model would be trained on or tested against an answer that may be wrong. Sorted
+    first, so that which row stays does not depend on the order of the rows.
+    """
 
     def rank(item: tuple[Split, Example]) -> tuple[int, str, int]:
         where, example = item
         return (_PRECEDENCE.index(where), example.text, example.label)
 
     kept: dict[str, tuple[Split, Example]] = {}
-    for item in sorted(found, key=rank):
-        kept.setdefault(normalised(item[1].text), item)
-    return list(kept.values())
+    rows: Counter[str] = Counter()
+    conflicting: set[str] = set()
+    for where, example in sorted(found, key=rank):
+        text = normalised(example.text)
+        rows[text] += 1
+        first, same = kept.setdefault(text, (where, example))
+        if first == where and same.label != example.label:
+            conflicting.add(text)
+    return [item for text, item in kept.items() if text not in conflicting], sum(rows[text] for text in conflicting)
 
 
 def normalised(text: str) -> str:

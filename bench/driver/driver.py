@@ -123,6 +123,9 @@ class Driver:
         return not self._by_path[spec.cell.path].should_prune(spec, step, value)
 
     def _take_in(self, record: TrialRecord) -> None:
+        # The trial itself cannot know what ran beside it.
+        beside = record.provenance.model_copy(update={"workers": self._engine.workers})
+        record = record.model_copy(update={"provenance": beside})
         run = self._by_path[record.cell_path]
         if run.retry(record):
             self._watcher.retried(record)

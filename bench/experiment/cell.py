@@ -67,12 +67,16 @@ class Cell(Config):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that decides a trial's result, as JSON; budgets (trials, finals), labels and transfer do not."""
+        """All that decides a trial's result, as JSON.
+
+        Budgets (trials, finals), labels, and what finals are tested on besides (transfer, retention) do not.
+        """
         data = self.model_dump(
             mode="json",
             exclude={
                 "finals": True,
                 "transfer": True,
+                "evaluation": {"retention"},
                 "runtime": {"threads", "trial_timeout", "retries", "hang_timeout"},
                 "study": {"trials", "budget", "max_failures", "storage"},
             },
@@ -107,6 +111,8 @@ class Cell(Config):
             dataset = target.dataset.model_dump(mode="json")
             _order_metrics(dataset)
             hashes.append(content_hash([dataset, target.data_pin, *(plugin.sha256 for plugin in target.plugins)]))
+        if text := self.evaluation.retention:
+            hashes.append(content_hash(text.model_dump(mode="json", exclude={"path"})))
         return tuple(sorted(hashes))
 
     @property

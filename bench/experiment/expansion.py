@@ -14,11 +14,12 @@ from bench.core.errors import BadInput, did_you_mean
 from bench.core.plugins import load_plugins, plugins_behind
 from bench.datasets import datasets
 from bench.datasets.base import Dataset
+from bench.datasets.files import local_sha256
 from bench.experiment.cell import Cell, Target
 from bench.experiment.defaults import own_values
 from bench.experiment.grid import POINTS, grid_points
 from bench.experiment.schema import Experiment, Override
-from bench.experiment.settings import Training
+from bench.experiment.settings import Evaluation, Training
 from bench.methods import methods
 from bench.methods.base import Method
 from bench.metrics import metrics
@@ -147,7 +148,7 @@ def _cell(
             update={"trials": trials if search else int(not experiment.finals.seeds), "storage": None}
         ),
         finals=experiment.finals,
-        evaluation=experiment.evaluation,
+        evaluation=_with_pinned_text(experiment.evaluation),
         runtime=experiment.runtime,
         seed=experiment.seed,
         version=kind.version,
@@ -168,6 +169,15 @@ def _cell(
         points = grid_points(search, own_values(cell), cell.study.sampler_options.get("points", POINTS))
         cell = cell.model_copy(update={"study": cell.study.model_copy(update={"trials": min(trials, len(points))})})
     return cell
+
+
+def _with_pinned_text(evaluation: Evaluation) -> Evaluation:
+    """Return the settings with the sha256 of a text of the user's own; reading it says what is wrong with it."""
+    text = evaluation.retention
+    if text is None or text.path is None:
+        return evaluation
+    pinned = text.model_copy(update={"sha256": local_sha256(text.path)})
+    return evaluation.model_copy(update={"retention": pinned})
 
 
 def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tuple[SearchSpace, dict[str, Any]]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from bench.core.config import canonical_json
 from bench.core.entries import Entry
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, BenchError
 from bench.core.packages import Download
 from bench.datasets import datasets
 from bench.datasets.base import Dataset
+from bench.datasets.general_text import read_general_text, text_downloads
 from bench.experiment.cell import Cell
 from bench.experiment.preparing_process import prepare_in_process
+from bench.experiment.settings import RetentionText
 from bench.metrics import metrics
 from bench.models import models
 from bench.models.base import Model
@@ -50,6 +53,9 @@ def prepare(cells: Sequence[Cell], say: Callable[[str], None]) -> None:
         if not source.ready():
             say(f"making model {entry.label} ready, once")
             prepare_in_process("model", entry)
+    for text in _texts(cells):
+        _announce(text_downloads(text.path), "evaluation.retention", say)
+        read_general_text(text.bytes, text.path)
     for entry, dataset in _datasets(cells):
         _announce(dataset.downloads(), f"data set {entry.label}", say)
         dataset.splits()
@@ -57,6 +63,15 @@ def prepare(cells: Sequence[Cell], say: Callable[[str], None]) -> None:
             if not metrics.build(metric.name, metric.options, f"metric {metric.label}").ready():
                 say(f"loading metric {metric.label}")
                 prepare_in_process("metric", metric)
+
+
+def imbalances(cells: Sequence[Cell]) -> Iterator[str]:
+    """Say which data sets optimise accuracy although most rows have one label; what is not at hand is not looked at."""
+    for entry, dataset in _datasets(cells):
+        if all(download.cached for download in dataset.downloads()):
+            with suppress(BenchError):  # data that cannot be read are for `prepare` to name
+                if said := dataset.splits().caution(dataset.metrics[0].name):
+                    yield f"data set {entry.label}: {said}"
 
 
 def _announce(needed: Iterable[Download], user: str, say: Callable[[str], None]) -> None:
@@ -73,6 +88,9 @@ def downloads(cells: Sequence[Cell]) -> list[tuple[str, Download]]:
     for entry, source in sources:
         for download in source.downloads():
             found.setdefault(download.name, (entry.label, download))
+    for text in _texts(cells):
+        for download in text_downloads(text.path):
+            found.setdefault(download.name, ("evaluation.retention", download))
     return list(found.values())
 
 
@@ -85,6 +103,11 @@ def _datasets(cells: Sequence[Cell]) -> list[tuple[Entry, Dataset]]:
     targets = [target.dataset for cell in cells for target in cell.transfer]
     entries = _unique([*(cell.dataset for cell in cells), *targets])
     return [(entry, datasets.build(entry.name, entry.options, f"data set {entry.label}")) for entry in entries]
+
+
+def _texts(cells: Sequence[Cell]) -> list[RetentionText]:
+    texts = [cell.evaluation.retention for cell in cells]
+    return list({text.model_dump_json(): text for text in texts if text is not None}.values())
 
 
 def _unique(entries: Iterable[Entry]) -> list[Entry]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from bench.core.config import Config
 
@@ -104,11 +104,34 @@ class Finals(Config):
     """Keep the trained weights of each final beside its record."""
 
 
+class RetentionText(Config):
+    """The text on which a final measures what training has cost a causal model's general ability."""
+
+    bytes: int = Field(65_536, ge=1000)
+    """How much of the text is read, from its beginning, in UTF-8."""
+    path: str | None = None
+    """A text file in UTF-8 instead of the packaged text (sections of Wikipedia, see `bench.datasets.general_text`)."""
+    sha256: str | None = None
+    """Of the file; filled in when an experiment is planned."""
+
+
+def _retention(value: Any) -> Any:
+    """Read the short forms: true, false, or a number of bytes."""
+    if isinstance(value, bool):
+        return {} if value else None
+    return {"bytes": value} if isinstance(value, int) else value
+
+
 class Evaluation(Config):
     """What is evaluated besides the data set's metrics."""
 
     generations: int = Field(32, ge=0)
     """Test examples for which an answer is generated freely, to count answers that are no label."""
+    retention: Annotated[
+        RetentionText | None, BeforeValidator(_retention, json_schema_input_type=bool | int | RetentionText | None)
+    ] = None
+    """Measure, in finals of causal models, the loss in bits per byte on a text that no method was trained on, before
+    and after: true, a number of bytes, or ``{path: FILE, bytes: N}`` for a text of one's own."""
 
 
 class Runtime(Config):

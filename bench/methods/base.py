@@ -9,11 +9,11 @@ differently is a hook here.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from bench.core.config import Config
 from bench.core.distributions import SearchSpace
@@ -28,6 +28,19 @@ if TYPE_CHECKING:
     from bench.datasets.base import Example, Splits
     from bench.forward.pathway import Pathway
     from bench.models.base import LanguageModel
+
+
+class ByLogits(Protocol):
+    """Scores examples by the logits of the label words, through `TunedModel.logits`."""
+
+    def __call__(self, examples: Sequence[Example], of_split: bool = True) -> np.ndarray:
+        """Return a score for each example and label, [n, C].
+
+        Args:
+            examples: what to score.
+            of_split: False for inputs of the method's own, such as those without content: they are no part of the
+                split's loss and of its count of inputs that were cut.
+        """
 
 
 class TunedModel:
@@ -70,14 +83,12 @@ class TunedModel:
         """
         return self.pathway.logits(batch)
 
-    def score_labels(
-        self, examples: Sequence[Example], by_logits: Callable[[Sequence[Example]], np.ndarray]
-    ) -> np.ndarray:
+    def score_labels(self, examples: Sequence[Example], by_logits: ByLogits) -> np.ndarray:
         """Return a score for each example and label, [n, C]; the highest is the prediction.
 
         Args:
-            examples: what to classify.
-            by_logits: scores examples by the logits of the label words, through `logits`.
+            examples: the examples of a split.
+            by_logits: scores them by the logits of the label words.
         """
         return by_logits(examples)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from bench.methods.base import Method, TunedModel
+from bench.methods.base import ByLogits, Method, TunedModel
 from bench.methods.baseline import Baseline
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ class LabelFrequencies(Baseline):
         counts = Counter(example.label for example in dataset.train)
         self.scores = np.log([counts[label] + 1e-9 for label in range(len(dataset.labels))])
 
-    def score_labels(
-        self, examples: Sequence[Example], by_logits: Callable[[Sequence[Example]], np.ndarray]
-    ) -> np.ndarray:
+    def score_labels(self, examples: Sequence[Example], by_logits: ByLogits) -> np.ndarray:
         """Return the log frequencies, the same for every example: [n, C]."""
         return np.tile(self.scores, (len(examples), 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bench.core.distributions import Choice, Float, Int, SearchSpace
 from bench.core.errors import Infeasible
-from bench.methods.base import Method, TunedModel
+from bench.methods.base import ByLogits, Method, TunedModel
 from bench.methods.baseline import Baseline
 
 if TYPE_CHECKING:
@@ -81,9 +81,7 @@ class FittedTexts(Baseline):
         except ValueError as error:
             raise Infeasible(f"tfidf_logistic: {str(error).partition(chr(10))[0]}") from error
 
-    def score_labels(
-        self, examples: Sequence[Example], by_logits: Callable[[Sequence[Example]], np.ndarray]
-    ) -> np.ndarray:
+    def score_labels(self, examples: Sequence[Example], by_logits: ByLogits) -> np.ndarray:
         """Return the log probabilities [n, C]; a label that train does not have gets a very low one."""
         scores = np.full((len(examples), self._labels), np.log(1e-12))
         if examples:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from bench.datasets.base import accuracy_caution
 from bench.reporting import text
 from bench.reporting.cells import REVISIONS, CellResults
 from bench.reporting.findings import most_data_sets, on_same_items
@@ -160,6 +161,7 @@ def cautions(results: Results) -> Iterator[str]:
         )
     yield from _truncated(results.cells)
     yield from _chosen(results.cells)
+    yield from _imbalanced(results.cells)
     yield from _not_transferred(results.cells)
     yield from _unlike(results.records)
 
@@ -185,6 +187,19 @@ def _chosen(cells: Iterable[CellResults]) -> Iterator[str]:
     for metric, objective in sorted(pairs):
         shown = map(text.markdown, (metric, objective))
         yield "Scores are {}; configurations were chosen by {} on validation.".format(*shown)
+
+
+def _imbalanced(cells: Iterable[CellResults]) -> Iterator[str]:
+    """Name the data sets on which accuracy was optimised although most rows have one label."""
+    said: dict[str, str | None] = {}
+    for cell in cells:
+        for run in cell.runs:
+            share = run.notes.get("majority_share")
+            if isinstance(share, float) and not said.get(cell.dataset):
+                said[cell.dataset] = accuracy_caution(run.spec.cell.objective, share)
+    for dataset, caution in said.items():
+        if caution:
+            yield f"{text.markdown(dataset)}: {caution}."
 
 
 def _not_transferred(cells: Iterable[CellResults]) -> Iterator[str]:

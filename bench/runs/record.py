@@ -97,6 +97,32 @@ class TransferTest(Config):
     """Why there is no score."""
 
 
+class Retention(Config):
+    """What a method has cost the general ability of a causal model: the loss on a text that nothing was trained on.
+
+    Bits per byte are the negative log-likelihood (base 2) of all tokens but the text's first, over the bytes of the
+    text in UTF-8. The text is cut into windows of ``window`` tokens behind one token of context, and of the special
+    tokens that the tokenizer puts at the beginning of any text.
+    """
+
+    before: float | None = None
+    """Bits per byte of the base model as it is."""
+    after: float | None = None
+    """Bits per byte with the trained method in place: behind a soft prompt, with an adapter's weights."""
+    text: str | None = None
+    """Name of the text."""
+    text_sha256: str | None = None
+    bytes: int = 0
+    tokens: int = 0
+    """Tokens that were scored."""
+    unknown_tokens: int = 0
+    """Tokens that stand for characters which the vocabulary lacks; they say nothing of these characters. 0 as well
+    where a tokenizer has no such token and puts another character in the place (GlassLM's does)."""
+    window: int = 0
+    reason: str | None = None
+    """Why there are no figures."""
+
+
 class Predictions(Config):
     """What was predicted on the test split; texts are not stored, their hashes are."""
 
@@ -121,6 +147,9 @@ class Provenance(Config):
     device_name: str | None = None
     precision: str | None = None
     threads: int | None = None
+    workers: int | None = None
+    """Trials that the engine ran at the same time, on this machine or (``ray`` on a cluster) on several: with more
+    than one, times are those of a shared machine. None where no driver ran the trial, or of an earlier version."""
     host: str | None = None
     platform: str | None = None
 
@@ -139,7 +168,15 @@ class TrialRecord(Config):
     started_at: str
     """ISO 8601, UTC."""
     seconds: dict[str, float] = {}
-    """Wall-clock seconds by phase: load, train, validate, test, generate, transfer, switch, and total."""
+    """Wall-clock seconds by phase, and ``total``:
+
+    load: base model and data set read, method attached, optimizer built. encode: texts tokenised, batches formed.
+    train: optimizer steps alone (forward, backward, update), without those in measure. measure: the one or two steps
+    on which live tensors are counted, which takes longer (their number is the note ``measured_steps``). validate: the
+    passes over the validation split. save: the best weights written, and read back at the end. wait: for the study's
+    word on a validation. test, generate, transfer, switch, retention: what finals do besides.
+
+    In a trained record of an earlier version, which has no ``encode``, they are all in ``train``."""
     objective: float | None = None
     """Best validation score, by the cell's objective metric; None if there was no validation."""
     best_step: int | None = None
@@ -152,11 +189,13 @@ class TrialRecord(Config):
     """Of finals: the tests on other data sets that the experiment asks for, by label of the data set."""
     non_label_share: float | None = None
     """Share of freely generated answers that are no label, on a sample of the test split."""
+    retention: Retention | None = None
+    """Of finals, where ``evaluation.retention`` asks for it."""
     parameters: Parameters | None = None
     memory: dict[str, PhaseMemory] = {}
-    """By phase: load, train, validate, test, generate, transfer, switch."""
+    """By phase, as `seconds`; the measured steps are a part of ``train`` here."""
     tokens_per_second: dict[str, float] = {}
-    """Real tokens a second in train, validate, test and transfer."""
+    """Real tokens a second in train (of the steps that are in its seconds), validate, test and transfer."""
     flops: dict[str, float] = {}
     """Estimated from real tokens and parameters (`bench.planning.costs`): ``train`` of the whole training, ``example``
     of answering one example of the test split, what all examples share left out; by FLOPs, not FLOPs a second."""

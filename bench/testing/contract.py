@@ -19,7 +19,7 @@ from bench.models.base import LanguageModel
 from bench.testing.tiny import assert_same_state, state_of, tiny_encoder, tiny_model, tiny_splits
 from bench.training.encoding import Encoder
 from bench.training.evaluation import Scorer
-from bench.training.loop import Hooks, Outcome, train
+from bench.training.loop import Hooks, TrainingJob, TrainingResult, train
 from bench.training.memory import Meters
 
 
@@ -66,11 +66,11 @@ class MethodContract:
         tuned = attach(self.method, base, tiny_splits(), seed)
         return Attached(tuned.base if uses else base, tuned, tiny_encoder(base) if uses else None)
 
-    def train(self, attached: Attached, folder: Path, steps: int = 5) -> Outcome:
+    def train(self, attached: Attached, folder: Path, steps: int = 5) -> TrainingResult:
         """Train as a trial does, on the tiny training split; a method that trains nothing is left as it is."""
-        outcome, encoder = Outcome(), attached.encoder
+        result, encoder = TrainingResult(), attached.encoder
         if encoder is None or not attached.tuned.trainable():
-            return outcome
+            return result
 
         def validate(step: int) -> Any:
             done = Scorer(attached.tuned, encoder, None, 4).run(tiny_splits().validation)
@@ -79,9 +79,9 @@ class MethodContract:
         hooks = Hooks(validate, lambda new, old: True, lambda evaluated: True, lambda *_: None)
         settings = Training(max_steps=steps, batch_size=4, learning_rate=self.learning_rate)
         torch.manual_seed(0)
-        examples, meters = tiny_splits().train, Meters(torch.device("cpu"))
-        train(attached.tuned, encoder, examples, None, settings, torch.float32, 0, hooks, meters, folder, outcome)
-        return outcome
+        job = TrainingJob(attached.tuned, encoder, tiny_splits().train, settings, folder)
+        train(job, hooks, Meters(torch.device("cpu")), result)
+        return result
 
     def test_its_options_survive_a_file(self) -> None:
         """A configuration that is written down and read again is the same."""
@@ -126,12 +126,12 @@ class MethodContract:
         ours = {id(parameter) for parameter in declared.values()}
         others = {name: p for name, p in attached.tuned.network.named_parameters() if id(p) not in ours}
         before = {name: p.detach().clone() for name, p in {**others, **declared}.items()}
-        outcome = self.train(attached, tmp_path / "best")
+        result = self.train(attached, tmp_path / "best")
         idle = [name for name, p in declared.items() if torch.equal(p, before[name])]
         assert idle == [], "declared as trainable, and never changed"
         changed = [name for name, p in others.items() if not torch.equal(p, before[name])]
         assert changed == [], "changed, and not declared as trainable"
-        assert outcome.with_gradient
+        assert result.with_gradient
 
     def test_its_counts_add_up(self) -> None:
         """What it trains is the base model's own, or was added; nothing is counted twice."""

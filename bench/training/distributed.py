@@ -26,7 +26,7 @@ from bench.runs.record import Status
 from bench.training.batching import evaluation_batches
 from bench.training.device import autocast
 from bench.training.encoding import Encoder, Pair
-from bench.training.evaluation import Scorer
+from bench.training.evaluation import Counts, Scorer
 from bench.training.ranks import Ranks
 from bench.training.step import Stepper
 
@@ -114,22 +114,16 @@ class SharedScorer(Scorer):
 
     no_gradients = staticmethod(torch.no_grad)  # what is gathered in inference mode cannot be used in training
 
-    def _by_logits(self, examples: Sequence[Example]) -> np.ndarray:
-        before = (self._loss, self._label_tokens, self._tokens, self._answers)
+    def _scored(self, examples: Sequence[Example]) -> tuple[np.ndarray, Counts]:
         self._divided = len(examples) >= dist.get_world_size()
-        scores = super()._by_logits(examples)
+        scores, counts = super()._scored(examples)
         if not self._divided:
-            return scores  # so few that every process has run them all
-        # What is not of the split is not counted; then there is nothing to add.
-        since = [now - then for now, then in zip(self._counts(), before, strict=True)]
-        added = summed(np.concatenate([scores.reshape(-1), since]), self._encoder().device)
-        loss, label_tokens, tokens, answers = (then + new for then, new in zip(before, added[-4:], strict=True))
-        self._loss, self._label_tokens = float(loss), round(label_tokens)
-        self._tokens, self._answers = round(tokens), round(answers)
-        return added[:-4].reshape(scores.shape)
-
-    def _counts(self) -> tuple[float, int, int, int]:
-        return self._loss, self._label_tokens, self._tokens, self._answers
+            return scores, counts  # so few that every process has run them all
+        # Not the inputs that were cut: every process encodes the whole split.
+        mine = [counts.loss, counts.label_tokens, counts.tokens, counts.answers]
+        added = summed(np.concatenate([scores.reshape(-1), mine]), self._encoder().device)
+        label_tokens, tokens, answers = map(round, added[-3:])
+        return added[:-4].reshape(scores.shape), Counts(added[-4], label_tokens, tokens, answers, counts.truncated)
 
     def _batches(self, lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
         """Yield this process's batches; all run equally many, the last of some for nothing."""
@@ -204,7 +198,7 @@ class Together(Ranks):
         same_everywhere(list(tuned.trainable().values()))
         return Shared(tuned), sum(p.numel() for p in tuned.network.parameters())
 
-    def stuck(self, status: Status, reason: str) -> None:
+    def report_failure(self, status: Status, reason: str) -> None:
         """Tell rank 0, and wait for the end: the others wait for this process and cannot be reached."""
         if self.rank:
             self._tell(status, reason)

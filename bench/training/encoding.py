@@ -71,16 +71,24 @@ class Encoder:
             )
         return room
 
+    def tokenise(self, examples: Sequence[Example]) -> None:
+        """Tokenise what has not been tokenised yet."""
+        missing = [e for e in examples if e.id not in self._cache]
+        if missing:
+            encoded = self.ids_of([e.text for e in missing])
+            self._cache.update(zip((e.id for e in missing), encoded, strict=True))
+
+    def ids_of(self, texts: list[str]) -> list[list[int]]:
+        """Return the token ids of texts, without special tokens."""
+        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
+
     def inputs(self, examples: Sequence[Example], room: int | None) -> tuple[list[list[int]], int]:
         """Return the input ids of examples, special tokens included, and how many inputs were cut.
 
         An input that is too long loses its beginning: the end of the template asks the question.
         """
-        missing = [e for e in examples if e.id not in self._cache]
-        if missing:
-            texts = [e.text for e in missing]
-            encoded = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-            self._cache.update(zip((e.id for e in missing), encoded, strict=True))
+        self.tokenise(examples)
         cut = 0
         rows = []
         for example in examples:

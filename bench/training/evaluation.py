@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,23 @@ class Pass:
         )
 
 
+@dataclass
+class Counts:
+    """What is counted while examples are scored; see `Pass`."""
+
+    loss: float = 0.0
+    """Sum over the tokens of the right labels (nats)."""
+    label_tokens: int = 0
+    tokens: int = 0
+    answers: int = 0
+    truncated: int = 0
+
+    def __iadd__(self, other: Counts) -> Counts:
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+        return self
+
+
 class Scorer:
     """Scores examples with an attached method.
 
@@ -90,52 +107,59 @@ class Scorer:
 
     def run(self, examples: Sequence[Example]) -> Pass:
         """Score a split in eval mode."""
-        self._split = {example.id for example in examples}
-        self._loss = 0.0
-        self._label_tokens = self._tokens = self._answers = self._truncated = 0
+        self._counts = Counts()
+        with self.evaluating():
+            scores = self.tuned.score_labels(examples, self._by_logits)
+        counts = self._counts
+        loss = counts.loss / counts.label_tokens if counts.label_tokens else None
+        return Pass(scores, loss, counts.tokens, counts.answers, counts.truncated)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Surround the forward passes of an evaluation: in eval mode, without gradients, in the right precision."""
         self.tuned.train(False)
         with self.no_gradients(), self._precision(), self.tuned.evaluating():
-            scores = self.tuned.score_labels(examples, self._by_logits)
-        loss = self._loss / self._label_tokens if self._label_tokens else None
-        return Pass(scores, loss, self._tokens, self._answers, self._truncated)
+            yield
 
-    def _by_logits(self, examples: Sequence[Example]) -> np.ndarray:
+    def _by_logits(self, examples: Sequence[Example], of_split: bool = True) -> np.ndarray:
+        """Score examples as `bench.methods.base.ByLogits` says."""
+        scores, counts = self._scored(examples)
+        self._counts += counts if of_split else Counts(tokens=counts.tokens, answers=counts.answers)
+        return scores
+
+    def _scored(self, examples: Sequence[Example]) -> tuple[np.ndarray, Counts]:
+        """Return a score for each example and label, [n, C], and what was counted on the way."""
         encoder = self._encoder()
         inputs, truncated = encoder.inputs(examples, self.room)
-        before = self._loss, self._label_tokens
-        scores = np.zeros((len(examples), len(encoder.labels)))
+        scores, counts = np.zeros((len(examples), len(encoder.labels))), Counts(truncated=truncated)
         if encoder.single_token_labels:
-            self._one_token(examples, inputs, encoder, scores)
+            self._one_token(examples, inputs, encoder, scores, counts)
         else:
-            self._several_tokens(examples, inputs, encoder, scores)
-        if all(example.id in self._split for example in examples):
-            self._truncated += truncated
-        else:  # inputs of the method's own, such as those without content: no examples of the split
-            self._loss, self._label_tokens = before
-        return scores
+            self._several_tokens(examples, inputs, encoder, scores, counts)
+        return scores, counts
 
     def _batches(self, lengths: Sequence[int], batch_size: int) -> Iterable[list[int]]:
         """Return the batches to run."""
         return evaluation_batches(lengths, batch_size)
 
     def _one_token(
-        self, examples: Sequence[Example], inputs: list[list[int]], encoder: Encoder, scores: np.ndarray
+        self, examples: Sequence[Example], inputs: list[list[int]], encoder: Encoder, scores: np.ndarray, counts: Counts
     ) -> None:
-        """Score by the logits of the labels' tokens after the input: one row of logits an example."""
+        """Fill in the scores by the logits of the labels' tokens after the input: one row of logits an example."""
         words = torch.tensor([ids[0] for ids in encoder.label_ids], device=encoder.device)
         for rows in self._batches([len(ids) for ids in inputs], self.batch_size):
             batch = encoder.batch([(inputs[i], encoder.label_ids[examples[i].label]) for i in rows])
             logits = self.tuned.logits(batch)
-            self._loss += cross_entropy(logits, batch.targets, reduction="sum").item()
-            self._label_tokens += len(rows)
-            self._tokens += int(batch.attention_mask.sum())
-            self._answers += len(rows)
+            counts.loss += cross_entropy(logits, batch.targets, reduction="sum").item()
+            counts.label_tokens += len(rows)
+            counts.tokens += int(batch.attention_mask.sum())
+            counts.answers += len(rows)
             scores[rows] = logits[:, words].double().cpu().numpy()
 
     def _several_tokens(
-        self, examples: Sequence[Example], inputs: list[list[int]], encoder: Encoder, scores: np.ndarray
+        self, examples: Sequence[Example], inputs: list[list[int]], encoder: Encoder, scores: np.ndarray, counts: Counts
     ) -> None:
-        """Score by the mean log-likelihood of each label's tokens: one sequence an example and label.
+        """Fill in the scores by the mean log-likelihood of each label's tokens: one sequence an example and label.
 
         An example's sequences stand behind each other, so that a packed forward runs their input once.
         """
@@ -144,14 +168,14 @@ class Scorer:
         for rows in self._batches([len(ids) for ids in inputs], max(1, self.batch_size // len(labels))):
             batch = encoder.batch([(inputs[i], ids) for i in rows for ids in labels])
             chosen = log_softmax(self.tuned.logits(batch), -1).gather(1, batch.targets[:, None])[:, 0].double().cpu()
-            self._tokens += sum(len(inputs[i]) + sum(sizes) - len(sizes) for i in rows)
-            self._answers += len(rows) * sum(sizes)
+            counts.tokens += sum(len(inputs[i]) + sum(sizes) - len(sizes) for i in rows)
+            counts.answers += len(rows) * sum(sizes)
             for index, row in zip(rows, chosen.split(sum(sizes)), strict=True):
                 parts = row.split(sizes)
                 scores[index] = [part.mean().item() for part in parts]
                 right = parts[examples[index].label]
-                self._loss -= right.sum().item()
-                self._label_tokens += len(right)
+                counts.loss -= right.sum().item()
+                counts.label_tokens += len(right)
 
     def non_label_share(self, examples: Sequence[Example]) -> float | None:
         """Return the share of greedily generated answers that begin with no label word; None where none can be."""
@@ -161,8 +185,7 @@ class Scorer:
         inputs, _ = encoder.inputs(examples, self.room)
         words = [word.strip().lower() for word in encoder.labels]
         wrong = 0
-        self.tuned.train(False)
-        with self.no_gradients(), self._precision(), self.tuned.evaluating():
+        with self.evaluating():
             for rows in evaluation_batches([len(ids) for ids in inputs], self.batch_size):
                 answers = self._generate([inputs[i] for i in rows])
                 wrong += sum(not any(_begins_with(answer, word) for word in words) for answer in answers)

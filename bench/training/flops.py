@@ -6,7 +6,7 @@ from bench.experiment.settings import Training
 from bench.methods.base import TunedModel
 from bench.planning.costs import costs_of
 from bench.training.evaluation import Pass
-from bench.training.loop import Outcome
+from bench.training.loop import TrainingResult
 
 
 class Flops:
@@ -21,11 +21,11 @@ class Flops:
         self._prompt = tuned.virtual_tokens
         self._shared = tuned.pathway.shares_prompt
 
-    def training(self, outcome: Outcome, settings: Training) -> float:
+    def training(self, result: TrainingResult, settings: Training) -> float:
         """Return the FLOPs of the steps that were taken; validation is not among them."""
         parts = min(settings.batch_size, settings.gradient_accumulation_steps if self._shared else settings.batch_size)
-        prompts = self._prompt * parts * len(outcome.train_curve)
-        return float(self._costs.training(outcome.tokens + prompts, outcome.answers))
+        prompts = self._prompt * parts * len(result.train_curve)
+        return float(self._costs.training(result.tokens + prompts, result.answers))
 
     def example(self, done: Pass) -> float:
         """Return the FLOPs of answering one example of a split; a prompt that all share is run once and left out."""

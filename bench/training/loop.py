@@ -18,7 +18,7 @@ from bench.training.encoding import Encoder, Pair
 from bench.training.memory import Meters
 from bench.training.optimization import planned_steps
 from bench.training.ranks import Ranks
-from bench.training.step import Diverged
+from bench.training.step import Diverged, Step
 
 if TYPE_CHECKING:
     from bench.datasets.base import Example
@@ -28,21 +28,71 @@ class Pruned(Exception):
     """The study has no further interest in this trial."""
 
 
+@dataclass(frozen=True)
+class TrainingJob:
+    """What is to be trained, on what, and how."""
+
+    tuned: TunedModel
+    """The method on its model."""
+    encoder: Encoder
+    """Encodes the examples."""
+    examples: Sequence[Example]
+    """The training split."""
+    settings: Training
+    """Steps, optimizer, schedule."""
+    checkpoint: Path
+    """Folder for the best weights."""
+    seed: int = 0
+    """Seeds the data order; dropout is seeded by the caller."""
+    room: int | None = None
+    """Tokens of text that fit (see `Encoder.room`)."""
+    dtype: torch.dtype = torch.float32
+    """Precision of the forward pass."""
+    ranks: Ranks = field(default_factory=Ranks)
+    """The processes that train together; by default this one alone."""
+
+
 @dataclass
-class Outcome:
+class TrainingResult:
     """What training left behind; filled as it goes, so that a trial that ends early keeps its curve."""
 
     train_curve: list[TrainStep] = field(default_factory=list)
     validation_curve: list[Evaluated] = field(default_factory=list)
     best: Evaluated | None = None
-    best_tokens: int = 0
     tokens: int = 0
     """Real input tokens trained on."""
+    timed_tokens: int = 0
+    """Those of the steps whose time is in ``seconds["train"]``: all but the measured ones."""
+    measured_steps: int = 0
+    """Steps on which live tensors were counted."""
     answers: int = 0
     """Positions with a loss."""
     truncated: int = 0
     """Training inputs that were cut to fit the context."""
     with_gradient: int | None = None
+
+    @property
+    def validations_since_best(self) -> int:
+        """Validations after the best one, none of them better."""
+        return sum(self.best is not None and one.step > self.best.step for one in self.validation_curve)
+
+    def add(self, number: int, step: Step, answers: int, measured: bool) -> None:
+        """Enter an optimizer step."""
+        if step.with_gradient is not None:
+            self.with_gradient = step.with_gradient
+        self.tokens += step.tokens
+        self.timed_tokens += 0 if measured else step.tokens
+        self.measured_steps += measured
+        self.answers += answers
+        self.train_curve.append(
+            TrainStep(
+                step=number,
+                loss=step.loss,
+                learning_rate=step.learning_rate,
+                grad_norm=step.grad_norm,
+                tokens=step.tokens,
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -59,92 +109,65 @@ class Hooks:
     """Tells step, steps and loss."""
 
 
-def train(
-    tuned: TunedModel,
-    encoder: Encoder,
-    examples: Sequence[Example],
-    room: int | None,
-    settings: Training,
-    dtype: torch.dtype,
-    seed: int,
-    hooks: Hooks,
-    meters: Meters,
-    checkpoint: Path,
-    outcome: Outcome,
-    ranks: Ranks | None = None,
-) -> None:
-    """Train ``tuned`` and leave it with the weights of its best validation.
+def train(job: TrainingJob, hooks: Hooks, meters: Meters, result: TrainingResult) -> None:
+    """Train ``job.tuned`` and leave it with the weights of its best validation.
 
     Args:
-        tuned: the method on its model.
-        encoder: encodes the examples.
-        examples: the training split.
-        room: tokens of text that fit (see `Encoder.room`).
-        settings: steps, optimizer, schedule.
-        dtype: precision of the forward pass.
-        seed: seeds the data order; dropout is seeded by the caller.
+        job: what is to be trained.
         hooks: what the loop tells and asks.
         meters: told which phase runs.
-        checkpoint: folder for the best weights.
-        outcome: filled as training goes on.
-        ranks: the processes that train together; None is this one alone.
+        result: filled as training goes on.
 
     Raises:
         Diverged: the loss or the gradient is not finite.
         Pruned: the study has stopped the trial.
     """
-    ranks = ranks or Ranks()
-    steps = planned_steps(settings, len(examples))
-    stepper = ranks.stepper(tuned, encoder, settings, dtype, steps)
-    inputs, outcome.truncated = encoder.inputs(examples, room)
-    pairs: list[Pair] = [(ids, encoder.label_ids[e.label]) for ids, e in zip(inputs, examples, strict=True)]
-    lengths = [len(ids) + len(label) for ids, label in pairs]
-    batches = training_batches(lengths, settings.batch_size, steps, seed, settings.group_by_length)
-    measured = measured_steps([sum(lengths[i] for i in batch) for batch in batches]) if ranks.counts_tensors else set()
+    settings, encoder = job.settings, job.encoder
+    steps = planned_steps(settings, len(job.examples))
+    with meters.phase("load"):
+        stepper = job.ranks.stepper(job.tuned, encoder, settings, job.dtype, steps)
+    with meters.phase("encode"):
+        inputs, result.truncated = encoder.inputs(job.examples, job.room)
+        pairs: list[Pair] = [(ids, encoder.label_ids[e.label]) for ids, e in zip(inputs, job.examples, strict=True)]
+        lengths = [len(ids) + len(label) for ids, label in pairs]
+        batches = training_batches(lengths, settings.batch_size, steps, job.seed, settings.group_by_length)
+    counts = job.ranks.counts_tensors
+    measured = measured_steps([sum(lengths[i] for i in batch) for batch in batches]) if counts else set()
     every = settings.eval_steps or max(1, steps // 10)
-    patience = 0
+    with meters.phase("train"):
+        for number, rows in enumerate(batches, start=1):
+            job.tuned.train(True)
+            with meters.live_tensors(stepper.roots()) if number in measured else nullcontext():
+                # Not on the first step: half of LoRA's matrices are zero then, and so are the others' gradients.
+                step = stepper.take([pairs[i] for i in rows], count_gradients=number == min(2, steps))
+            result.add(number, step, sum(len(pairs[i][1]) for i in rows), number in measured)
+            hooks.progress(number, steps, step.loss)
+            if number % every and number != steps:
+                continue
+            _validate(job, number, steps, hooks, meters, result)
+            if number == steps or result.validations_since_best == settings.early_stopping_patience:
+                break
+            with meters.phase("wait"):
+                going_on = hooks.keep_going(result.validation_curve[-1])
+            if not going_on:
+                raise Pruned(f"by the study after step {number} of {steps}")
+    if result.validations_since_best:
+        with meters.phase("save"):
+            job.tuned.load(job.checkpoint)
 
-    for number, rows in enumerate(batches, start=1):
-        tuned.train(True)
-        measuring = meters.live_tensors(stepper.roots()) if number in measured else nullcontext()
-        with measuring:
-            # Not on the first step: half of LoRA's matrices are zero then, and so are the others' gradients.
-            step = stepper.take([pairs[i] for i in rows], count_gradients=number == min(2, steps))
-        if step.with_gradient is not None:
-            outcome.with_gradient = step.with_gradient
-        outcome.tokens += step.tokens
-        outcome.answers += sum(len(pairs[i][1]) for i in rows)
-        outcome.train_curve.append(
-            TrainStep(
-                step=number,
-                loss=step.loss,
-                learning_rate=step.learning_rate,
-                grad_norm=step.grad_norm,
-                tokens=step.tokens,
-            )
-        )
-        hooks.progress(number, steps, step.loss)
 
-        if number % every and number != steps:
-            continue
-        with meters.phase("validate"):
-            evaluated = hooks.validate(number)
-        if evaluated.loss is None:
-            # The last step may have done it. Its predictions are no predictions, and may look like good ones.
-            raise Diverged(f"validation loss is not finite after step {number} of {steps}")
-        outcome.validation_curve.append(evaluated)
-        if hooks.better(evaluated, outcome.best):
-            outcome.best, patience = evaluated, 0
-            tuned.save(checkpoint)
-        else:
-            patience += 1
-        if number == steps or patience == settings.early_stopping_patience:
-            break
-        if not hooks.keep_going(evaluated):
-            raise Pruned(f"by the study after step {number} of {steps}")
-
-    if outcome.best is not None and outcome.best.step != outcome.train_curve[-1].step:
-        tuned.load(checkpoint)
+def _validate(job: TrainingJob, number: int, steps: int, hooks: Hooks, meters: Meters, result: TrainingResult) -> None:
+    """Validate after a step, and keep the weights if they are the best so far."""
+    with meters.phase("validate"):
+        evaluated = hooks.validate(number)
+    if evaluated.loss is None:
+        # The last step may have done it. Its predictions are no predictions, and may look like good ones.
+        raise Diverged(f"validation loss is not finite after step {number} of {steps}")
+    result.validation_curve.append(evaluated)
+    if hooks.better(evaluated, result.best):
+        result.best = evaluated
+        with meters.phase("save"):
+            job.tuned.save(job.checkpoint)
 
 
 def measured_steps(tokens: Sequence[int]) -> set[int]:

@@ -63,7 +63,8 @@ class Meters:
     """Seconds and peak memory by phase.
 
     Phases may be entered many times and may be nested (a validation inside training): time and
-    peaks always belong to the innermost one. Peaks are reset whenever the phase changes.
+    peaks always belong to the innermost one. Peaks are reset whenever the phase changes. The time in
+    which live tensors are counted is in ``seconds["measure"]``, not in the phase's.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -72,6 +73,7 @@ class Meters:
         self._memory: dict[str, dict[str, int]] = {}
         self._stack: list[str] = []
         self._since = 0.0
+        self._counting = False
         self._process = psutil.Process()
         self._done = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
@@ -97,9 +99,15 @@ class Meters:
 
     @contextmanager
     def live_tensors(self, roots: Iterable[torch.Tensor]) -> Iterator[None]:
-        """Count live tensor bytes for the current phase (see `LiveTensors`)."""
-        with LiveTensors(roots) as live:
-            yield
+        """Count live tensor bytes for the current phase (see `LiveTensors`); what runs meanwhile runs slower."""
+        self._switch()
+        self._counting = True
+        try:
+            with LiveTensors(roots) as live:
+                yield
+        finally:
+            self._switch()
+            self._counting = False
         self._peak("live_tensor_peak_bytes", live.peak)
 
     def memory(self) -> dict[str, PhaseMemory]:
@@ -112,7 +120,7 @@ class Meters:
             torch.cuda.synchronize(self._device)
         now = time.perf_counter()
         if self._stack:
-            name = self._stack[-1]
+            name = "measure" if self._counting else self._stack[-1]
             self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
             self._peak("resident_peak_bytes", self._process.memory_info().rss)
             if self._device.type == "cuda":

@@ -43,7 +43,7 @@ class Ranks:
         """
         return tuned
 
-    def stuck(self, status: Status, reason: str) -> None:
+    def report_failure(self, status: Status, reason: str) -> None:
         """Hear that this process has failed where the others may wait for it."""
 
     def notes(self) -> dict[str, int | str]:

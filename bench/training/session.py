@@ -28,10 +28,18 @@ class Session:
 
     def __init__(self, ranks: Ranks | None = None) -> None:
         self.ranks = ranks or Ranks()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._splits: dict[str, Splits] = {}
+        self._clear_model()
+
+    def _clear_model(self) -> None:
         self._model_key = ""
         self._model: LanguageModel | None = None
-        self._splits: dict[str, Splits] = {}
         self._encoders: dict[str, Encoder] = {}
+        self.bits_per_byte: dict[str, float] = {}
+        """Of the resident model on texts, by the text's sha256 (see `bench.training.retention`)."""
 
     def device(self, cell: Cell) -> tuple[torch.device, torch.dtype]:
         """Return device and precision of the frozen weights for a cell."""
@@ -46,9 +54,7 @@ class Session:
         key = canonical_json([cell.model.name, cell.model.options, str(device), str(dtype), cell.trust_remote_code])
         if key != self._model_key:
             # The old one goes first: two base models at once may not fit.
-            self._model = None
-            self._model_key = ""
-            self._encoders.clear()
+            self._clear_model()
             gc.collect()
             source = models.build(cell.model.name, cell.model.options, f"model {cell.model.label}")
             self._model = source.load(self.ranks.loads_on(device), dtype, cell.trust_remote_code)
@@ -74,7 +80,7 @@ class Session:
 
     def forget(self) -> None:
         """Let everything go, after an error that may have left the model in an unknown state."""
-        self.__init__(self.ranks)  # type: ignore[misc]
+        self._clear()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

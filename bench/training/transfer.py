@@ -6,46 +6,22 @@ Lester et al. (2021), section 5: train on one task, test on another of the same 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import torch
+from dataclasses import replace
 
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
-from bench.datasets import datasets
 from bench.datasets.base import Example, Splits
 from bench.experiment.cell import Cell, Target
 from bench.experiment.settings import Training
-from bench.methods.base import TunedModel
-from bench.metrics import metrics
-from bench.metrics.base import Metric
 from bench.models.base import LanguageModel
 from bench.runs.record import TransferTest
 from bench.training.encoding import Encoder
+from bench.training.prepared import Prepared, build_metrics
 from bench.training.session import Session
 
 
 class HeadMismatch(BadInput):
     """A classification head is asked for labels that it does not have."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a final has trained, and on what."""
-
-    tuned: TunedModel
-    base: LanguageModel | None
-    """None for a method without a language model."""
-    source: Splits
-    encoder: Encoder | None
-    """Encodes the source for the base model."""
-    dtype: torch.dtype
-    """Precision of its training."""
-
-    @property
-    def answers_with_words(self) -> bool:
-        """Whether any label words can be scored, not just those that it was trained on."""
-        return self.base is not None and self.base.kind.generates
 
 
 def check_heads(cell: Cell, base: LanguageModel | None, source: Splits, session: Session) -> None:
@@ -67,7 +43,7 @@ def check_heads(cell: Cell, base: LanguageModel | None, source: Splits, session:
 
 
 def test_on(
-    target: Target, trained: Trained, number: int, settings: Training, session: Session
+    target: Target, prepared: Prepared, number: int, settings: Training, session: Session
 ) -> tuple[TransferTest, int]:
     """Test on the test split of a data set.
 
@@ -76,7 +52,7 @@ def test_on(
 
     Args:
         target: what to test on; one that is cross-validated is tested on fold ``number``.
-        trained: what is tested.
+        prepared: what was trained, and on what.
         number: of the final.
         settings: of its training; batch size and length of inputs count here.
         session: has the data.
@@ -88,13 +64,13 @@ def test_on(
     folds = entry.options.get("folds")
     splits = session.splits(entry, number % folds if folds else 0)
     found = TransferTest(items=len(splits.test), labels=list(splits.labels), data_revision=splits.revision)
-    if not trained.answers_with_words and set(splits.labels) != set(trained.source.labels):
-        ours, theirs = ", ".join(trained.source.labels), ", ".join(splits.labels)
+    if not prepared.answers_with_words and set(splits.labels) != set(prepared.splits.labels):
+        ours, theirs = ", ".join(prepared.splits.labels), ", ".join(splits.labels)
         return found.model_copy(update={"reason": f"it has learned to answer {ours}, not {theirs}"}), 0
-    examples, encoder, places = _asked(trained, splits, entry, session)
-    trained.tuned.turn_to(splits)
-    room = encoder.room(trained.tuned.virtual_tokens, settings.max_length) if encoder else None
-    scorer = session.ranks.scorer(trained.tuned, encoder, room, settings.eval_batch_size, trained.dtype)
+    examples, encoder, places = _asked(prepared, splits, entry, session)
+    prepared.tuned.turn_to(splits)
+    room = encoder.room(prepared.tuned.virtual_tokens, settings.max_length) if encoder else None
+    scorer = session.ranks.scorer(prepared.tuned, encoder, room, settings.eval_batch_size, prepared.dtype)
     done = scorer.run(examples)
     done = replace(done, scores=done.scores[:, places])
     test = done.evaluated(0, [example.label for example in splits.test], build_metrics(entry))
@@ -102,24 +78,18 @@ def test_on(
 
 
 def _asked(
-    trained: Trained, splits: Splits, entry: Entry, session: Session
+    prepared: Prepared, splits: Splits, entry: Entry, session: Session
 ) -> tuple[Sequence[Example], Encoder | None, list[int]]:
     """Return the examples of the test split, what encodes them, and where the score of each label word stands."""
-    if trained.answers_with_words:
-        assert trained.base is not None and trained.encoder is not None
-        encoder: Encoder | None = session.encoder(trained.base, entry)
+    if prepared.answers_with_words:
+        assert prepared.base is not None and prepared.encoder is not None
+        encoder: Encoder | None = session.encoder(prepared.base, entry)
         examples, places = splits.test, list(range(len(splits.labels)))
     else:
-        labels = trained.source.labels
+        labels = prepared.splits.labels
         places = [labels.index(word) for word in splits.labels]
         examples = tuple(replace(example, label=places[example.label]) for example in splits.test)
-        encoder = Encoder(trained.base, splits.template, labels) if trained.base is not None else None
-    if encoder is not None and trained.encoder is not None:
-        encoder.device = trained.encoder.device  # of a model that several processes hold together
+        encoder = Encoder(prepared.base, splits.template, labels) if prepared.base is not None else None
+    if encoder is not None and prepared.encoder is not None:
+        encoder.device = prepared.encoder.device  # of a model that several processes hold together
     return examples, encoder, places
-
-
-def build_metrics(entry: Entry) -> dict[str, Metric]:
-    """Return a data set's metrics by label; the first is the main one."""
-    dataset = datasets.build(entry.name, entry.options, f"data set {entry.label}")
-    return {each.label: metrics.build(each.name, each.options, f"metric {each.label}") for each in dataset.metrics}

@@ -79,7 +79,7 @@ def study(model: str, trials: int, steps: int, workers: int) -> dict[str, Any]:
     assert best.objective is not None
     theirs, accuracy, pruned = _peer(model, records)
     products = _products(model, records)
-    phases = ("load", "train", "validate")
+    phases = ("load", "encode", "train", "measure", "validate", "save")
     return {
         "bound": products["theirs"] / products["ours"],
         "flops": products,

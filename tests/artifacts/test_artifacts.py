@@ -289,7 +289,7 @@ def test_a_switch_that_fails_costs_no_result(place, monkeypatch):
     def broken(*_):
         raise RuntimeError("no switch")
 
-    monkeypatch.setattr("bench.training.trial.measure_switch", broken)
+    monkeypatch.setattr("bench.training.trial_run.measure_switch", broken)
     record = run_trial(spec, Session(), Silent(), None)
     assert (record.status, record.measurements) == ("ok", {})
     assert "no switch" in record.notes["task_switch"]

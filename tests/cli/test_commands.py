@@ -97,6 +97,18 @@ def test_validate_counts_the_cells(bench):
     assert "10 cells" not in bench("validate", "x.yaml", "--set", "methods=[lora]")
 
 
+@pytest.mark.parametrize("command", [["validate"], ["run", "--dry-run"]], ids=" ".join)
+def test_accuracy_where_most_rows_have_one_label_is_warned_of(bench, command):
+    lines = [f"text {n},{'yes' if n % 5 else 'no'}" for n in range(50)]
+    Path("rows.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    asked = "name: a\nmodels: [glasslm-0.9m]\nmethods: [majority]\ndatasets: [{local: {path: rows.csv, label: rows"
+    Path("x.yaml").write_text(asked + "}}]\n")
+    said = bench(*command[:1], "x.yaml", *command[1:])
+    assert "warning: data set rows: 80% of the rows have the same label" in said
+    Path("x.yaml").write_text(asked + ", metrics: [f1_macro]}}]\n")
+    assert "warning" not in bench(*command[:1], "x.yaml", *command[1:])
+
+
 def test_a_dry_run_shows_trials_ranges_and_downloads_and_writes_nothing(bench, monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     Path("x.yaml").write_text("name: a\nmodels: [glasslm-0.9m]\ndatasets: [trec6]\nmethods: [majority, lora]\n")

@@ -44,7 +44,7 @@ any_split = st.sampled_from([None, "train", "validation", "test"])
 
 @quick
 @given(st.lists(st.tuples(any_text, st.integers(0, 2), any_split), min_size=20, max_size=60))
-def test_splits_are_disjoint_by_text_and_lose_nothing_but_duplicates(rows):
+def test_splits_are_disjoint_by_text_and_lose_nothing_but_duplicates_and_conflicts(rows):
     try:
         splits = toy(rows, validation_size=None, test_size=None).splits()
     except BadInput:
@@ -52,7 +52,16 @@ def test_splits_are_disjoint_by_text_and_lose_nothing_but_duplicates(rows):
     parts = [texts(splits.train), texts(splits.validation), texts(splits.test)]
     everything = [text for part in parts for text in part]
     assert len(everything) == len(set(everything)) == len(rows) - splits.duplicates
-    assert set(everything) == {normalised(text) for text, _, _ in rows}
+    highest = {}
+    for text, label, split in rows:
+        highest.setdefault(normalised(text), {}).setdefault(split or "train", set()).add(label)
+    where = {
+        text: next(found[name] for name in ("test", "validation", "train") if name in found)
+        for text, found in highest.items()
+    }
+    assert set(everything) == {text for text, labels in where.items() if len(labels) == 1}
+    conflicting = [text for text, labels in where.items() if len(labels) > 1]
+    assert splits.conflicting == sum(normalised(text) in conflicting for text, _, _ in rows)
 
 
 @quick
@@ -113,8 +122,36 @@ def test_an_example_has_the_rendered_template_and_an_id_of_it():
 
 
 def test_texts_that_differ_in_case_spaces_or_unicode_form_are_duplicates():
-    splits = toy([("Straße ﬁne", 0, None), ("STRASSE  fine ", 1, None), *distinct(20)]).splits()
-    assert splits.duplicates == 1
+    splits = toy([("Straße ﬁne", 0, None), ("STRASSE  fine ", 0, None), *distinct(20)]).splits()
+    assert (splits.duplicates, splits.conflicting) == (1, 0)
+
+
+@pytest.mark.parametrize("folds", [None, 2])
+def test_a_text_with_several_labels_is_left_out_whole_and_counted(folds):
+    rows = [("twofold", 2, None), ("TWOFOLD", 0, None), ("twofold", 2, None), *distinct(20)]
+    options = {"folds": folds, "test_size": None, "validation_size": None} if folds else {}
+    splits, plain = toy(rows, **options).splits(), toy(distinct(20), **options).splits()
+    assert (splits.duplicates, splits.conflicting) == (3, 3)
+    assert (splits.train, splits.validation, splits.test) == (plain.train, plain.validation, plain.test)
+    assert splits.revision == plain.revision
+
+
+def test_a_text_keeps_the_label_that_the_split_it_stays_in_gives_it():
+    rows = [*distinct(20), ("text 1", 2, "test"), ("two labels", 0, "test"), ("two labels", 1, "test")]
+    splits = toy(rows, validation_size=4, test_size=None).splits()
+    assert [(e.text, e.label) for e in splits.test] == [("text 1", 2)]
+    assert "text 1" not in texts((*splits.train, *splits.validation))
+    assert (splits.duplicates, splits.conflicting) == (3, 2)
+
+
+def test_accuracy_is_no_measure_where_one_label_has_over_seventy_percent():
+    def labels(most):
+        return toy([(f"text {i}", int(i >= most), None) for i in range(100)], label_words=["a", "b"]).splits()
+
+    assert labels(70).majority_share == 0.7
+    assert labels(70).caution("accuracy") is None
+    assert "72% of the rows have the same label" in labels(72).caution("accuracy")
+    assert labels(72).caution("f1_macro") is None
 
 
 def test_a_split_of_the_source_is_kept_and_a_text_in_two_of_them_stays_in_the_one_that_must_not_leak():
@@ -124,7 +161,7 @@ def test_a_split_of_the_source_is_kept_and_a_text_in_two_of_them_stays_in_the_on
     splits = toy(rows, validation_size=None, test_size=None).splits()
     assert sorted(texts(splits.test)) == ["test 0", "train 2", "val 0"]
     assert sorted(texts(splits.validation)) == ["train 1", "val 1"]
-    assert (len(splits.train), splits.duplicates) == (18, 3)
+    assert (len(splits.train), splits.duplicates, splits.conflicting) == (18, 3, 0)
 
 
 def test_a_split_that_the_source_lacks_is_drawn_from_train():

@@ -54,6 +54,12 @@ def test_finals_come_after_the_trials_and_run_the_best_of_them_on_fresh_seeds(tm
     assert stored(planned) == {("trial", "ok"): 6, ("final", "ok"): 2}
 
 
+def test_each_record_says_how_many_trials_ran_at_the_same_time(tmp_path):
+    planned = demo_plan(tmp_path / "r")
+    drive(planned, Pretend(specs=[], workers=3))
+    assert {record.provenance.workers for record in RecordStore(planned.results)} == {3}
+
+
 def test_the_nth_final_of_every_cell_has_the_same_seed_so_that_they_can_be_paired(tmp_path):
     engine = drive(demo_plan(tmp_path / "r", methods=["prompt_tuning", "lora"], study={"trials": 1}))
     seeds = {

@@ -60,6 +60,17 @@ def test_a_report_has_its_table_figure_runs_and_words(tmp_path):
     assert str(tmp_path) not in report, "a report can be committed: no path of this machine is in it"
 
 
+def test_accuracy_where_most_rows_have_one_label_is_read_with_care(tmp_path):
+    records = [
+        *study(cell(dataset="even"), [0.5, 0.6], notes={"majority_share": 0.55}),
+        *study(cell(dataset="spam"), [0.9, 0.9], notes={"majority_share": 0.87}),
+        *study(cell(dataset="other", objective="mcc"), [0.1, 0.2], notes={"majority_share": 0.95}),
+    ]
+    report = report_of(tmp_path, records)
+    assert "spam: 87% of the rows have the same label, so accuracy hardly tells" in report
+    assert report.count("of the rows have the same label") == 1
+
+
 def test_the_same_records_give_the_same_report(tmp_path):
     root = write_results(tmp_path / "r", study(cell(), [0.5, 0.6]))
     one, two = (write_report([root], tmp_path / name).parent for name in ("one", "two"))

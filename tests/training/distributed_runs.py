@@ -23,7 +23,7 @@ from bench.runs.record import Evaluated
 from bench.training.distributed import Together
 from bench.training.encoding import Encoder
 from bench.training.fully_sharded import FullySharded
-from bench.training.loop import Hooks, Outcome, train
+from bench.training.loop import Hooks, TrainingJob, TrainingResult, train
 from bench.training.ranks import Ranks
 
 METHODS: dict[str, dict] = {
@@ -85,19 +85,20 @@ def run(ranks: Ranks, family: str, name: str, folder: Path) -> dict:
         return passes[-1].evaluated(step, [e.label for e in validation], {})
 
     meters = MagicMock(phase=lambda name: nullcontext(), live_tensors=lambda roots: nullcontext())
-    outcome = Outcome()
+    result = TrainingResult()
     hooks = Hooks(validate, lambda new, old: new.step == 2, lambda evaluated: True, lambda *_: None)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / f"{family}-{name}-{ranks.size}"
-    arguments = (tuned, encoder, splits.train, room, SETTINGS, torch.float32, 0, hooks, meters, checkpoint, outcome)
-    train(*arguments, ranks)
+    train(
+        TrainingJob(tuned, encoder, splits.train, SETTINGS, checkpoint, room=room, ranks=ranks), hooks, meters, result
+    )
     after = scorer.run(splits.test)
     sequences = sum(rows)
     return {
-        "loss": [step.loss for step in outcome.train_curve],
-        "norm": [step.grad_norm for step in outcome.train_curve],
-        "tokens": [step.tokens for step in outcome.train_curve],
-        "with_gradient": outcome.with_gradient,
+        "loss": [step.loss for step in result.train_curve],
+        "norm": [step.grad_norm for step in result.train_curve],
+        "tokens": [step.tokens for step in result.train_curve],
+        "with_gradient": result.with_gradient,
         "validation": [[one.loss, one.tokens, one.answers, one.scores.tolist()] for one in passes],
         "test": [after.loss, after.tokens, after.answers, after.scores.tolist()],
         "generated": scorer.non_label_share(splits.test[:3]),

@@ -215,6 +215,22 @@ def test_without_examples_there_is_no_share():
     assert Scorer(TunedModel(base), tiny_encoder(base), None, 4).non_label_share([]) is None
 
 
+class Asking(TunedModel):
+    """Scores the split itself as an input of its own, as well."""
+
+    def score_labels(self, examples, by_logits):
+        by_logits(examples, of_split=False)
+        return by_logits(examples)
+
+
+def test_what_a_method_says_is_not_of_the_split_is_run_and_not_counted_as_such():
+    base = tiny_model()
+    plain, asking = (Scorer(of(base), tiny_encoder(base), 9, 4).run(EXAMPLES) for of in (TunedModel, Asking))
+    assert asking.loss == plain.loss
+    assert asking.truncated == plain.truncated > 0
+    assert (asking.tokens, asking.answers) == (2 * plain.tokens, 2 * plain.answers)
+
+
 def test_what_calibration_asks_for_is_no_part_of_the_loss():
     base, splits = tiny_model(), tiny_splits()
     losses = []

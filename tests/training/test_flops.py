@@ -12,7 +12,7 @@ from bench.planning.costs import costs_of
 from bench.runs.record import TrainStep
 from bench.training.evaluation import Pass
 from bench.training.flops import Flops
-from bench.training.loop import Outcome
+from bench.training.loop import TrainingResult
 
 STEPS, BATCH, PASSES, P = 5, 8, 2, 6
 
@@ -24,13 +24,13 @@ def test_a_prompt_counts_where_it_is_run(family, prompts, own):
     )
     costs, flops = costs_of(tuned), Flops(tuned)
     curve = [TrainStep(step=n, loss=1.0, learning_rate=0.1, grad_norm=1.0, tokens=20) for n in range(STEPS)]
-    outcome = Outcome(train_curve=curve, tokens=100, answers=STEPS * BATCH)
+    result = TrainingResult(train_curve=curve, tokens=100, answers=STEPS * BATCH)
     settings = Training(batch_size=BATCH, gradient_accumulation_steps=PASSES)
-    assert flops.training(outcome, settings) == costs.training(100 + P * prompts, STEPS * BATCH)
+    assert flops.training(result, settings) == costs.training(100 + P * prompts, STEPS * BATCH)
     test = Pass(np.zeros((10, 2)), 0.5, tokens=70, answers=20, truncated=0)
     assert flops.example(test) == pytest.approx(costs.forward(7 + own * P, 2))
 
 
 def test_a_run_without_training_has_no_training_flops():
     tuned = methods.build("hard_prompt", {}, "test").attach(tiny_model("llama"), tiny_splits(), 0)
-    assert Flops(tuned).training(Outcome(), Training()) == 0
+    assert Flops(tuned).training(TrainingResult(), Training()) == 0

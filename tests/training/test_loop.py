@@ -14,7 +14,7 @@ from bench.methods.lora import Lora
 from bench.methods.prompt_tuning import PromptTuning
 from bench.runs.record import Evaluated
 from bench.training.evaluation import Scorer
-from bench.training.loop import Hooks, Outcome, Pruned, train
+from bench.training.loop import Hooks, Pruned, TrainingJob, TrainingResult, train
 from bench.training.memory import Meters
 from bench.training.optimization import planned_steps
 from bench.training.step import Diverged
@@ -31,7 +31,8 @@ class Run:
         self.encoder = tiny_encoder(self.base, labels)
         self.scores = dict(scores)
         self.settings = Training(**{"max_steps": 6, "batch_size": 8, "learning_rate": 0.01, **settings})
-        self.outcome = Outcome()
+        self.result = TrainingResult()
+        self.meters = Meters(torch.device("cpu"))
         self.weights: dict[int, torch.Tensor] = {}
         self.progress: list[tuple[int, int]] = []
         self.keep_going = keep_going
@@ -41,10 +42,9 @@ class Run:
         hooks = Hooks(
             self.validate, better, self.keep_going, lambda step, steps, _: self.progress.append((step, steps))
         )
-        meters = Meters(torch.device("cpu"))
-        arguments = (self.tuned, self.encoder, examples, None, self.settings, torch.float32, 0, hooks, meters)
+        job = TrainingJob(self.tuned, self.encoder, examples, self.settings, folder / "best")
         torch.manual_seed(0)
-        train(*arguments, folder / "best", self.outcome)
+        train(job, hooks, self.meters, self.result)
         return self
 
     def validate(self, step):
@@ -56,11 +56,11 @@ class Run:
 
     @property
     def losses(self):
-        return [step.loss for step in self.outcome.train_curve]
+        return [step.loss for step in self.result.train_curve]
 
     @property
     def rates(self):
-        return [step.learning_rate for step in self.outcome.train_curve]
+        return [step.learning_rate for step in self.result.train_curve]
 
 
 def mean_loss(run, examples):
@@ -79,7 +79,7 @@ def test_gradient_accumulation_changes_the_memory_and_not_the_result(tmp_path, m
     torch.testing.assert_close(four.now(), one.now(), rtol=0, atol=1e-6)
     torch.testing.assert_close(three.now(), one.now(), rtol=0, atol=1e-6)
     assert four.losses == pytest.approx(one.losses, rel=1e-5)
-    assert [s.tokens for s in four.outcome.train_curve] == [s.tokens for s in one.outcome.train_curve]
+    assert [s.tokens for s in four.result.train_curve] == [s.tokens for s in one.result.train_curve]
     assert len(four.losses) == 6
 
 
@@ -103,12 +103,12 @@ def test_gradients_are_clipped_and_the_norm_before_is_recorded(tmp_path):
     run = Run(max_grad_norm=1e-3)
     seen = gradient_norms(run, tmp_path)
     assert seen == pytest.approx([1e-3] * 6, rel=1e-3)
-    assert all(step.grad_norm > 0.01 for step in run.outcome.train_curve)
+    assert all(step.grad_norm > 0.01 for step in run.result.train_curve)
 
 
 def test_null_does_not_clip(tmp_path):
     run = Run(max_grad_norm=None)
-    assert gradient_norms(run, tmp_path) == pytest.approx([step.grad_norm for step in run.outcome.train_curve])
+    assert gradient_norms(run, tmp_path) == pytest.approx([step.grad_norm for step in run.result.train_curve])
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ def test_the_learning_rate_follows_its_schedule(tmp_path, name, warmup, expected
 
 def test_steps_count_from_one_and_every_one_is_told(tmp_path):
     run = Run(max_steps=3).go(tmp_path)
-    assert [s.step for s in run.outcome.train_curve] == [1, 2, 3]
+    assert [s.step for s in run.result.train_curve] == [1, 2, 3]
     assert run.progress == [(1, 3), (2, 3), (3, 3)]
-    assert run.outcome.tokens == sum(s.tokens for s in run.outcome.train_curve)
+    assert run.result.tokens == sum(s.tokens for s in run.result.train_curve)
 
 
 @pytest.mark.parametrize(
@@ -144,25 +144,25 @@ def test_epochs_become_steps_over_all_batches(epochs, size, steps):
 @pytest.mark.parametrize(("every", "expected"), [(2, [2, 4, 5]), (5, [5]), (7, [5]), (None, [1, 2, 3, 4, 5])])
 def test_validation_runs_every_so_many_steps_and_at_the_end(tmp_path, every, expected):
     run = Run(max_steps=5, eval_steps=every, batch_size=2).go(tmp_path)
-    assert [e.step for e in run.outcome.validation_curve] == expected
+    assert [e.step for e in run.result.validation_curve] == expected
 
 
 @pytest.mark.parametrize("method", [PromptTuning(num_virtual_tokens=4), Lora(rank=2)], ids=["prompt", "lora"])
 @pytest.mark.parametrize(("scores", "best"), [({1: 0.2, 2: 0.9, 3: 0.5}, 2), ({6: 0.3}, 6), ({}, 1)])
 def test_the_weights_of_the_best_validation_are_what_is_left(tmp_path, method, scores, best):
     run = Run(method, scores, eval_steps=1).go(tmp_path)
-    assert run.outcome.best.step == best
+    assert run.result.best.step == best
     assert torch.equal(run.now(), run.weights[best])
     assert best == 6 or not torch.equal(run.now(), run.weights[6])
 
 
 def test_of_equal_validations_the_first_is_the_best(tmp_path):
-    assert Run(scores={2: 0.5, 4: 0.5}, eval_steps=1).go(tmp_path).outcome.best.step == 2
+    assert Run(scores={2: 0.5, 4: 0.5}, eval_steps=1).go(tmp_path).result.best.step == 2
 
 
 def test_training_stops_early_after_so_many_validations_without_a_better_one(tmp_path):
     run = Run(scores={1: 0.1, 2: 0.4, 3: 0.2, 4: 0.3, 5: 0.9}, eval_steps=1, early_stopping_patience=2).go(tmp_path)
-    assert [e.step for e in run.outcome.validation_curve] == [1, 2, 3, 4]
+    assert [e.step for e in run.result.validation_curve] == [1, 2, 3, 4]
     assert torch.equal(run.now(), run.weights[2])
 
 
@@ -181,15 +181,49 @@ def test_a_poisoned_parameter_is_divergence_and_the_curve_so_far_stays(tmp_path)
     run.tuned.after_step = poison
     with pytest.raises(Diverged, match="loss is nan at step 4 of 6"):
         run.go(tmp_path)
-    assert [s.step for s in run.outcome.train_curve] == [1, 2, 3]
+    assert [s.step for s in run.result.train_curve] == [1, 2, 3]
     assert all(math.isfinite(loss) for loss in run.losses)
+
+
+def test_train_is_the_time_of_the_steps_alone(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("bench.training.memory.time.perf_counter", lambda: now[0])
+
+    def taking(seconds, method):
+        def timed(*args, **named):
+            now[0] += seconds
+            return method(*args, **named)
+
+        return timed
+
+    run = Run(scores={1: 0.2, 2: 0.1, 3: 0.5}, eval_steps=1, keep_going=taking(1000, lambda _: True))
+    run.encoder.tokenise = taking(1, run.encoder.tokenise)
+    run.tuned.logits = taking(10, run.tuned.logits)
+    run.tuned.save, run.tuned.load = taking(100, run.tuned.save), taking(100, run.tuned.load)
+    run.validate = taking(10_000, run.validate)
+    run.go(tmp_path)
+    result = run.result
+    assert result.measured_steps in (1, 2)
+    timed = 6 - result.measured_steps
+    assert run.meters.seconds == {
+        "load": 0,
+        "encode": 1,
+        "train": 10 * timed,
+        "measure": 10 * result.measured_steps,
+        "validate": 60_000,
+        "save": 300,
+        "wait": 5000,
+    }
+    tokens = [step.tokens for step in result.train_curve]
+    assert result.tokens == sum(tokens)
+    assert 0 < result.timed_tokens <= sum(tokens) - tokens[1]
 
 
 def test_an_enormous_learning_rate_is_divergence(tmp_path):
     run = Run(Lora(rank=2), learning_rate=1e30, eval_steps=100)
     with pytest.raises(Diverged, match=r"(loss|gradient norm) is (nan|inf) at step [23]"):
         run.go(tmp_path)
-    assert run.outcome.train_curve
+    assert run.result.train_curve
 
 
 def test_a_step_that_ruins_the_weights_right_before_validation_is_divergence(tmp_path):
@@ -199,7 +233,7 @@ def test_a_step_that_ruins_the_weights_right_before_validation_is_divergence(tmp
     run.tuned.after_step = lambda _: run.tuned.prompt.data.fill_(math.inf)
     with pytest.raises(Diverged, match="validation loss is not finite after step 1 of 1"):
         run.go(tmp_path)
-    assert run.outcome.best is None
+    assert run.result.best is None
     assert not (tmp_path / "best").exists()
 
 
@@ -207,7 +241,7 @@ def test_the_study_prunes_after_a_validation_and_the_curves_stay(tmp_path):
     run = Run(eval_steps=2, keep_going=lambda evaluated: evaluated.step < 4)
     with pytest.raises(Pruned, match="after step 4 of 6"):
         run.go(tmp_path)
-    assert [e.step for e in run.outcome.validation_curve] == [2, 4]
+    assert [e.step for e in run.result.validation_curve] == [2, 4]
     assert len(run.losses) == 4
 
 
@@ -253,7 +287,7 @@ def test_weight_decay_shrinks_the_weights(tmp_path):
 def test_parameters_that_receive_a_gradient_are_counted(tmp_path):
     for method in (PromptTuning(num_virtual_tokens=4), Lora(rank=2)):
         run = Run(method, max_steps=3).go(tmp_path)
-        assert run.outcome.with_gradient == len(run.now())
+        assert run.result.with_gradient == len(run.now())
 
 
 def test_methods_are_told_before_and_after_every_step_in_training_mode(tmp_path):

@@ -139,6 +139,20 @@ def test_time_belongs_to_the_innermost_phase(meters, monkeypatch):
     assert meters.seconds == {"train": 7, "validate": 20}
 
 
+def test_the_time_of_counting_is_measures_and_the_peak_is_the_phases(meters, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("bench.training.memory.time.perf_counter", lambda: now[0])
+    with meters.phase("train"):
+        now[0] += 1
+        with meters.live_tensors([]):
+            now[0] += 10
+            torch.zeros(100)
+        now[0] += 2
+    assert meters.seconds == {"train": 3, "measure": 10}
+    assert meters.memory()["train"].live_tensor_peak_bytes == 400
+    assert set(meters.memory()) == {"train"}
+
+
 def test_live_tensors_belong_to_the_innermost_phase_and_the_highest_stays(meters):
     def use(number):
         with meters.live_tensors([]):

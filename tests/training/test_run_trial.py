@@ -20,7 +20,7 @@ from bench.methods.full_fine_tuning import FullFineTuning
 from bench.methods.prompt_tuning import PromptTuning
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
-from bench.training import trial
+from bench.training import trial, trial_run
 from bench.training.session import Session
 from bench.training.trial import run_trial
 
@@ -129,9 +129,14 @@ def test_a_final_that_went_well_has_every_block_filled(folder, session, tmp_path
     assert record.predictions.labels == ["yes", "no"]
     assert 0 <= record.non_label_share <= 1
 
-    assert set(record.seconds) == {"load", "train", "validate", "test", "generate", "switch", "total"}
+    training = {"encode", "train", "measure", "validate", "save", "wait"}
+    assert set(record.seconds) == {"load", *training, "test", "generate", "switch", "total"}
     assert record.seconds["total"] >= sum(s for name, s in record.seconds.items() if name != "total") - 0.01
     assert set(record.tokens_per_second) == {"train", "validate", "test"}
+    assert record.notes["measured_steps"] in (1, 2)
+    timed = sum(step.tokens for step in record.train_curve) - record.train_curve[1].tokens
+    if record.notes["measured_steps"] == 1:
+        assert record.tokens_per_second["train"] == pytest.approx(timed / record.seconds["train"], rel=0.01)
     assert record.memory["train"].live_tensor_peak_bytes > base * 4
     assert all(phase.resident_peak_bytes for phase in record.memory.values())
     assert record.notes["forward"] == "packed"
@@ -353,6 +358,17 @@ def test_inputs_that_were_cut_are_counted_in_the_record(folder, session):
         assert 0 < record.notes[f"truncated_{split}_inputs"] <= size
 
 
+def test_texts_with_several_labels_and_the_share_of_one_label_stand_in_the_notes(folder, session, tmp_path):
+    rows = (folder / "data.csv").read_text() + "twofold,y\ntwofold,n\n"
+    (tmp_path / "data.csv").write_text(rows)
+    spec = spec_of(folder, "majority")
+    options = {**spec.cell.dataset.options, "path": str(tmp_path / "data.csv")}
+    cell = spec.cell.model_copy(update={"dataset": spec.cell.dataset.model_copy(update={"options": options})})
+    notes = run_trial(spec.model_copy(update={"cell": cell}), session, Listener()).notes
+    assert (notes["conflicting_duplicates"], notes["majority_share"]) == (2, 0.5)
+    assert "conflicting_duplicates" not in run_trial(spec, session, Listener()).notes
+
+
 def test_a_lower_score_is_better_where_the_metric_says_so(folder, session):
     spec = spec_of(folder, training={"eval_steps": 1, "learning_rate": 0.3})
     cell = spec.cell.model_copy(update={"greater_is_better": False})
@@ -363,17 +379,17 @@ def test_a_lower_score_is_better_where_the_metric_says_so(folder, session):
 
 @pytest.mark.parametrize("room", [2, 0])
 def test_out_of_memory_halves_the_passes_and_keeps_the_batch(folder, monkeypatch, room):
-    real = trial.train
+    real = trial_run.train
 
-    def crowded(tuned, encoder, examples, room_, settings, *rest):
-        if trial.micro_batch(settings) > room:
+    def crowded(job, *rest):
+        if trial.micro_batch(job.settings) > room:
             raise torch.OutOfMemoryError("no room")
-        real(tuned, encoder, examples, room_, settings, *rest)
+        real(job, *rest)
 
     whole = {"batch_size": 8, "eval_batch_size": 16}
     by_hand = spec_of(folder, training={**whole, "gradient_accumulation_steps": 4, "eval_batch_size": 4})
     wanted = run_trial(by_hand, Session(), Listener())
-    monkeypatch.setattr(trial, "train", crowded)
+    monkeypatch.setattr(trial_run, "train", crowded)
     record = run_trial(spec_of(folder, training=whole), Session(), Listener())
     if room:
         assert record.status == "ok"

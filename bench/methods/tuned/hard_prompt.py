@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
@@ -18,6 +18,7 @@ from torch.nn import Parameter
 from bench.core.errors import Infeasible
 from bench.forward.batch import Batch
 from bench.forward.padded import behind_tokens
+from bench.methods.base import ByLogits
 from bench.methods.tokens import Specials, after_template
 from bench.methods.tuned.prompt_tuning import Prompted
 
@@ -129,16 +130,14 @@ class Calibrated(Demonstrations):
         filled = [dataset.filled(content) for content in CONTENT_FREE]
         self._content_free = [text for text in filled if text.strip()]
 
-    def score_labels(
-        self, examples: Sequence[Example], by_logits: Callable[[Sequence[Example]], np.ndarray]
-    ) -> np.ndarray:
+    def score_labels(self, examples: Sequence[Example], by_logits: ByLogits) -> np.ndarray:
         """Return the log of the calibrated label probabilities, but for a constant an example: [n, C]."""
         if not examples:
             return by_logits(examples)
         empty = [
             replace(examples[0], id=sha256(text.encode()).hexdigest()[:16], text=text) for text in self._content_free
         ]
-        without_content = np.exp(_log_softmax(by_logits(empty))).mean(0)
+        without_content = np.exp(_log_softmax(by_logits(empty, of_split=False))).mean(0)
         calibrated: np.ndarray = _log_softmax(by_logits(examples)) - np.log(without_content + 1e-12)
         return calibrated
 
