@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BadInput, did_you_mean
 from bench.core.plugins import load_plugins, loaded_plugins
+from bench.driver.shards import Shard
 from bench.driver.watcher import Watcher
 from bench.engines import Engine, engines
 from bench.experiment.cautions import cautions
@@ -36,12 +37,14 @@ class Selection:
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    shard: Shard | None = None
+    """Of the cells that the patterns leave, this share."""
 
     def of(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Return the cells that are selected.
+        """Return the cells that are selected; a shard may have none.
 
         Raises:
-            BadInput: a pattern that fits no cell, or nothing is left.
+            BadInput: a pattern that fits no cell, or the patterns leave nothing.
         """
         for option, patterns in (("--only", self.only), ("--skip", self.skip)):
             for pattern in patterns:
@@ -52,7 +55,7 @@ class Selection:
         kept = [cell for cell in kept if not any(_fits(cell, pattern) for pattern in self.skip)]
         if not kept:
             raise BadInput("--only and --skip leave no cell to run")
-        return kept
+        return kept if self.shard is None else self.shard.share(kept)
 
 
 def _fits(cell: Cell, pattern: str) -> bool:
@@ -76,10 +79,17 @@ class Plan:
     """What is allowed and yet likely to mislead, a sentence each (`bench.experiment.cautions`)."""
     trackers: Mapping[str, Tracker] = field(default_factory=dict)
     """By their labels."""
+    notes: tuple[str, ...] = ()
+    """What is other than asked for, such as fewer trials than asked for, in a line each."""
+    shard: Shard | None = None
 
     def select(self, selection: Selection) -> Plan:
         """Return the plan with the selected cells alone; the manifest keeps all."""
-        return replace(self, cells=selection.of(self.cells))
+        planned = replace(self, cells=selection.of(self.cells), shard=selection.shard)
+        if selection.shard is None:
+            return planned
+        logs = self.results / "logs" / f"shard-{selection.shard.number}-of-{selection.shard.of}"
+        return replace(planned, engine=self.engine.model_copy(update={"log_folder": logs}))
 
 
 def run(
@@ -147,7 +157,8 @@ def plan(
         asked = parse_experiment(data, where, changes)
     files = dict.fromkeys([*asked.plugins, *plugins])
     load_plugins(files)
-    cells = plan_cells(asked, where)
+    notes: list[str] = []
+    cells = plan_cells(asked, where, notes.append)
     for cell in cells:
         check_study(cell.study, cell.training, f"{where}: study")
     folder = Path(results) if results is not None else Path("results") / asked.name
@@ -179,6 +190,7 @@ def plan(
             entry.label: trackers.build(entry.name, entry.options, f"{where}: tracker {entry.label}")
             for entry in asked.trackers
         },
+        notes=tuple(notes),
     )
 
 
@@ -212,7 +224,7 @@ def execute(
 ) -> list[TrialRecord]:
     """Run what a plan says and return all records that count; what is on disk already is not run again.
 
-    The records that are returned lack their curves; `bench.load_results` and the files have all of them.
+    The records that are returned lack their training curves; `bench.load_results` and the files have all of them.
 
     Args:
         planned: the plan.
@@ -239,6 +251,9 @@ def execute(
         watcher,
         planned.storage,
         retry_failed,
+        shard=planned.shard is not None,
     ) as driver:
+        for note in planned.notes:
+            say(note)
         prepare(planned.cells, say)
         return driver.run()

@@ -244,8 +244,6 @@ def _places(experiment: Experiment, where: str, plugins: bool, hosts: dict[str, 
         yield foreign
     else:
         yield Item("engine", engine, "note", "where trials run")
-        for command in engines.build(engine, options, f"{where}: engine_options").commands():
-            yield Item("command", engine, "code", f"shell command that runs where trials run: {command}")
     address = options.get("address")
     if isinstance(address, str) and ":" in address:
         hosts[without_password(address)] = f"the {engine} cluster: gets specs, gives records back, runs this code"

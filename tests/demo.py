@@ -89,9 +89,6 @@ class PretendPool(Pool):
             self._listener.validated(spec, evaluated.step, evaluated.metrics[spec.cell.objective])
         return [record]
 
-    def cancel(self, spec: TrialSpec) -> None:
-        self._waiting.remove(spec)
-
     def close(self) -> None:
         self._waiting.clear()
 

@@ -92,6 +92,12 @@ def run(
     skip: Annotated[
         list[str] | None, typer.Option(metavar="CELL", help="Leave these cells for another time. Repeatable.")
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N", help="Run the K-th of N shares of the cells, beside others (docs/cluster.md); K from 1."
+        ),
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run again every trial that did not end well.")
     ] = False,
@@ -102,10 +108,11 @@ def run(
 ) -> None:
     """Run an experiment, or go on with one that was interrupted.
 
-    Exit codes: 0 all done, 1 some trials failed, 2 bad input, 130 interrupted, 143 terminated.
+    Exit codes: 0 all done, 1 something broke (error, timeout, killed), 2 bad input, 130 interrupted, 143 terminated.
     """
     from bench.api import Selection
     from bench.cli.run import run_experiment
+    from bench.driver.shards import Shard
 
     raise typer.Exit(
         run_experiment(
@@ -117,7 +124,7 @@ def run(
             engine,
             ray_address,
             accept_license or [],
-            Selection(tuple(only or ()), tuple(skip or ())),
+            Selection(tuple(only or ()), tuple(skip or ()), Shard.parse(shard) if shard is not None else None),
             retry_failed,
             dry_run,
             sys.argv[1:],

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from bench.driver.shards import FIXED_COST
 from bench.driver.watcher import Watcher
 from bench.experiment.cell import Cell
 from bench.models import models
@@ -21,9 +22,6 @@ from bench.runs.spec import TrialSpec
 
 COLOURS = {"ok": "green", "pruned": "yellow"}
 GAP = "  "
-FIXED_COST = 10_000_000
-"""A run's time grows with the model's parameters plus these: what a run costs whatever the model (seen in the
-quickstart's records: 158 times the parameters take about 14 times as long)."""
 
 
 class View(Watcher):

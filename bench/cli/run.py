@@ -21,7 +21,7 @@ from bench.experiment.file import load_experiment
 from bench.experiment.preparing import downloads, imbalances, unaccepted
 from bench.reporting.text import file_size
 from bench.runs.range_ends import best_at_range_end
-from bench.runs.record import FAILED, TrialRecord
+from bench.runs.record import BROKEN, FAILED, TrialRecord
 
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -57,7 +57,11 @@ def run_experiment(
         warn(console, imbalances(planned.cells))
         return 0
     out = reports or Path("reports") / planned.experiment.name
-    make_writable(out, "--reports")
+    if planned.shard is None:
+        make_writable(out, "--reports")
+    elif not planned.cells:
+        console.print(f"shard {planned.shard}: there are more shards than cells, this one has nothing to run")
+        return 0
     view = View(console, planned.cells, planned.engine.workers)
     try:
         records = execute(
@@ -71,7 +75,11 @@ def run_experiment(
         command = shlex.join(["bench", *arguments])
         print(f"\ninterrupted; what was finished is in {planned.results}. To go on:\n  {command}", file=sys.stderr)
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
-    if records:
+    if planned.shard is not None:
+        console.print(
+            f"shard {planned.shard} is done; when all are: bench report {escape(str(planned.results))}", soft_wrap=True
+        )
+    elif records:
         from bench.cli.report import draw_report
 
         draw_report([planned.results], out)
@@ -95,13 +103,13 @@ def warn(console: Console, texts: Iterable[str]) -> None:
 
 
 def name_failures(console: Console, records: Sequence[TrialRecord]) -> int:
-    """Print each run that failed with its reason; return 1 if there are any."""
+    """Print each run that failed with its reason; return 1 if any broke, rather than diverged or did not fit."""
     failed = [record for record in records if record.status in FAILED]
     for record in failed:
         console.print(
             f"[red]{record.status}[/] {escape(record.spec.title)}: {escape(record.reason or '')}", soft_wrap=True
         )
-    return 1 if failed else 0
+    return int(any(record.status in BROKEN for record in failed))
 
 
 def show_plan(console: Console, planned: Plan, accepted: Sequence[str]) -> None:
@@ -116,6 +124,8 @@ def show_plan(console: Console, planned: Plan, accepted: Sequence[str]) -> None:
     console.print(table)
     trials = sum(cell.study.trials for cell in cells)
     finals = sum(cell.planned_finals for cell in cells)
+    for note in planned.notes:
+        console.print(escape(note), soft_wrap=True)
     console.print(f"{trials} trials and {finals} finals; results go to {escape(str(planned.results))}", soft_wrap=True)
     for dataset in planned.experiment.datasets:
         if dataset.transfer:

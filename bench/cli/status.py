@@ -51,24 +51,24 @@ def progress_table(name: str, cells: Sequence[Progress]) -> Table:
 
 
 def rebuild_database(results: Path, url: str | None) -> None:
-    """Write ``study.db``, or the database behind ``url``, anew from the records of the current cells.
+    """Write ``study.db`` anew from the records of the current cells, or what is new into the database behind ``url``.
 
     Raises:
         BadInput: not a results folder, in use by a run, or a database that cannot be written.
     """
-    from bench.driver.lock import let_go, take
+    from bench.driver.lock import lock_folder
     from bench.search.database import FILENAME as DATABASE
     from bench.search.database import rebuild
 
     manifest = Manifest.read(results) if results.is_dir() else None
     if manifest is None:
         raise BadInput(f"{results}: no results folder (there is no {FILENAME} in it)")
-    lock = take(results)
+    lock = lock_folder(results)
     try:
         store = RecordStore(results)
         first = (next(store.iter_cell(path), None) for path in manifest.cells)
         written = rebuild(results, url, manifest.name, [record.spec.cell for record in first if record is not None])
     finally:
-        let_go(lock, results)
+        lock.release()
     where = without_password(url) if url else str(results / DATABASE)
     Console().print(f"{escape(where)}: {written} trials", soft_wrap=True, highlight=False)

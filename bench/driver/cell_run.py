@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from bench.core.config import derive_seed
-from bench.driver.ended import EndedTrials, light
 from bench.experiment.cell import Cell
-from bench.runs.record import FAILED, TrialRecord
+from bench.runs.record import BROKEN, FAILED, TrialRecord
 from bench.runs.selection import best_trial, finals_of
 from bench.runs.spec import TrialSpec
 from bench.runs.store import RecordStore
 from bench.search.study import Search
-
-_BROKEN = ("error", "timeout", "killed")
-"""Statuses that count towards ``study.max_failures``: the others are what a search may well meet."""
 
 
 class CellRun:
@@ -25,17 +19,9 @@ class CellRun:
         cell: what to run.
         store: where its records are.
         retry_failed: run every trial again that did not end well, not just those that lost their worker.
-        found: told of each record that is there: they are read once.
     """
 
-    def __init__(
-        self,
-        experiment: str,
-        cell: Cell,
-        store: RecordStore,
-        retry_failed: bool = False,
-        found: Callable[[TrialRecord], None] = lambda record: None,
-    ) -> None:
+    def __init__(self, experiment: str, cell: Cell, store: RecordStore, retry_failed: bool = False) -> None:
         self.cell = cell
         self.path = cell.path
         self._hash = cell.hash
@@ -43,41 +29,29 @@ class CellRun:
         self._running: dict[str, TrialSpec] = {}
         self._again: list[TrialSpec] = []
         self._attempts: dict[str, int] = {}
-        self._trials = EndedTrials(cell)
+        self.trials: dict[int, TrialRecord] = {}
+        """The trials that have ended and count, by number, without their training curves."""
         self._best: TrialRecord | None = None
         self._finals: dict[str, TrialRecord] = {}
-        # Totals, not sums at every look: a look at ten thousand trials takes longer than a null trial.
         self._failures = self._tokens = 0
         self._seconds = 0.0
         self._next = 0
-        told = []
         for record in store.iter_cell(self.path):
-            found(record)
             spec = record.spec.model_copy(update={"cell": cell})
             if spec.kind == "final" and spec.hash != record.spec_hash:
                 continue  # what is asked of finals besides their own test split has changed since (`Cell.transfer`)
             if _runs_again(record, cell, retry_failed):
                 self._again.append(spec)
                 continue
-            if spec.kind == "trial":
-                told.append(light(record, spec, keep_curve=True))
             self._keep(record, spec)
-        self._search = Search(cell, told, {s.number: s.params for s in self._again if s.kind == "trial"})
+        self._search = Search(
+            cell, self.trials.values(), {s.number: s.params for s in self._again if s.kind == "trial"}
+        )
 
     @property
     def records(self) -> list[TrialRecord]:
-        """What has ended so far and counts, without curves: the trials, and the finals of the best of them."""
-        return [*self._trials, *finals_of(self._best, self._finals.values())]
-
-    @property
-    def ended(self) -> int:
-        """How many trials have ended so far and count."""
-        return len(self._trials)
-
-    @property
-    def best(self) -> TrialRecord | None:
-        """The best trial so far."""
-        return self._best
+        """What has ended so far and counts, without training curves: the trials, and the finals of the best of them."""
+        return [*self.trials.values(), *finals_of(self._best, self._finals.values())]
 
     @property
     def running(self) -> int:
@@ -152,11 +126,12 @@ class CellRun:
         self._keep(record, spec)
 
     def _keep(self, record: TrialRecord, spec: TrialSpec) -> None:
-        kept = light(record, spec)
+        # A curve of thousands of steps is for reports, which read the file.
+        kept = record.model_copy(update={"spec": spec, "train_curve": [], "predictions": None})
         if spec.kind == "trial":
-            self._trials.add(kept)
+            self.trials[spec.number] = kept
             self._best = best_trial([*([self._best] if self._best else []), kept])
-            self._failures += record.status in _BROKEN
+            self._failures += record.status in BROKEN
             self._seconds += record.seconds.get("total", 0.0)
             self._tokens += sum(step.tokens for step in record.train_curve)
         else:
@@ -177,7 +152,7 @@ class CellRun:
         if self._next >= self.cell.study.trials:
             return None
         taken = {spec.number for spec in [*self._running.values(), *self._again] if spec.kind == "trial"}
-        while self._next in self._trials or self._next in taken:
+        while self._next in self.trials or self._next in taken:
             self._next += 1
         return self._next if self._next < self.cell.study.trials and self.stopped is None else None
 

@@ -11,7 +11,6 @@ engines: Registry[Engine] = Registry(
         "inline": "bench.engines.inline:Inline",
         "processes": "bench.engines.processes:Processes",
         "ray": "bench.engines.ray_actors:Ray",
-        "slurm": "bench.engines.slurm:Slurm",
     },
 )
 

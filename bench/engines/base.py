@@ -1,4 +1,4 @@
-"""The contract of an engine: `submit`, `poll`, `cancel`, `close`."""
+"""The contract of an engine: `submit`, `poll`, `close`."""
 
 from __future__ import annotations
 
@@ -47,10 +47,6 @@ class Pool(ABC):
         """
 
     @abstractmethod
-    def cancel(self, spec: TrialSpec) -> None:
-        """Stop a running trial at once; no record comes back."""
-
-    @abstractmethod
     def close(self) -> None:
         """Stop everything at once."""
 
@@ -65,10 +61,6 @@ class Engine(Config):
     """Trials that run at the same time."""
     log_folder: Path | None = None
     """Where workers write what they print; None discards it."""
-
-    def commands(self) -> tuple[str, ...]:
-        """Return shell commands of the user's that it runs before trials; who runs the experiment trusts them."""
-        return ()
 
     @abstractmethod
     def start(self, listener: Listener) -> Pool:

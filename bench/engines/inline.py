@@ -54,10 +54,6 @@ class InlinePool(Pool):
         finally:
             self._next = None
 
-    def cancel(self, spec: TrialSpec) -> None:
-        """Forget a spec that has not begun."""
-        self._next = None
-
     def close(self) -> None:
         """Do nothing: the base model goes with the pool."""
 

@@ -1,4 +1,4 @@
-"""What engines with long-lived workers share: who takes a trial, what a worker's news mean, when time is up."""
+"""What engines with long-lived workers share: who takes a trial, what a worker's messages mean, when time is up."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Worker(ABC):
         self.began: float | None = None
         """When it first spoke of its trial; None before that."""
         self.heard = 0.0
-        """When it last gave a sign of life."""
+        """When it last gave a sign of progress."""
         self.placed = False
         """Whether it has ever given one; before that it starts, or waits for a place on a cluster."""
         self.trials = 0
@@ -113,12 +113,6 @@ class WorkerPool(Pool, Generic[W]):
         finally:
             self._left = time.monotonic()
 
-    def cancel(self, spec: TrialSpec) -> None:
-        """Kill the worker that runs ``spec``."""
-        for worker in self._hired():
-            if worker.spec == spec:
-                self._drop(worker)
-
     def close(self) -> None:
         """Kill all workers with everything they started."""
         for worker in self._hired():
@@ -188,7 +182,7 @@ class WorkerPool(Pool, Generic[W]):
         fresh.begin(spec, artifacts)
 
     def _overdue(self) -> list[TrialRecord]:
-        """Kill workers that take too long or give no sign of life, and return the records of their trials."""
+        """Kill workers that take too long or get no further, and return the records of their trials."""
         ended, now = [], time.monotonic()
         for worker in self._hired():
             spec = worker.spec
@@ -200,7 +194,7 @@ class WorkerPool(Pool, Generic[W]):
                 ended.append(lost(spec, "timeout", f"stopped after {limit:g} s (runtime.trial_timeout)"))
             elif silence is not None and now - worker.heard > max(silence, _granted(worker)):
                 self._drop(worker)
-                why = f"the worker hung: no sign of life for {silence:g} s (runtime.hang_timeout)"
+                why = f"it hung: no step and no batch for {silence:g} s (runtime.hang_timeout)"
                 ended.append(lost(spec, "killed", why))
         return ended
 
@@ -217,27 +211,3 @@ def _granted(worker: Worker) -> float:
     if worker.placed:
         return 0.0
     return math.inf if worker.start_seconds is None else worker.start_seconds
-
-
-class PolledPool(WorkerPool[W]):
-    """A pool whose workers have to be asked for their news."""
-
-    look_seconds: ClassVar[float] = 0.1
-    """How often they are asked."""
-
-    def _look_after(self) -> None:
-        """Do what is to be done before each look."""
-
-    @abstractmethod
-    def _ask(self, worker: W) -> list[Message | None]:
-        """Return what a worker has said since the last time, None for its end; never wait."""
-
-    def _news(self, timeout: float) -> list[tuple[W, Message | None]]:
-        deadline = time.monotonic() + timeout
-        while True:
-            self._look_after()
-            if said := [(worker, message) for worker in self._hired() for message in self._ask(worker)]:
-                return said
-            if (left := deadline - time.monotonic()) <= 0:
-                return []
-            time.sleep(min(self.look_seconds, left))

@@ -8,6 +8,7 @@ import queue
 import signal
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,16 @@ from typing import Any
 from pydantic import Field
 
 from bench.core.errors import BenchError, Unavailable
+from bench.core.heartbeat import Pulse, beat
 from bench.core.registry import load_target
 from bench.engines.base import Engine, Listener, Pool
-from bench.engines.pool import Message, PolledPool, Worker
+from bench.engines.pool import Message, Worker, WorkerPool
 from bench.engines.running import guarded
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
+
+_LOOK_SECONDS = 0.1
+"""How often actors are asked for their news."""
 
 
 class Ray(Engine):
@@ -69,7 +74,7 @@ class Ray(Engine):
         return RayPool(self, listener)
 
 
-class RayPool(PolledPool["RayWorker"]):
+class RayPool(WorkerPool["RayWorker"]):
     """N places, each with an actor once it was needed."""
 
     def __init__(self, engine: Ray, listener: Listener) -> None:
@@ -88,8 +93,15 @@ class RayPool(PolledPool["RayWorker"]):
     def _hire(self, index: int) -> RayWorker:
         return RayWorker(self._make.remote(self._engine.runner), max(1, int(self._engine.cpus)))
 
-    def _ask(self, worker: RayWorker) -> list[Message | None]:
-        return worker.news() if worker.spec is not None else []
+    def _news(self, timeout: float) -> list[tuple[RayWorker, Message | None]]:
+        deadline = time.monotonic() + timeout
+        while True:
+            asked = [worker for worker in self._hired() if worker.spec is not None]
+            if said := [(worker, message) for worker in asked for message in worker.news()]:
+                return said
+            if (left := deadline - time.monotonic()) <= 0:
+                return []
+            time.sleep(min(_LOOK_SECONDS, left))
 
 
 class RayWorker(Worker):
@@ -114,7 +126,7 @@ class RayWorker(Worker):
     def news(self) -> list[Message | None]:
         """Return what has come since the last time; never waits.
 
-        An actor that does not answer has hung: giving news is all that one of its threads does.
+        An actor that does not answer gives no sign of progress either.
         """
         import ray
 
@@ -124,7 +136,7 @@ class RayWorker(Worker):
             return []
         asked, self._asked = self._asked, None
         try:
-            messages: list[Message | None] = [{"alive": True}, *ray.get(asked)]
+            messages: list[Message | None] = ray.get(asked)
         except ray.exceptions.RayError as error:
             self._end = " ".join(str(error).split())[:300]
             return [None]
@@ -160,9 +172,11 @@ class Actor:
         self._run: Any = None
         self._news: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._pulse = Pulse()
 
     def run(self, text: str, threads: int) -> None:
         """Run one spec; how it ended is the last of its news."""
+        self._pulse.begin()
         self._news.put({"begun": True})
         spec = TrialSpec.model_validate(json.loads(text))
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -177,8 +191,9 @@ class Actor:
         self._news.put({"record": record.model_dump_json(), "files": files})
 
     def news(self) -> list[dict[str, Any]]:
-        """Return the messages since the last call."""
-        return [self._news.get() for _ in range(self._news.qsize())]
+        """Return the messages since the last call, and whether the trial has got on since."""
+        alive = [{"alive": True}] if self._pulse.alive() else []
+        return [*alive, *(self._news.get() for _ in range(self._news.qsize()))]
 
     def answer(self, keep_going: bool) -> None:
         """Hear the study's verdict on the last validation."""
@@ -186,9 +201,11 @@ class Actor:
 
     def progress(self, step: int, steps: int, loss: float) -> None:
         """Tell of an optimizer step."""
+        beat()
         self._news.put({"progress": (step, steps, loss)})
 
     def validated(self, step: int, value: float) -> bool:
         """Tell of a validation score and wait for the verdict."""
+        beat()
         self._news.put({"validated": (step, value)})
         return self._answers.get()

@@ -1,7 +1,7 @@
 """A worker process: takes specs as JSON lines on stdin, gives progress and records as JSON lines on stdout.
 
 Messages in: ``{"run": spec, "artifacts": path, "threads": n}`` and ``{"keep_going": bool}``, the
-answer to a validation. Messages out: ``{"alive": true}`` every now and then, ``{"progress": [step,
+answer to a validation. Messages out: ``{"alive": true}`` every now and then if the trial gets on, ``{"progress": [step,
 steps, loss]}``, ``{"validated": [step, value]}`` (then the worker waits for the answer), ``{"record": record}``, and
 ``{"refused": reason}`` for a spec that cannot run here at all. JSON, not pickle: nothing that arrives can run code.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bench.core.errors import BenchError
+from bench.core.heartbeat import Pulse, beat
 from bench.core.registry import load_target
 from bench.engines.running import Runner, guarded
 from bench.runs.spec import TrialSpec
@@ -41,11 +42,15 @@ class Channel:
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._sending = threading.Lock()
         self._last_progress = 0.0
+        self._pulse = Pulse()
         threading.Thread(target=self._read, daemon=True).start()
 
     def receive(self) -> dict[str, Any]:
         """Wait for the next message."""
-        return self._inbox.get()
+        message = self._inbox.get()
+        if "run" in message:
+            self._pulse.begin()
+        return message
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message."""
@@ -55,13 +60,15 @@ class Channel:
             self._out.flush()
 
     def beat(self) -> None:
-        """Tell again and again that this process is alive, however long a step takes."""
+        """Tell again and again that the trial gets on, if it does."""
         while True:
-            self.send({"alive": True})
+            if self._pulse.alive():
+                self.send({"alive": True})
             time.sleep(BEAT_SECONDS)
 
     def progress(self, step: int, steps: int, loss: float) -> None:
         """Tell of an optimizer step, but not too often."""
+        beat()
         now = time.monotonic()
         if now - self._last_progress >= PROGRESS_SECONDS:
             self._last_progress = now
@@ -69,6 +76,7 @@ class Channel:
 
     def validated(self, step: int, value: float) -> bool:
         """Tell of a validation score and wait for the study's verdict."""
+        beat()
         self.send({"validated": [step, value]})
         return bool(self.receive()["keep_going"])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from bench.datasets.base import Dataset
 from bench.datasets.files import local_sha256
 from bench.experiment.cell import Cell, Target
 from bench.experiment.defaults import own_values
-from bench.experiment.grid import POINTS, grid_points
+from bench.experiment.grid import POINTS, grid_points, number_of_points
 from bench.experiment.schema import Experiment, Override
 from bench.experiment.settings import Evaluation, Training
 from bench.methods import methods
@@ -26,12 +26,13 @@ from bench.metrics import metrics
 from bench.models import models
 
 
-def plan_cells(experiment: Experiment, where: str) -> list[Cell]:
+def plan_cells(experiment: Experiment, where: str, say: Callable[[str], None] = lambda text: None) -> list[Cell]:
     """Return the cells of an experiment, smallest model first, all checked.
 
     Args:
         experiment: the validated file.
         where: the file's name, for messages.
+        say: told of each cell that has fewer trials than asked for.
 
     Raises:
         BadInput: an unknown name, key, label or a setting that cannot be.
@@ -49,7 +50,7 @@ def plan_cells(experiment: Experiment, where: str) -> list[Cell]:
             kind = methods.get(method.name, place)
             for model in chosen_models if kind.uses_model else [None]:
                 if not any(o.skip for o in experiment.overrides if _applies(o, model, dataset, method)):
-                    cell = _cell(experiment, model, dataset, source, method, place)
+                    cell = _cell(experiment, model, dataset, source, method, place, say)
                     cells.append(cell.model_copy(update={"transfer": targets}))
     if not cells:
         raise BadInput(f"{where}: overrides: every cell is skipped; nothing is left to run")
@@ -119,6 +120,7 @@ def _cell(
     source: Dataset,
     method: MethodEntry,
     where: str,
+    say: Callable[[str], None],
 ) -> Cell:
     kind = methods.get(method.name, where)
     mine = [o for o in experiment.overrides if _applies(o, model, dataset, method)]
@@ -165,9 +167,9 @@ def _cell(
         greater_is_better=metrics.build(objective.name, objective.options, where).greater_is_better,
         stochastic=any(each.stochastic for each in _variants(built, search)),
     )
-    if cell.study.sampler == "grid" and search:
-        points = grid_points(search, own_values(cell), cell.study.sampler_options.get("points", POINTS))
-        cell = cell.model_copy(update={"study": cell.study.model_copy(update={"trials": min(trials, len(points))})})
+    if search and (points := _points(cell)) is not None and points < trials:
+        cell = cell.model_copy(update={"study": cell.study.model_copy(update={"trials": points})})
+        say(f"{cell.title}: {points} trials instead of {trials}: there are no more points to try")
     return cell
 
 
@@ -178,6 +180,13 @@ def _with_pinned_text(evaluation: Evaluation) -> Evaluation:
         return evaluation
     pinned = text.model_copy(update={"sha256": local_sha256(text.path)})
     return evaluation.model_copy(update={"retention": pinned})
+
+
+def _points(cell: Cell) -> int | None:
+    """Return how many points a cell's study can try; None if there is no end of them."""
+    if cell.study.sampler == "grid":
+        return len(grid_points(cell.search, own_values(cell), cell.study.sampler_options.get("points", POINTS)))
+    return number_of_points(cell.search)
 
 
 def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tuple[SearchSpace, dict[str, Any]]:

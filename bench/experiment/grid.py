@@ -35,6 +35,20 @@ def grid_points(
     return [first, *(point for point in grid if canonical_json(point) != own)]
 
 
+def number_of_points(space: Mapping[str, Distribution]) -> int | None:
+    """Return how many points a search space has; None if there is no end of them."""
+    sizes = [_size(distribution) for distribution in space.values()]
+    return math.prod(size for size in sizes if size is not None) if None not in sizes else None
+
+
+def _size(distribution: Distribution) -> int | None:
+    if isinstance(distribution, Choice):
+        return len({canonical_json(choice) for choice in distribution.choices})
+    if isinstance(distribution, Int):
+        return distribution.high - distribution.low + 1
+    return 1 if distribution.low == distribution.high else None
+
+
 def _values(distribution: Distribution, points: int) -> Sequence[Scalar]:
     if isinstance(distribution, Choice):
         return distribution.choices

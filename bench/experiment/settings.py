@@ -148,5 +148,6 @@ class Runtime(Config):
     """Seconds after which a trial is stopped with status ``timeout``."""
     retries: int = Field(1, ge=0)
     """How often a trial runs again after its worker died; a failure of the method itself is never retried."""
-    hang_timeout: float | None = Field(300, gt=0)
-    """Seconds without a sign of life after which a worker counts as hung and is replaced; null waits for ever."""
+    hang_timeout: float | None = Field(1800, gt=0)
+    """Seconds without a step or a batch after which a trial counts as hung and its worker is replaced; null waits for
+    ever. Until its first batch a trial is loading, for which it has an hour more."""

@@ -17,8 +17,6 @@ from bench.experiment.cell import Cell
 from bench.runs.record import TrialRecord
 
 FILENAME = "experiment.json"
-HOLDER = ".driver.json"
-"""Who runs in the folder: written by the driver, gone when it has ended well."""
 
 
 class Planned(Config):

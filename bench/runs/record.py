@@ -20,8 +20,10 @@ SCHEMA_VERSION: Final = 1
 
 Status = Literal["ok", "pruned", "diverged", "oom", "timeout", "killed", "error", "infeasible"]
 STATUSES: tuple[Status, ...] = ("ok", "pruned", "diverged", "oom", "timeout", "killed", "error", "infeasible")
-FAILED: tuple[Status, ...] = ("diverged", "oom", "timeout", "killed", "error", "infeasible")
-"""Statuses of runs that did not end well: a report names them, ``--retry-failed`` runs them again."""
+BROKEN: tuple[Status, ...] = ("error", "timeout", "killed")
+"""Something broke. The other statuses are what a search may well meet."""
+FAILED: tuple[Status, ...] = ("diverged", "oom", "infeasible", *BROKEN)
+"""No result to compare came of the run."""
 
 
 class Parameters(Config):

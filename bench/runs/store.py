@@ -41,10 +41,6 @@ class RecordStore:
             raise Unavailable(f"{path}: the record cannot be written: {error.strerror or error}") from error
         return path
 
-    def read_cell(self, cell_path: str) -> list[TrialRecord]:
-        """Return the records of one cell, by kind and number."""
-        return list(self.iter_cell(cell_path))
-
     def iter_cell(self, cell_path: str) -> Iterator[TrialRecord]:
         """Yield the records of one cell, by kind and number."""
         for _, record in self._read(self.folder / cell_path):

@@ -1,25 +1,29 @@
-"""The studies as a database that Optuna's own tools open: a mirror of the records, never their source.
+"""The studies as a database that Optuna's own tools open: written from the records, never their source.
 
 The driver alone writes it, a trial as soon as its record is on disk and all earlier numbers of its study are there,
-so that Optuna's trial numbers are ours; trials that end at a quick pace are written together, once a second.
-Whatever happens to the database, no result depends on it: trouble with it is a warning, and ``bench rebuild`` makes
-it anew from the records.
+so that Optuna's trial numbers are ours. In a database of a team nothing is ever deleted: where a study of our name is
+not what the records say (runs were repeated, records removed), the trials go to another one, ``<name>~2`` and so on.
+In the results folder's own file such a study is written anew. Whatever happens to the database, no result depends on
+it: trouble with it is a warning.
 """
 
 from __future__ import annotations
 
+import itertools
+import secrets
+import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.core.config import content_hash
 from bench.core.errors import BadInput
+from bench.core.files import write_atomic
 from bench.experiment.cell import Cell
 from bench.runs.manifest import without_password
 from bench.runs.record import TrialRecord
 from bench.runs.store import RecordStore
-from bench.search.bulk import insert_trials, number_of_same
-from bench.search.compact import PackedTrial
 from bench.search.study import directions, distributions, frozen
 
 if TYPE_CHECKING:
@@ -31,16 +35,18 @@ WRITE_SECONDS = 1.0
 RETRY_SECONDS = 30.0
 """After trouble with the database, how long until the next attempt."""
 
+Trials = Mapping[int, TrialRecord]
+"""The trials of a cell by number."""
 
-class Mirror:
-    """Keeps a database as the records are.
+
+class Database:
+    """Brings a database up to the records.
 
     Args:
         results: the results folder.
         url: of a database that SQLAlchemy knows; None is ``study.db`` in the results folder.
         experiment: begins the studies' names.
-        cells: the cells whose studies are kept.
-        store: where their records are.
+        cells: the cells whose studies are kept, each with its trials, to which the driver adds.
         warn: told once of trouble.
     """
 
@@ -49,181 +55,170 @@ class Mirror:
         results: Path,
         url: str | None,
         experiment: str,
-        cells: Sequence[Cell],
-        store: RecordStore,
-        warn: Callable[[str], None],
+        cells: Iterable[tuple[Cell, Trials]],
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._file = None if url else results / FILENAME
-        self._url = url or _sqlite(results)
+        self._url = url or f"sqlite:///{(results / FILENAME).absolute()}"
         self._warn = warn
         self._warned = False
         self._storage: Any = None
-        self._studies = {cell.path: _Study(f"{experiment}/{cell.path}", cell, store) for cell in cells if cell.search}
+        # Nobody but this folder writes its own file; of a database that many share, names have to tell whose they are.
+        whose = f"@{folder_id(results)}" if url else ""
+        self._studies = [
+            _Study(f"{experiment}/{cell.path}{whose}", url is None, cell, trials) for cell, trials in cells
+        ]
         self._not_before = 0.0
 
-    def add(self, record: TrialRecord) -> None:
-        """Take in a record that is on disk: before the first `flush` each one, then each new one."""
-        study = self._studies.get(record.cell_path)
-        if study is not None and record.spec.kind == "trial":
-            study.hold(record)
-
-    def close(self) -> None:
-        """Write what is still held back, and close the database."""
-        self._not_before = 0.0
-        self.flush()
-        if self._storage is not None:
-            close_storage(self._storage)
-            self._storage = None
+    @property
+    def place(self) -> str:
+        """Where it is, as it may be shown."""
+        return str(self._file or without_password(self._url))
 
     def flush(self) -> None:
-        """Write what has been taken in, unless the last attempt was just now."""
-        if time.monotonic() < self._not_before or not any(study.behind for study in self._studies.values()):
+        """Write what is new, unless the last attempt was just now; trouble is a warning."""
+        if time.monotonic() < self._not_before or not any(study.behind for study in self._studies):
             return
         self._not_before = time.monotonic() + WRITE_SECONDS
         try:
-            if self._storage is None:
-                self._storage = open_storage(self._url, self._file)
-            for study in self._studies.values():
-                study.write(self._storage)
+            self.write()
         except Exception as error:  # sqlalchemy, drivers and Optuna raise what they like; no result depends on it
             self._not_before = time.monotonic() + RETRY_SECONDS
             if not self._warned:
                 self._warned = True
-                where = self._file or without_password(self._url)
                 self._warn(
-                    f"the database {where} cannot be written ({_first_line(error)}); the run goes on, "
+                    f"the database {self.place} cannot be written ({_first_line(error)}); the run goes on, "
                     "and 'bench rebuild' writes it from the records"
                 )
 
+    def write(self) -> int:
+        """Write what is new; return how many trials the database has of these studies."""
+        if self._storage is None:
+            self._storage = _open_storage(self._url, self._file)
+        return sum(study.write(self._storage) for study in self._studies)
+
+    def close(self) -> None:
+        """Write what is still new, and let go of all connections."""
+        self._not_before = 0.0
+        self.flush()
+        if self._storage is not None:
+            self._storage.remove_session()
+            self._storage.engine.dispose()
+            self._storage = None
+
 
 class _Study:
-    """One cell's study in the database, and the trials that it still lacks."""
+    """One cell's study in the database."""
 
-    def __init__(self, name: str, cell: Cell, store: RecordStore) -> None:
-        self._name = name
-        self._cell = cell
-        self._store = store
+    def __init__(self, name: str, own: bool, cell: Cell, trials: Trials) -> None:
+        self._name, self._own, self._cell, self._trials = name, own, cell, trials
         self._space = distributions(cell)
-        self._held: dict[int, optuna.trial.FrozenTrial] = {}
-        self._shapes: dict[Any, Any] = {}
         self._written = 0
         self._study: optuna.Study | None = None
 
     @property
-    def written(self) -> int:
-        """Trials in the database."""
-        return self._written
-
-    @property
     def behind(self) -> bool:
         """Whether there is something to write."""
-        return self._study is None or self._written in self._held
+        return self._written in self._trials
 
-    def hold(self, record: TrialRecord) -> None:
-        """Keep a trial until its turn has come."""
-        if record.spec.number < self._written:
-            self._study = None  # a run that was repeated: the database has what it was before
-        else:
-            self._held[record.spec.number] = PackedTrial(frozen(record, self._space), self._shapes)
-
-    def write(self, storage: Any) -> None:
-        """Write what is held back and in turn."""
-        if self._study is None:
-            self._study = self._open(storage)
-        ready: list[optuna.trial.FrozenTrial] = []
-        while (trial := self._held.get(self._written + len(ready))) is not None:
-            ready.append(trial)
-        if ready:
-            insert_trials(storage, self._study._study_id, ready, first=self._written)
-            for trial_number in range(self._written, self._written + len(ready)):
-                del self._held[trial_number]
-            self._written += len(ready)
+    def write(self, storage: Any) -> int:
+        """Write the trials whose turn has come; return how many are there now."""
+        study, self._study = self._study, None  # after trouble nobody knows what has arrived
+        if study is None:
+            study = self._open(storage)
+        while self._written in self._trials:
+            study.add_trial(self._frozen(self._written))
+            self._written += 1
+        self._study = study
+        return self._written
 
     def _open(self, storage: Any) -> optuna.Study:
-        """Return the study, with no trial in it that the records do not know."""
+        """Return the first study of our name whose trials are those of the records, as far as they go."""
         import optuna
 
-        def opened() -> optuna.Study:
-            return optuna.create_study(
-                study_name=self._name, storage=storage, directions=directions(self._cell), load_if_exists=True
+        for number in itertools.count(1):
+            name = self._name if number == 1 or self._own else f"{self._name}~{number}"
+            study = optuna.create_study(
+                study_name=name,
+                storage=storage,
+                directions=directions(self._cell),
+                load_if_exists=True,
             )
+            there = study.get_trials(deepcopy=False)
+            if study.directions == directions(self._cell) and all(
+                n in self._trials and _content(trial) == _content(self._frozen(n)) for n, trial in enumerate(there)
+            ):
+                self._written = len(there)
+                return study
+            if self._own:
+                optuna.delete_study(study_name=name, storage=storage)
+        raise AssertionError("numbers do not end")
 
-        if self._written or not self._held:  # else they are what is held, for nothing was written yet
-            self._written = 0
-            for record in self._store.iter_cell(self._cell.path):
-                if record.spec.kind == "trial":
-                    self.hold(record)
-        study = opened()
-        there = number_of_same(storage, study._study_id, self._held)
-        if there is None:
-            optuna.delete_study(study_name=self._name, storage=storage)
-            study, there = opened(), 0
-        self._written = there
-        self._held = {number: trial for number, trial in self._held.items() if number >= there}
-        return study
+    def _frozen(self, number: int) -> optuna.trial.FrozenTrial:
+        return frozen(self._trials[number], self._space)
+
+
+def _content(trial: optuna.trial.FrozenTrial) -> list[Any]:
+    """Return what a trial says, without when it was written."""
+    return [trial.state, trial.values, trial.params, trial.distributions, trial.intermediate_values, trial.user_attrs]
+
+
+def folder_id(results: Path) -> str:
+    """Return the id of a results folder, made when it is first asked for.
+
+    A copy of a folder has another one: the number of the file on its disk is part of it. So a copy that goes on never
+    writes into the studies of the original. A folder that has moved to another disk counts as a copy.
+    """
+    path = results / ".folder-id"
+    if not path.exists():
+        write_atomic(path, secrets.token_hex(8).encode())
+    return content_hash([path.read_text(), path.stat().st_ino])[:8]
 
 
 def rebuild(results: Path, url: str | None, experiment: str, cells: Sequence[Cell]) -> int:
-    """Write the database anew from the records and return how many trials it holds.
+    """Write the records of cells into the database and return how many trials it holds of them.
+
+    ``study.db`` of the results folder is written anew.
 
     Raises:
         BadInput: the database cannot be written.
     """
     store = RecordStore(results)
-    file = None if url else results / FILENAME
+    trials = [
+        (cell, {r.spec.number: r for r in store.iter_cell(cell.path) if r.spec.kind == "trial"})
+        for cell in cells
+        if cell.search
+    ]
+    database = Database(results, url, experiment, trials)
     try:
-        if file is not None:
-            file.unlink(missing_ok=True)
-        storage = open_storage(url or _sqlite(results), file)
-        studies = [_Study(f"{experiment}/{cell.path}", cell, store) for cell in cells if cell.search]
-        written = 0
-        for study in studies:
-            study.write(storage)
-            written += study.written
-        close_storage(storage)
-    except Exception as error:  # see Mirror
-        raise BadInput(f"{file or without_password(str(url))}: cannot be written: {_first_line(error)}") from error
+        if url is None:
+            (results / FILENAME).unlink(missing_ok=True)
+        written = database.write()
+    except Exception as error:  # see `flush`
+        raise BadInput(f"{database.place}: cannot be written: {_first_line(error)}") from error
+    database.close()
     return written
 
 
-def open_storage(url: str, file: Path | None) -> Any:
+def _open_storage(url: str, file: Path | None) -> Any:
     """Return Optuna's storage behind a URL; a damaged SQLite file of our own is set aside first."""
-    import sqlalchemy
     from optuna.storages import RDBStorage
 
-    options: dict[str, Any] = {}
-    if url.startswith("sqlite"):
-        options = {"connect_args": {"timeout": 2.0}}  # a dashboard that reads holds it for less
-        if (
-            file is not None
-            and file.is_file()
-            and file.stat().st_size
-            and not file.open("rb").read(16).startswith(_MAGIC)
-        ):
-            file.replace(file.with_suffix(".db.corrupt"))
-    storage = RDBStorage(url, engine_kwargs=options)
-    if url.startswith("sqlite"):
-        # The records are safe already; what a power cut takes from the mirror is written again from them.
-        @sqlalchemy.event.listens_for(storage.engine, "connect")
-        def _relax(connection: Any, _: Any) -> None:
-            connection.execute("PRAGMA synchronous=OFF")
-
-        storage.remove_session()
-        storage.engine.dispose()
-    return storage
+    if file is not None and file.is_file() and file.stat().st_size:
+        with file.open("rb") as opened:
+            if opened.read(16) != b"SQLite format 3\0":
+                file.replace(file.with_suffix(".db.corrupt"))
+    # A dashboard that reads holds it for less than two seconds.
+    sqlite = {"connect_args": {"timeout": 2.0, "factory": _Unsynced}}
+    return RDBStorage(url, engine_kwargs=sqlite if url.startswith("sqlite") else {})
 
 
-def close_storage(storage: Any) -> None:
-    """Let go of all connections."""
-    storage.remove_session()
-    storage.engine.dispose()
+class _Unsynced(sqlite3.Connection):
+    """Waits for no disk: the records are safe already, and what a power cut takes is written again from them."""
 
-
-_MAGIC = b"SQLite format 3\0"
-
-
-def _sqlite(results: Path) -> str:
-    return f"sqlite:///{(results / FILENAME).absolute()}"
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.execute("PRAGMA synchronous=OFF")
 
 
 def _first_line(error: Exception) -> str:

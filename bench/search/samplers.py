@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
 
-    from bench.search.history import History
-
 SAMPLERS = {"tpe": "TPESampler", "random": "RandomSampler", "grid": "", "cmaes": "CmaEsSampler"}
 PRUNERS = {
     "none": "NopPruner",
@@ -32,6 +30,9 @@ _SAMPLER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     # A parameter that CMA-ES cannot vary (a choice) is drawn at random; saying so at each trial helps nobody.
     "CmaEsSampler": {"warn_independent_sampling": False},
 }
+
+_UNUSABLE = ("BaseSampler", "BasePruner", "GridSampler", "PartialFixedSampler")
+"""What cannot be said in YAML: a sampler that needs its points, one that needs another sampler."""
 
 MEMORYLESS_SAMPLERS = {"tpe", "random", "grid", "TPESampler", "RandomSampler"}
 """Samplers whose next point depends on finished trials alone, not on notes of their own in the study."""
@@ -54,18 +55,9 @@ def check_study(study: Study, training: Training, where: str) -> None:
         build_pruner(study, training, where)
 
 
-def build_sampler(study: Study, seed: int, where: str = "study", history: History | None = None) -> BaseSampler:
-    """Return the sampler of a study; of ``grid``, whose points are enqueued, one that is never asked.
-
-    Args:
-        study: the experiment's settings.
-        seed: of the sampler.
-        where: the place of the settings in messages.
-        history: what the study has seen, for a sampler that can read it from there.
-    """
+def build_sampler(study: Study, seed: int, where: str = "study") -> BaseSampler:
+    """Return the sampler of a study; of ``grid``, whose points are enqueued, one that is never asked."""
     import optuna
-
-    from bench.search.history import HistoryTPE
 
     if study.sampler == "grid":
         return optuna.samplers.RandomSampler(seed=seed)
@@ -73,10 +65,7 @@ def build_sampler(study: Study, seed: int, where: str = "study", history: Histor
     options = {**_SAMPLER_DEFAULTS.get(kind.__name__, {}), **study.sampler_options}
     if "seed" in _parameters(kind):
         options["seed"] = seed
-    quick = {optuna.samplers.TPESampler: HistoryTPE}
-    sampler: BaseSampler = _build(kind, options, f"{where}.sampler_options", quick.get(kind))
-    if isinstance(sampler, HistoryTPE):
-        sampler.history = history
+    sampler: BaseSampler = _build(kind, options, f"{where}.sampler_options")
     return sampler
 
 
@@ -86,8 +75,6 @@ def build_pruner(study: Study, training: Training, where: str = "study") -> Base
     Successive halving and Hyperband count resources in optimizer steps, from the first validation to the last.
     """
     import optuna
-
-    from bench.search.history import QuickMedianPruner, QuickPercentilePruner
 
     kind = _find(optuna.pruners, "Pruner", study.pruner, PRUNERS, f"{where}.pruner")
     patience = {"n_startup_trials": study.pruner_startup_trials, "n_warmup_steps": study.pruner_warmup_steps}
@@ -100,8 +87,7 @@ def build_pruner(study: Study, training: Training, where: str = "study") -> Base
         defaults["SuccessiveHalvingPruner"] = {"min_resource": first}
         defaults["HyperbandPruner"] = {"min_resource": first, "max_resource": max(first, training.max_steps)}
     options = {**defaults.get(kind.__name__, {}), **study.pruner_options}
-    quick = {optuna.pruners.MedianPruner: QuickMedianPruner, optuna.pruners.PercentilePruner: QuickPercentilePruner}
-    pruner: BasePruner = _build(kind, options, f"{where}.pruner_options", quick.get(kind))
+    pruner: BasePruner = _build(kind, options, f"{where}.pruner_options")
     return pruner
 
 
@@ -109,10 +95,10 @@ def _find(module: Any, suffix: str, name: str, short: Mapping[str, str], where: 
     """Return the class behind a short name or a class name."""
     base = getattr(module, f"Base{suffix}")
     kind = getattr(module, short.get(name) or name, None) if name.isidentifier() else None
-    # A grid needs its points and a partly fixed sampler another sampler: neither can be said in YAML.
-    usable = isinstance(kind, type) and issubclass(kind, base) and kind is not base
-    if not usable or name in ("GridSampler", "PartialFixedSampler"):
-        known = [*short, *(n for n in dir(module) if n.endswith(suffix) and n != f"Base{suffix}")]
+    if name == "GridSampler":
+        raise BadInput(f"{where}: GridSampler needs its points; write 'grid', which takes them from the search space")
+    if not (isinstance(kind, type) and issubclass(kind, base)) or name in _UNUSABLE:
+        known = [*short, *(n for n in dir(module) if n.endswith(suffix) and n not in _UNUSABLE)]
         raise BadInput(f"{where}: Optuna has no {suffix.lower()} '{name}' for this{did_you_mean(name, known)}")
     return kind
 
@@ -122,8 +108,8 @@ def _parameters(kind: Any) -> tuple[str, ...]:
     return tuple(inspect.signature(kind).parameters)
 
 
-def _build(kind: Any, options: Mapping[str, Any], where: str, quick: Any = None) -> Any:
-    """Return an instance of Optuna's class, or of one of ours that does the same quicker."""
+def _build(kind: Any, options: Mapping[str, Any], where: str) -> Any:
+    """Return an instance of Optuna's class."""
     known = [name for name in _parameters(kind) if name != "seed"]
     for name in options:
         if name not in known and name != "seed":
@@ -131,7 +117,7 @@ def _build(kind: Any, options: Mapping[str, Any], where: str, quick: Any = None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna calls half of its samplers experimental
-            return (quick or kind)(**options)
+            return kind(**options)
     except ImportError as error:
         raise BadInput(f"{where}: {kind.__name__} needs a package that is not installed: {error}") from None
     except Exception as error:  # each class has its own checks and its own exceptions

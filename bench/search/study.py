@@ -11,17 +11,16 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from bench.core.config import derive_seed
+from bench.core.config import canonical_json, derive_seed
 from bench.core.distributions import Choice, Float, Scalar
 from bench.core.errors import BadInput
 from bench.experiment.cell import Cell
 from bench.experiment.defaults import own_values
-from bench.experiment.grid import POINTS, grid_points
+from bench.experiment.grid import POINTS, grid_points, number_of_points
 from bench.runs.objectives import greater_is_better, objective_values
 from bench.runs.record import TrialRecord
-from bench.search.compact import CompactStorage
-from bench.search.history import History
 from bench.search.samplers import MEMORYLESS_PRUNERS, MEMORYLESS_SAMPLERS, build_pruner, build_sampler
+from bench.search.unrepeated import Unrepeated
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -55,8 +54,16 @@ class Search:
         cell: Cell,
         records: Iterable[TrialRecord],
         again: Mapping[int, Mapping[str, Scalar]] | None = None,
-        fill: bool = True,
+        before: int | None = None,
     ) -> None:
+        """Take in what is there.
+
+        Args:
+            cell: whose study it is.
+            records: of its trials that have ended and count.
+            again: the points of those that are to run again, by number.
+            before: the study is to be as it was before this trial, whose point must still be new among all records.
+        """
         self.cell = cell
         known = {record.spec.number: record for record in records}
         again = again or {}
@@ -67,35 +74,41 @@ class Search:
         memoryless = cell.study.sampler in MEMORYLESS_SAMPLERS
         replay = not (memoryless and cell.study.pruner in MEMORYLESS_PRUNERS)
         self._study = optuna.create_study(
-            # Others walk through all finished trials again and again: for them unpacking would take too long.
-            storage=None if replay or self._several else CompactStorage(),
             directions=directions(cell),
             pruner=build_pruner(cell.study, cell.training),
             study_name=cell.path,  # Hyperband derives a trial's bracket from it
         )
-        self._history = History()
+        self._points = number_of_points(cell.search)
+        self._tried: dict[int, str] = {}
+        """The points so far, by number."""
         self._open: dict[int, optuna.trial.Trial] = {}
         self._reported: dict[int, set[int]] = {}
         """Steps of open trials whose score the study has."""
         self._before: dict[int, Search] = {}
         """For a trial that is repeated although later ones have ended: the study as it was before that trial."""
-        for number in range(max([*known, *again], default=-1) + 1):
+        for number in range(max([*known, *again], default=-1) + 1 if before is None else before):
             if number in known and replay:
                 self._replay(known[number], memoryless)
             elif number in known:
-                self._study.add_trial(frozen(known[number], self._distributions))
-            elif fill and (number in again or number < cell.study.trials):
-                self._fill(number, [r for n, r in known.items() if n < number], again.get(number))
+                self._add(known[number])
+            elif before is None and (number in again or number < cell.study.trials):
+                self._fill(number, known.values(), again.get(number))
+        self._tried |= {number: canonical_json(record.spec.params) for number, record in known.items()}
 
     def ask(self, number: int) -> dict[str, Scalar]:
         """Return the point of trial ``number``; the first is the method's defaults."""
         if number in self._open:
             return dict(self._open[number].params)
-        self._study.sampler = build_sampler(self.cell.study, self._seed(number), history=self._history)
+        self._study.sampler = build_sampler(self.cell.study, self._seed(number))
+        tried = set(self._tried.values())
+        if self._points is not None and len(tried) < self._points:
+            self._study.sampler = Unrepeated(
+                self._study.sampler, self.cell.search, self._distributions, tried, self._seed(number)
+            )
         if self._grid is not None:
             self._study.enqueue_trial(self._grid[number % len(self._grid)])
         elif number == 0:
-            self._study.enqueue_trial(self._defaults())
+            self._study.enqueue_trial(own_values(self.cell))  # the cell's own, where they lie inside the range
         return self._begin(number)
 
     def reopen(self, number: int, params: Mapping[str, Scalar]) -> None:
@@ -131,9 +144,9 @@ class Search:
             trial.set_constraint(CONSTRAINT, 1.0)
         self._study.tell(trial, values, state)
 
-    def _fill(self, number: int, earlier: list[TrialRecord], params: Mapping[str, Scalar] | None) -> None:
+    def _fill(self, number: int, known: Iterable[TrialRecord], params: Mapping[str, Scalar] | None) -> None:
         """Open a trial whose record is missing among others: what came before it decides, as the first time."""
-        before = Search(self.cell, earlier, fill=False)
+        before = Search(self.cell, known, before=number)
         if params is None:
             params = before.ask(number)
         else:
@@ -150,7 +163,12 @@ class Search:
                 f"study.sampler: {self.cell.study.sampler} cannot search {self.cell.title}: {said}"
             ) from error
         self._open[number] = trial
+        self._tried[number] = canonical_json(trial.params)
         return dict(trial.params)
+
+    def _add(self, record: TrialRecord) -> None:
+        self._study.add_trial(frozen(record, self._distributions))
+        self._tried[record.spec.number] = canonical_json(record.spec.params)
 
     def _replay(self, record: TrialRecord, memoryless: bool) -> None:
         """Take a record through ask, report and tell, as when it ran."""
@@ -160,7 +178,7 @@ class Search:
         elif self.ask(number) != record.spec.params:
             # With several workers it was asked for when less was known. What it found counts all the same.
             self._study.tell(self._open.pop(number), state=TrialState.FAIL)
-            self._study.add_trial(frozen(record, self._distributions))
+            self._add(record)
             return
         for step, value in curve(record).items():
             self.should_prune(number, step, value)
@@ -168,10 +186,6 @@ class Search:
 
     def _seed(self, number: int) -> int:
         return derive_seed(self.cell.seed, self._hash, "sampler", number)
-
-    def _defaults(self) -> dict[str, Any]:
-        """Return the cell's own values of what is searched, where they lie inside the range."""
-        return own_values(self.cell)
 
 
 def directions(cell: Cell) -> list[StudyDirection]:
@@ -209,7 +223,7 @@ def frozen(record: TrialRecord, space: Mapping[str, BaseDistribution]) -> optuna
         distributions=dict(space),
         intermediate_values=curve(record) if len(record.spec.cell.study.objectives) == 1 else {},
         constraints={CONSTRAINT: 1.0} if record.status in _WALLS else None,
-        user_attrs={"number": record.spec.number, "status": record.status, "reason": record.reason},
+        user_attrs={"status": record.status, **({"reason": record.reason} if record.reason else {})},
     )
 
 

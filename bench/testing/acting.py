@@ -15,6 +15,7 @@ from typing import Any
 from bench.core.distributions import Scalar
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
+from bench.core.heartbeat import beat
 from bench.engines.base import lost
 from bench.engines.running import Runner
 from bench.experiment.cell import Cell
@@ -33,8 +34,8 @@ def acting_spec(home: Path, number: int, do: str = "nothing", kind: Any = "trial
         home: where each execution leaves a mark.
         number: of the trial; unique in a folder.
         do: ``nothing``, ``die`` (the first time, ``after`` seconds), ``stop`` (the process), ``wait`` (until it is
-            ended), ``pause`` (for ``seconds``), ``leak`` (out of memory unless alone in its process), ``fail``,
-            ``refuse``.
+            ended), ``pause`` (for ``seconds``, with signs of progress), ``leak`` (out of memory unless alone in its
+            process), ``fail``, ``refuse``.
         kind: ``trial``, or ``final``, which keeps a file.
         options: of `Runtime`; ``after`` and ``seconds`` as above.
     """
@@ -117,7 +118,10 @@ def _act(spec: TrialSpec, first: bool, alone: bool) -> TrialRecord | None:
     if do == "wait":
         time.sleep(600)
     if do == "pause":
-        time.sleep(float(str(spec.params["seconds"])))
+        until = time.monotonic() + float(str(spec.params["seconds"]))
+        while time.monotonic() < until:
+            beat()
+            time.sleep(0.1)
     if do == "leak" and not alone:
         return lost(spec, "oom", "MemoryError: no room")
     if do == "fail":

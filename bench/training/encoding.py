@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bench.core.errors import BadInput, Infeasible
+from bench.core.heartbeat import beat
 from bench.forward.batch import Batch
 from bench.methods.tokens import Specials
 from bench.training.answers import ANSWERS, Pair
@@ -101,6 +102,7 @@ class Encoder:
 
     def batch(self, pairs: Sequence[Pair]) -> Batch:
         """Make a batch that asks for the second part of each pair, on the model's device."""
+        beat()
         made = self.answers.batch(pairs, self._pad)
         decoder = made.decoder_input_ids
         return replace(

@@ -96,11 +96,12 @@ def main() -> int:
         "--engine",
         choices=[*PLACES, RAY],
         default="processes",
-        help="slurm: submitit's local executor; ray: a cluster of one node",
+        help="shards: several drivers at once, by processes; ray: a cluster of one node",
     )
     parser.add_argument("--out", type=Path, help="write the table here, as Markdown")
     given = parser.parse_args()
     began = time.monotonic()
+    where = "shards" if given.engine == "shards" else f"the engine `{given.engine}`"
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         outcomes = campaign(given.rounds, given.seed, Path(folder).resolve(), given.engine)
         if not all(outcome.survived for outcome in outcomes):
@@ -121,8 +122,8 @@ def main() -> int:
             "cells (14 trials, 4 finals, of which two trials always diverge or run out of memory), resumes it to its "
             "end, and compares its final table with that of an undisturbed run: settings, seeds, scores and curves of "
             f"each run. {alone} rounds run one trial at a time with TPE and median pruning, {given.rounds - alone} two "
-            "at a time with random search. Trials train nothing, so this is about the driver, the store and the engine "
-            f"`{given.engine}`. A trial is lost if its record was whole after the fault and not the same after the "
+            "at a time with random search. Trials train nothing, so this is about the drivers, the store and "
+            f"{where}. A trial is lost if its record was whole after the fault and not the same after the "
             "resumption; it runs twice if it began again although its record was there.\n\n"
             f"{found}\n"
         )

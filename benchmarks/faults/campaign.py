@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from bench.core.config import content_hash
+from bench.driver.shards import Shard
 from bench.runs.record import read_record
 from bench.runs.store import RecordStore
 from benchmarks.faults import drivers
@@ -58,15 +59,17 @@ class Round:
     dice: random.Random
     place: Place = PLACES["processes"]
     notes: list[str] = field(default_factory=list)
+    shards: int = 0
+    """How many shards at once go on after the fault, before a run of the whole."""
 
     @property
     def results(self) -> Path:
         """The results folder."""
         return self.home / "results"
 
-    def start(self, fault: drivers.Fault | None = None, output: str = "driver.txt") -> int:
+    def start(self, fault: drivers.Fault | None = None, output: str = "driver.txt", shard: Shard | None = None) -> int:
         """Start a driver and return its process id."""
-        return drivers.start(experiment(self.kind, self.home, self.place), self.home, fault, output)
+        return drivers.start(experiment(self.kind, self.home, self.place), self.home, fault, output, shard)
 
     def run(self, fault: drivers.Fault | None = None, output: str = "driver.txt") -> int:
         """Run a driver to its end and return its exit code."""
@@ -218,6 +221,22 @@ def two_drivers(r: Round) -> None:
     r.wait(first)
 
 
+def shard_killed(r: Round) -> None:
+    """Two shards at once, and SIGKILL of one at a random moment; three go on."""
+    _shards(r, [Shard(1, 2), Shard(2, 2)], kill=True)
+
+
+def shard_killed_at_write(r: Round) -> None:
+    """Two shards at once, and SIGKILL of one in the middle of writing a record; three go on."""
+    stage = r.dice.choice(["before", "torn", "complete", "renamed", "after"])
+    _shards(r, [Shard(1, 2), Shard(2, 2)], fault=drivers.killed_at_write(r.dice.randint(1, 9), stage))
+
+
+def shards_of_two_numbers(r: Round) -> None:
+    """Shards of two divisions at once, one of them twice, now and then with a SIGKILL of one; three go on."""
+    _shards(r, [Shard(1, 2), Shard(1, 1), Shard(2, 2), Shard(1, 2)], kill=r.dice.random() < 0.5)
+
+
 def clock_back(r: Round) -> None:
     """A wall clock that jumps back by days, again and again, and a death of the driver."""
     pid = r.start(drivers.clock_jumps_back(r.dice.randint(1, 20)))
@@ -262,8 +281,58 @@ FAULTS: tuple[Callable[[Round], None], ...] = (
     database_locked,
     database_read_only,
     two_drivers,
+    shard_killed,
+    shard_killed_at_write,
+    shards_of_two_numbers,
     clock_back,
 )
+
+
+def _shards(r: Round, shards: list[Shard], kill: bool = False, fault: drivers.Fault | None = None) -> None:
+    """Run shards at once; the fault is the first one's."""
+    r.shards = 3
+    pids = [r.start(None if index else fault, f"shard-{index}.txt", shard=shard) for index, shard in enumerate(shards)]
+    killed = r.dice.choice(pids) if kill else None
+    if killed is not None:
+        r.wait_for_records(r.dice.randrange(17), killed)
+        time.sleep(r.dice.random() * 0.03)
+        with suppress(ProcessLookupError):
+            os.kill(killed, signal.SIGKILL)
+    for index, pid in enumerate(pids):
+        output = f"shard-{index}.txt"
+        code = r.wait(pid)
+        refused = code == drivers.REFUSED and "in use by process " in r.said(output)
+        died = code == -signal.SIGKILL and (pid == killed or (fault is not None and index == 0))
+        if code != 0 and not refused and not died:
+            r.notes.append(f"shard {shards[index]} ended with {code}: {r.said(output)[-300:]}")
+    _wait_for_orphans()
+    if killed is None and fault is None and _repeated(r, begun(r.home)):
+        r.notes.append("a run began in two shards")
+
+
+def _repeated(r: Round, runs: list[str]) -> int:
+    """Return how many of the runs that began had begun before; one without memory has a second try in a new worker."""
+    records = map(json.loads, r.records().values())
+    oom = {record["spec_hash"] for record in records if record["status"] == "oom"}
+    once = [run for run in runs if run not in oom]
+    return len(once) - len(set(once))
+
+
+def _wait_for_orphans() -> None:
+    """Wait for workers whose driver has died: until they notice they may begin the run that they were given last."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(
+        "benchmarks.faults.worker" in (process.info["cmdline"] or ()) and not _has_driver(process)
+        for process in psutil.process_iter(["cmdline"])
+    ):
+        time.sleep(0.05)
+
+
+def _has_driver(worker: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        parent = worker.parent()
+        return parent is not None and parent.name().startswith("python")
+    return False
 
 
 def _signalled(r: Round, number: signal.Signals, code: int) -> None:
@@ -297,9 +366,9 @@ def _misbehaved(r: Round, do: str) -> None:
         r.notes.append("the fault did not happen")
 
 
-def _expect(r: Round, found: int, wanted: int) -> None:
+def _expect(r: Round, found: int, wanted: int, output: str = "driver.txt") -> None:
     if found != wanted:
-        r.notes.append(f"the driver ended with {found}, not {wanted}: {r.said()[-300:]}")
+        r.notes.append(f"the driver ended with {found}, not {wanted}: {r.said(output)[-300:]}")
 
 
 def _expect_said(r: Round, text: str) -> None:
@@ -343,11 +412,17 @@ def play(
     try:
         fault(r)
         kept, already = r.records(), len(begun(home))
+        going_on = [
+            r.start(output=f"going-on-{number}.txt", shard=Shard(number, r.shards)) for number in range(1, r.shards + 1)
+        ]
+        for number, pid in enumerate(going_on, start=1):
+            _expect(r, r.wait(pid), 0, f"going-on-{number}.txt")
         _expect(r, r.run(), 0)
         after = r.records()
         lost = sum(after.get(path) != data for path, data in kept.items())
         done = {json.loads(data)["spec_hash"] for data in kept.values()}
-        twice = sum(spec in done for spec in begun(home)[already:])
+        again = begun(home)[already:]
+        twice = sum(spec in done for spec in again) + (_repeated(r, again) if r.shards else 0)
         if table(r.results) != wanted:
             r.notes.append("the final table differs")
         trials = sum(Path(path).name.startswith("trial") for path in after)

@@ -17,13 +17,14 @@ import optuna
 
 import bench.driver.driver
 import bench.runs.store
-from bench.api import execute, plan
+from bench.api import Selection, execute, plan
 from bench.core.errors import BenchError
+from bench.driver.shards import Shard
 from bench.driver.signals import Terminated
 from bench.driver.watcher import Watcher
 from bench.engines import engines
 from bench.methods import methods
-from benchmarks.faults.null import Null, NullProcesses, NullRay, NullSlurm
+from benchmarks.faults.null import Null, NullProcesses, NullRay
 
 # Loads what every driver needs for its database, once, before the fork.
 optuna.storages.RDBStorage("sqlite://").engine.dispose()
@@ -42,7 +43,13 @@ class Speaking(Watcher):
         print(f"warning: {text}", flush=True)
 
 
-def start(experiment: dict[str, Any], home: Path, fault: Fault | None = None, output: str = "driver.txt") -> int:
+def start(
+    experiment: dict[str, Any],
+    home: Path,
+    fault: Fault | None = None,
+    output: str = "driver.txt",
+    shard: Shard | None = None,
+) -> int:
     """Start a driver on ``home/results`` and return its process id."""
     pid = os.fork()
     if pid:
@@ -52,7 +59,6 @@ def start(experiment: dict[str, Any], home: Path, fault: Fault | None = None, ou
         # Here and not on import: nobody else is to find a method that trains nothing.
         methods.add("null", Null, owner="benchmarks.faults")
         engines.add("null-processes", NullProcesses, owner="benchmarks.faults")
-        engines.add("null-slurm", NullSlurm, owner="benchmarks.faults")
         engines.add("null-ray", NullRay, owner="benchmarks.faults")
         os.setpgid(0, 0)  # Ctrl-C of the campaign is not the driver's
         out = os.open(home / output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -63,7 +69,7 @@ def start(experiment: dict[str, Any], home: Path, fault: Fault | None = None, ou
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if fault is not None:
             fault()
-        code = _drive(experiment, home)
+        code = _drive(experiment, home, shard)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -72,9 +78,9 @@ def start(experiment: dict[str, Any], home: Path, fault: Fault | None = None, ou
         os._exit(code)
 
 
-def _drive(experiment: dict[str, Any], home: Path) -> int:
+def _drive(experiment: dict[str, Any], home: Path, shard: Shard | None) -> int:
     try:
-        execute(plan(experiment, home / "results"), watcher=Speaking())
+        execute(plan(experiment, home / "results").select(Selection(shard=shard)), watcher=Speaking())
     except KeyboardInterrupt:
         return INTERRUPTED
     except Terminated:

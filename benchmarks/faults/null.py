@@ -21,7 +21,6 @@ from bench.engines.base import lost
 from bench.engines.processes import Processes
 from bench.engines.ray_actors import Ray
 from bench.engines.running import Runner
-from bench.engines.slurm import Slurm
 from bench.methods.base import Method
 from bench.runs.record import Evaluated, TrainStep, TrialRecord
 from bench.runs.spec import TrialSpec
@@ -56,21 +55,10 @@ class NullProcesses(Processes):
     module: ClassVar[str] = "benchmarks.faults.worker"
 
 
-class NullSlurm(Slurm):
-    """The slurm engine, with jobs that do not load torch."""
-
-    runner: ClassVar[str] = "benchmarks.faults.null:null_runner"
-
-
 class NullRay(Ray):
     """The ray engine, with actors that do not load torch."""
 
     runner: ClassVar[str] = "benchmarks.faults.null:null_actor_runner"
-
-
-def null_runner() -> Runner:
-    """Return what runs a trial in a job."""
-    return run_null
 
 
 def null_actor_runner() -> Runner:

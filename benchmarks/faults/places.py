@@ -1,4 +1,4 @@
-"""Where campaigns run: the engines, with what differs between them."""
+"""Where campaigns run: engines and shards, with what differs between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.faults.cluster import actors
 
 @dataclass(frozen=True)
 class Place:
-    """An engine to be tried."""
+    """An engine to be tried, or shards."""
 
     settings: dict[str, Any]
     """What the experiment says of it."""
@@ -28,14 +28,12 @@ class Place:
 
 
 PLACES = {
-    "processes": Place({"engine": "null-processes", "runtime": {"hang_timeout": 1.5}}, 60, ("die", "exit", "garbage")),
-    # Jobs of submitit's local executor: they give a sign of life every two seconds, and speak by files.
-    "slurm": Place(
-        {"engine": "null-slurm", "engine_options": {"cluster": "local"}, "runtime": {"hang_timeout": 15.0}},
-        600,
-        ("die", "exit"),
+    "processes": Place({"engine": "null-processes", "runtime": {"hang_timeout": 3.0}}, 60, ("die", "exit", "garbage")),
+    "shards": Place(
+        {"engine": "null-processes", "runtime": {"hang_timeout": 3.0}}, 60, (),
+        ("shard_killed", "shard_killed_at_write", "shards_of_two_numbers"),
     ),
-}
+}  # fmt: skip
 
 
 def on_ray(address: str, cluster: psutil.Process) -> Place:

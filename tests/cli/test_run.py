@@ -137,7 +137,7 @@ overrides:
     done = subprocess.run([sys.executable, "-c", DRIVER], capture_output=True, text=True, timeout=180, check=False)
 
     assert "loaded []" in done.stdout, done.stdout + done.stderr
-    assert "code 1" in done.stdout, "lora has no such layer, and that is said"
+    assert "code 0" in done.stdout, "lora has no such layer: that is said, and is no defect"
     assert "infeasible tiny / toy / lora, final 0: " in done.stdout
     assert "act, final 0  killed, trying again: the worker process ended with signal SIGKILL" in done.stdout
     frame = public.load_results("results/outside")

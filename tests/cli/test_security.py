@@ -130,24 +130,3 @@ def test_any_text_as_a_revision_is_no_commit_unless_it_is_one(revision):
         if kind == "model"
     ]  # fmt: skip
     assert model == "changes"
-
-
-def test_shell_commands_for_the_nodes_are_named_as_code():
-    options = {"cluster": "local", "parameters": {"setup": ["module load cuda", "curl x | sh"]}}
-    items = examine(
-        Experiment.model_validate(
-            {
-                "name": "x",
-                "models": ["glasslm-0.9m"],
-                "datasets": ["trec6"],
-                "methods": ["lora"],
-                "engine": "slurm",
-                "engine_options": options,
-            }
-        ),
-        "x.yaml",
-    )
-    commands = [item for item in items if item.kind == "command"]
-    assert [item.trust for item in commands] == ["code", "code"]
-    assert "module load cuda" in commands[0].says
-    assert "curl x | sh" in commands[1].says

@@ -201,6 +201,38 @@ def test_a_disk_that_is_full_is_said_in_one_line(tmp_path, monkeypatch):
         drive(planned, engine)
 
 
+class Refusing(Pretend):
+    """Finds that nothing can run as it was asked for, once a trial is to run."""
+
+    def start(self, listener):
+        pool = super().start(listener)
+
+        def poll(timeout):
+            raise BadInput("runtime.device: no cuda device on this machine; there is: cpu")
+
+        pool.poll = poll
+        return pool
+
+
+def test_a_run_that_is_refused_leaves_the_folder_as_it_was(tmp_path):
+    drive(demo_plan(tmp_path / "r"))
+    manifest = tmp_path / "r" / "experiment.json"
+    before = manifest.read_bytes()
+    changed = demo_plan(tmp_path / "r", runtime={"device": "cuda"})
+    with pytest.raises(BadInput, match="no cuda device"):
+        drive(changed, Refusing(specs=[]))
+    assert manifest.read_bytes() == before
+    drive(changed)
+    assert Manifest.read(tmp_path / "r") == changed.manifest != demo_plan(tmp_path / "r").manifest
+
+
+def test_a_change_with_which_nothing_is_left_to_run_is_written_down(tmp_path):
+    drive(demo_plan(tmp_path / "r"))
+    fewer = demo_plan(tmp_path / "r", finals={"seeds": 1})
+    assert not drive(fewer).specs
+    assert Manifest.read(tmp_path / "r") == fewer.manifest
+
+
 def test_a_folder_of_another_experiment_is_refused_and_left_alone(tmp_path):
     drive(demo_plan(tmp_path / "r"))
     before = (tmp_path / "r" / "experiment.json").read_bytes()
@@ -266,7 +298,8 @@ def test_a_results_folder_says_nothing_about_the_machine_but_in_its_records(tmp_
     planned = demo_plan(tmp_path / "r")
     drive(planned)
     written = {path.name for path in planned.results.iterdir()}
-    assert written <= {"experiment.json", "records", "study.db", ".driver.lock"}
+    assert written <= {"experiment.json", "records", "study.db", ".driver.lock", ".locks"}
+    assert [path.read_bytes() for path in (planned.results / ".locks").iterdir()] == [b""]
     assert str(tmp_path) not in (planned.results / "experiment.json").read_text()
 
 

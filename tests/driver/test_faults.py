@@ -13,21 +13,21 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.faults.__main__ import campaign, markdown
 from benchmarks.faults.campaign import FAULTS, Outcome, Round, table
-from benchmarks.faults.places import on_ray
+from benchmarks.faults.places import PLACES, on_ray
 
 
-def test_a_study_that_is_broken_and_resumed_ends_as_if_nothing_had_been(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("place", "rounds"), [("processes", 10), ("shards", 3)])  # the long form plays all of them
+def test_a_study_that_is_broken_and_resumed_ends_as_if_nothing_had_been(place, rounds, tmp_path, monkeypatch):
     # Each worker is a process of its own: it has to find the campaign, as when it is started from the checkout.
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    rounds = 10  # the long form plays all of them, many times
-    outcomes = campaign(rounds, 7, tmp_path)
+    outcomes = campaign(rounds, 7, tmp_path, place)
     assert [outcome for outcome in outcomes if not outcome.survived] == []
     assert markdown(outcomes).splitlines()[-1] == f"| **all** | {rounds} | {rounds} | 0 | 0 |"
 
 
-def test_what_is_tried_on_a_cluster_are_faults_of_the_campaign():
-    named = on_ray("here:6379", psutil.Process()).faults
-    assert named is not None and {*named} < {fault.__name__ for fault in FAULTS}
+def test_what_is_tried_on_a_cluster_or_by_shards_are_faults_of_the_campaign():
+    for named in (on_ray("here:6379", psutil.Process()).faults, PLACES["shards"].faults):
+        assert named and {*named} < {fault.__name__ for fault in FAULTS}
 
 
 @pytest.mark.parametrize("values", [(1, 0, ()), (0, 1, ()), (0, 0, ("the final table differs",))])

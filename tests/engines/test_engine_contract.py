@@ -71,21 +71,6 @@ class Patient(ProcessPool):
         return []
 
 
-class Untidy(ProcessPool):
-    """Leaves running what was cancelled."""
-
-    left = ()
-
-    def _drop(self, worker):
-        kill, worker.kill = worker.kill, lambda: None
-        self.left = [*self.left, kill]
-        return super()._drop(worker)
-
-    def end(self):
-        for kill in self.left:
-            kill()
-
-
 class Misplacing(ProcessPool):
     """Keeps a final's weights somewhere."""
 
@@ -101,7 +86,6 @@ class Misplacing(ProcessPool):
         (Yielding, "test_the_verdict_reaches_the_trial"),
         (Stubborn, "test_a_worker_that_dies_loses_its_trial_alone"),
         (Patient, "test_a_hung_worker_is_replaced_and_a_slow_one_is_not"),
-        (Untidy, "test_a_cancelled_trial_leaves_nothing_behind"),
         (Misplacing, "test_a_final_leaves_its_weights_with_the_driver"),
     ],
 )
@@ -115,4 +99,3 @@ def test_an_engine_that_breaks_the_contract_is_noticed(pool, test, tmp_path):
             getattr(contract, test)(started, heard, tmp_path)
     finally:
         started.close()
-        getattr(started, "end", lambda: None)()

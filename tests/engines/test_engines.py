@@ -14,7 +14,7 @@ import psutil
 import pytest
 import torch
 from demo import EXPERIMENT, demo_cell, demo_spec
-from plugin import write_acting, write_table, write_tiny_model
+from plugin import SHIFT, write_acting, write_plugin, write_table, write_tiny_model
 
 from bench.api import plan
 from bench.core.entries import Entry
@@ -47,6 +47,10 @@ class Heard(Listener):
         return len(self.values) < self.limit
 
 
+STUCK = SHIFT.replace("return super().logits(batch) + self.bias", "__import__('time').sleep(1e6)")
+"""A method that never comes back from a step, as if it waited for another process."""
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A folder with data, a tiny model, and an outside package that workers find."""
@@ -54,6 +58,7 @@ def home(tmp_path_factory):
     write_table(home / "toy.csv")
     write_tiny_model(home / "model")
     write_acting(home / "site")
+    write_plugin(home / "site", {"bench.methods": {"stuck": "sticking:Shift"}}, "stuck-methods", sticking=STUCK)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(home / "site"))
         yield home
@@ -162,6 +167,15 @@ def test_a_trial_that_the_study_gives_up_ends_as_pruned_with_what_it_had(either,
     assert len(heard.values) == 2
 
 
+def test_a_method_that_sleeps_for_ever_in_a_step_is_found_although_its_process_lives(pool, home):
+    cell = cell_of(home, "prompt_tuning", runtime={"hang_timeout": 2.0})
+    spec = demo_spec(cell.model_copy(update={"method": Entry(name="stuck", label="stuck", options={})}))
+    pool.submit(spec, home / "artifacts")
+    (record,) = wait(pool)
+    assert record.status == "killed", record.reason
+    assert record.reason == "it hung: no step and no batch for 2 s (runtime.hang_timeout)"
+
+
 def test_closing_leaves_no_process_and_no_file_behind(home, tmp_path):
     pool = Acting(workers=2).start(Heard())
     for number in range(2):
@@ -265,8 +279,8 @@ def test_options_of_a_call_go_over_those_of_the_file():
 
 def test_options_set_beside_another_engine_are_that_engines_and_not_dropped():
     file = {**EXPERIMENT, "engine": "ray", "engine_options": {"address": "auto"}}
-    engine = plan(file, engine="slurm", changes=["engine_options.cluster=local", "study.trials=2"]).engine
-    assert engine.cluster == "local"
+    engine = plan(file, engine="accelerate", changes=["engine_options.num_processes=3", "study.trials=2"]).engine
+    assert engine.num_processes == 3
     with pytest.raises(BadInput, match="adress"):
         plan(EXPERIMENT, engine="ray", changes=["engine_options.adress=auto"])
 

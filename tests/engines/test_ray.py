@@ -58,8 +58,7 @@ class TestRay(EngineContract):
         while len(lost) < 1:
             lost += pool.poll(0.5)
         assert lost[0].status == "killed"
-        for spec in waiting:
-            pool.cancel(spec)
+        pool.close()
         cluster.add_node(num_cpus=2)
         again = waiting[lost[0].spec.number].model_copy(update={"params": {"home": str(tmp_path), "do": "nothing"}})
         assert [record.status for record in self.run(pool, [again], tmp_path).values()] == ["ok"]

@@ -96,7 +96,7 @@ def test_a_path_that_is_no_text_file_is_said_so(tmp_path, monkeypatch, make, sai
         ("study.trials=-1", "x.yaml: study.trials: input should be greater than or equal to 0, found -1"),
         ("study.sampler=tp", "x.yaml: study.sampler: Optuna has no sampler 'tp' for this; did you mean 'tpe'?"),
         ("study.sampler=TPESampeler", "Optuna has no sampler 'TPESampeler' for this; did you mean 'TPESampler'?"),
-        ("study.sampler=GridSampler", "x.yaml: study.sampler: Optuna has no sampler 'GridSampler' for this"),
+        ("study.sampler=GridSampler", "x.yaml: study.sampler: GridSampler needs its points; write 'grid', which takes"),
         ("study.sampler_options={gama: 3}", "study.sampler_options.gama: TPESampler has no such option; did you mean"),
         ("study={sampler: grid, sampler_options: {points: 0}}", "grid takes 'points', a whole number above 0"),
         ("study.pruner=medain", "x.yaml: study.pruner: Optuna has no pruner 'medain' for this; did you mean 'median'?"),
@@ -214,11 +214,11 @@ def test_a_search_over_a_field_that_the_class_of_peft_does_not_have_says_which_i
     [
         ("hard_prompt", 0, 1),
         ("hard_prompt: {shots: 2}", 0, 3),
-        ("hard_prompt: {search: {shots: [0, 2, 4]}}", 5, 3),
-        ("hard_prompt: {search: {calibrate: [true, false]}}", 5, 1),
+        ("hard_prompt: {search: {shots: [0, 1, 2, 3, 4]}}", 5, 3),
+        ("hard_prompt: {search: {calibrate: [true, false]}}", 2, 1),
     ],
 )
-def test_a_search_over_shots_has_the_trials_and_the_finals_asked_for(write, method, trials, finals):
+def test_a_search_over_shots_has_the_finals_asked_for_and_a_trial_a_point(write, method, trials, finals):
     named = f"{{{method}}}" if ":" in method else method
     changes = [f"methods=[{named}]", "study.trials=5", "finals.seeds=3"]
     (cell,) = plan(write(GOOD), changes=changes).cells

@@ -165,7 +165,7 @@ def test_a_cell_reads_its_own_records_alone(tmp_path):
     other = demo_cell(methods=["lora"])
     for cell in (CELL, other):
         store.write(ended(demo_spec(cell)))
-    assert [record.cell_path for record in store.read_cell(CELL.path)] == [CELL.path]
+    assert [record.cell_path for record in store.iter_cell(CELL.path)] == [CELL.path]
     assert len(list(store)) == 2
 
 

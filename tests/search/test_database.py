@@ -117,6 +117,56 @@ def test_a_database_that_is_not_what_the_records_say_is_mended_when_a_run_goes_o
     assert warned.said == []
 
 
+def shared(tmp_path: Path, folder: str, engine: Pretend | None = None, **changes) -> dict[str, list[tuple]]:
+    """Run into a results folder, with a database that others write too, and return what is in that one."""
+    url = f"sqlite:///{tmp_path / 'team.db'}"
+    planned = demo_plan(tmp_path / folder, study={"storage": url}, **changes)
+    warned = Warned()
+    parts = (planned.manifest, planned.cells, planned.results, engine or Pretend(play=mixed, specs=[]), warned)
+    try:
+        with Driver(*parts, planned.storage) as driver:
+            driver.run()
+    except KeyboardInterrupt:
+        pass
+    assert warned.said == []
+    return in_database(url)
+
+
+def test_in_one_database_two_folders_of_the_same_experiment_have_a_study_each_and_a_colleagues_stays(tmp_path):
+    old_name = f"demo/{demo_plan().cells[0].path}"
+    theirs = optuna.create_study(study_name=old_name, storage=f"sqlite:///{tmp_path / 'team.db'}")
+    theirs.add_trial(optuna.trial.create_trial(value=7.0, user_attrs={"whose": "a colleague's"}))
+
+    (ours,) = set(shared(tmp_path, "a")) - {old_name}
+    found = shared(tmp_path, "b", seed=1)
+
+    (others,) = set(found) - {old_name, ours}
+    assert ours.startswith(f"{old_name}@") and len(ours) == len(old_name) + 9
+    assert found[ours] == in_records(tmp_path / "a") != found[others] == in_records(tmp_path / "b")
+    assert found[old_name] == [(0, "COMPLETE", [7.0], {}, {})]
+    assert shared(tmp_path, "a") == found, "a run that has nothing to do changes nothing"
+
+
+def test_a_copy_of_a_results_folder_never_writes_into_the_studies_of_the_original(tmp_path):
+    (before,) = shared(tmp_path, "a", Pretend(stop_after=3, play=mixed, specs=[])).items()
+    shutil.copytree(tmp_path / "a", tmp_path / "copy")
+    found = shared(tmp_path, "copy")
+    assert found[before[0]] == before[1], "as far as the original has come"
+    (copied,) = set(found) - {before[0]}
+    assert found[copied] == in_records(tmp_path / "copy")
+
+
+def test_a_study_that_is_not_what_the_records_say_stays_and_another_is_written(tmp_path):
+    ((name, whole),) = shared(tmp_path, "a").items()
+    next((tmp_path / "a").rglob("trial-00001.json")).unlink()
+    other = Pretend(play=lambda spec: ended(spec, status="oom" if spec.kind == "trial" else "ok"), specs=[])
+    found = shared(tmp_path, "a", other)
+    assert [spec.number for spec in other.specs if spec.kind == "trial"] == [1]
+    assert found == {name: whole, f"{name}~2": in_records(tmp_path / "a")}
+    rebuild_database(tmp_path / "a", f"sqlite:///{tmp_path / 'team.db'}")
+    assert in_database(f"sqlite:///{tmp_path / 'team.db'}") == found
+
+
 def test_a_database_that_is_locked_is_a_warning_and_no_result_is_lost(tmp_path):
     planned = demo_plan(tmp_path / "r")
     whole = drive(demo_plan(tmp_path / "whole"))

@@ -6,10 +6,13 @@ import math
 
 import pytest
 from demo import demo_cell, demo_plan, demo_spec, ended, score
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from bench.core.config import canonical_json
 from bench.core.distributions import Choice, Float, Int
 from bench.core.errors import BadInput
-from bench.experiment.grid import grid_points
+from bench.experiment.grid import grid_points, number_of_points
 from bench.runs.record import Evaluated, Parameters, TrialRecord
 from bench.search.study import Search
 
@@ -157,3 +160,87 @@ def test_a_trial_that_was_lost_in_the_middle_is_pruned_or_not_as_it_was_the_firs
                 whole[lost].status,
                 len(whole[lost].validation_curve),
             )
+
+
+SMALL = {"num_virtual_tokens": [4, 16, 32], "learning_rate": 0.1}
+
+
+def small_cell(**study):
+    return demo_cell(methods=[{"prompt_tuning": {"num_virtual_tokens": 16, "search": SMALL}}], study=study)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "QMCSampler", "NSGAIISampler", "GPSampler"])
+def test_a_small_discrete_space_is_tried_whole_before_a_point_is_tried_again(sampler):
+    cell = small_cell(sampler=sampler, trials=10)
+    assert cell.study.trials == 3
+    tried = [record.spec.params["num_virtual_tokens"] for record in run(Search(cell, []), range(5))]
+    assert tried[0] == 16
+    assert sorted(tried[:3]) == [4, 16, 32]
+    assert set(tried[3:]) <= {4, 16, 32}, "more trials than points, which no plan asks for"
+
+
+@given(
+    st.lists(st.sampled_from([None, True, 1, 2, "a", 0.5]), min_size=1, max_size=4, unique=True),
+    st.integers(1, 4),
+    st.integers(0, 8),
+)
+@settings(max_examples=20, deadline=None)
+def test_points_of_a_small_space_are_new_and_do_not_depend_on_an_interruption(choices, high, done):
+    space = {"a": Choice(choices=tuple(choices)), "b": Int(low=1, high=high), "c": Float(low=0.5, high=0.5)}
+    cell = demo_cell().model_copy(update={"search": space})
+    size = len(choices) * high
+    assert number_of_points(space) == size
+
+    def trials(search, numbers):
+        found = []
+        for number in numbers:
+            spec = demo_spec(cell, number, **search.ask(number))
+            search.tell(ended(spec, objective=0.1, validation_curve=[]))
+            found.append(spec)
+        return found
+
+    whole = trials(Search(cell, []), range(size))
+    assert len({canonical_json(spec.params) for spec in whole}) == size
+    done = min(done, size)
+    records = [ended(spec, objective=0.1, validation_curve=[]) for spec in whole[:done]]
+    assert trials(Search(cell, records), range(done, size)) == whole[done:]
+
+
+def test_a_trial_that_was_lost_among_others_gets_none_of_their_points_in_a_small_space():
+    cell = small_cell(sampler="random")
+    for seed in range(8):
+        search = Search(cell.model_copy(update={"seed": seed}), [])
+        points = {number: search.ask(number) for number in range(3)}
+        known = [ended(demo_spec(search.cell, number, **points[number])) for number in (0, 2)]
+        assert Search(search.cell, known).ask(1) == points[1]
+        other = [known[0], ended(demo_spec(search.cell, 2, **points[1]))]  # as if two workers had been quicker
+        assert Search(search.cell, other).ask(1) == points[2]
+
+
+def test_workers_at_the_same_time_get_different_points_of_a_small_space():
+    search = Search(small_cell(sampler="random"), [])
+    assert sorted(search.ask(number)["num_virtual_tokens"] for number in range(3)) == [4, 16, 32]
+
+
+def test_a_plan_says_where_there_are_fewer_points_than_trials():
+    planned = demo_plan(methods=[{"prompt_tuning": {"search": SMALL}}, "lora"], study={"trials": 10})
+    assert planned.notes == (
+        "glasslm-0.9m / trec6 / prompt_tuning: 3 trials instead of 10: there are no more points to try",
+    )
+    assert [cell.study.trials for cell in planned.cells] == [3, 10]
+    assert demo_plan(methods=[{"prompt_tuning": {"search": SMALL}}], study={"trials": 3}).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("GridSampler", "study.sampler: GridSampler needs its points; write 'grid', which takes them from the search"),
+        ("PartialFixedSampler", "study.sampler: Optuna has no sampler 'PartialFixedSampler' for this"),
+        ("TPESampeler", "study.sampler: Optuna has no sampler 'TPESampeler' for this; did you mean 'TPESampler'?"),
+    ],
+)
+def test_a_sampler_that_cannot_be_used_is_never_what_is_proposed(name, said):
+    with pytest.raises(BadInput) as error:
+        demo_plan(study={"sampler": name})
+    assert said in str(error.value)
+    assert f"did you mean '{name}'" not in str(error.value)
