@@ -16,7 +16,7 @@ from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
 from bench.models import models
-from bench.models.base import LanguageModel
+from bench.models.language_model import LanguageModel
 from bench.training.encoding import Encoder
 from bench.training.evaluation import Scorer
 from bench.training.session import Session

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from bench.artifacts.attached import Revived
 from bench.core.errors import BadInput
-from bench.methods.tuned.prompt_tuning import Prompted
+from bench.methods.tuned.prompted import Prompted
 from bench.runs.record import TrainStep
 
 _ROWS = 4096

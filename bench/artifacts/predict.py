@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.artifacts.attached import Revived
 from bench.core.errors import BadInput
-from bench.datasets.base import Example
+from bench.datasets.examples import Example
 from bench.datasets.files import read_table
 from bench.datasets.template import columns, missing_column, render
 from bench.methods.base import TunedModel

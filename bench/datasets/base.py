@@ -4,62 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bench.core.config import Config, content_hash
 from bench.core.entries import Entry
 from bench.core.packages import Download, Wheel
-from bench.datasets.template import columns, render
-
-Split = Literal["train", "validation", "test"]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row as its source has it."""
-
-    fields: dict[str, str]
-    """The columns that the template may name."""
-    label: int
-    """Index into the data set's label words."""
-    split: Split | None = None
-    """The split that the source itself assigns. A split that no row of the source has is drawn from
-    the rows with ``"train"`` or None."""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One example of a split."""
-
-    id: str
-    """First 16 hexadecimal digits of the sha256 of its text; the same in every run."""
-    text: str
-    """The rendered template: what stands before the answer."""
-    label: int
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The three splits, disjoint by text."""
-
-    train: tuple[Example, ...]
-    validation: tuple[Example, ...]
-    test: tuple[Example, ...]
-    labels: tuple[str, ...]
-    """The label words, in the order of the label indices."""
-    revision: str
-    """sha256 over all examples and label words: what was really used. The same for every fold."""
-    duplicates: int
-    """Rows left out because their text had been seen."""
-    template: str = "{text}"
-    """The template that rendered the examples."""
-
-    def filled(self, text: str) -> str:
-        """Return the template with ``text`` in place of every column, as a method may ask for."""
-        return render(self.template, dict.fromkeys(columns(self.template), text))
+from bench.datasets.examples import Example, Row, Split, Splits
+from bench.datasets.splitting import Drawing, split
+from bench.datasets.template import columns
 
 
 def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -159,6 +113,17 @@ class Dataset(Config):
             BadInput: a column that is not there, too few rows for the sizes, or a source that is wrong.
             Unavailable: the source cannot be reached.
         """
-        from bench.datasets.splitting import split
+        rows, labels = self.read()
+        drawing = Drawing(
+            origin=self.origin,
+            template=self.template,
+            train_size=self.train_size,
+            validation_size=self.validation_size,
+            test_size=self.test_size,
+            seed=self.split_seed,
+            folds=self.folds,
+        )
+        return split(rows, labels, drawing, fold)
 
-        return split(self, fold)
+
+__all__ = ["Dataset", "Example", "LabelWords", "Row", "Split", "Splits"]

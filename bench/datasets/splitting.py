@@ -14,23 +14,37 @@ import hashlib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from bench.core.config import content_hash
 from bench.core.errors import BadInput
-from bench.datasets.base import Dataset, Example, Row, Split, Splits
+from bench.datasets.examples import Example, Row, Split, Splits
 from bench.datasets.template import columns, missing_column, render
 
 _PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")
 """A text that the source has in two of its splits stays in the first of these."""
 
 
-def split(dataset: Dataset, fold: int = 0) -> Splits:
-    """Return the three splits of a data set; see `Dataset.splits`."""
-    rows, labels = dataset.read()
+@dataclass(frozen=True)
+class Drawing:
+    """How splits are drawn from rows; the fields of `bench.datasets.base.Dataset` say what each means."""
+
+    origin: str
+    """What messages call the data."""
+    template: str
+    train_size: int | None
+    validation_size: int | None
+    test_size: int | None
+    seed: int
+    folds: int | None
+
+
+def split(rows: Iterable[Row], labels: tuple[str, ...], dataset: Drawing, fold: int = 0) -> Splits:
+    """Return the three splits of a data set; see `bench.datasets.base.Dataset.splits`."""
     found = [(row.split or "train", _example(dataset, row, labels)) for row in rows]
     kept = _without_duplicates(found)
     own: dict[Split, list[Example]] = {
-        name: _stratified_order((example for where, example in kept if where == name), dataset.split_seed)
+        name: _stratified_order((example for where, example in kept if where == name), dataset.seed)
         for name in _PRECEDENCE
     }
     pool = own["train"]
@@ -69,7 +83,7 @@ def split(dataset: Dataset, fold: int = 0) -> Splits:
 
 
 def _fold(
-    dataset: Dataset,
+    dataset: Drawing,
     fold: int,
     pool: list[Example],
     validation: list[Example],
@@ -106,7 +120,7 @@ def _fold(
     )
 
 
-def _example(dataset: Dataset, row: Row, labels: tuple[str, ...]) -> Example:
+def _example(dataset: Drawing, row: Row, labels: tuple[str, ...]) -> Example:
     for name in columns(dataset.template):
         if name not in row.fields:
             raise missing_column(dataset.origin, "the template names the column", name, row.fields)
@@ -151,7 +165,7 @@ def _stratified_order(examples: Iterable[Example], seed: int) -> list[Example]:
 
 
 def _size(
-    dataset: Dataset, name: Split, asked: int | None, own: dict[Split, list[Example]], most: int, share: int
+    dataset: Drawing, name: Split, asked: int | None, own: dict[Split, list[Example]], most: int, share: int
 ) -> int:
     """Return how many examples a split is to have: what was asked for, or the default of `Dataset`."""
     if not own[name]:

@@ -15,7 +15,7 @@ from bench.experiment.expansion import check_search_space
 from bench.experiment.settings import Training
 from bench.methods.attaching import attach
 from bench.methods.base import Method, TunedModel
-from bench.models.base import LanguageModel
+from bench.models.language_model import LanguageModel
 from bench.testing.tiny import assert_same_state, state_of, tiny_encoder, tiny_model, tiny_splits
 from bench.training.encoding import Encoder
 from bench.training.evaluation import Scorer

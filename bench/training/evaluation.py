@@ -20,7 +20,7 @@ from bench.training.device import autocast
 from bench.training.encoding import Encoder
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Example
+    from bench.datasets.examples import Example
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.datasets import datasets
-from bench.datasets.base import Example, Splits
+from bench.datasets.examples import Example, Splits
 from bench.experiment.cell import Cell, Target
 from bench.experiment.settings import Training
 from bench.methods.base import TunedModel
 from bench.metrics import metrics
 from bench.metrics.base import Metric
-from bench.models.base import LanguageModel
+from bench.models.language_model import LanguageModel
 from bench.runs.record import TransferTest
 from bench.training.encoding import Encoder
 from bench.training.session import Session

@@ -25,8 +25,8 @@ from bench.forward.checkpointing import checkpointed
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
-from bench.models.base import LanguageModel
 from bench.models.conversion import quiet
+from bench.models.language_model import LanguageModel
 from bench.runs.record import Evaluated, Parameters, Status, TransferTest, TrialRecord
 from bench.runs.spec import TrialSpec
 from bench.training.evaluation import Pass

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from bench.core import plugins
 from bench.api import plan
 from bench.cli import app
 from bench.cli.new import new_method, skeleton
+from bench.core import plugins
 from bench.core.errors import BadInput
 from bench.core.plugins import PluginFile, load_plugins, loaded_plugins
 from bench.core.registry import Registry

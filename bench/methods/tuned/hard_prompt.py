@@ -18,11 +18,11 @@ from torch.nn import Parameter
 from bench.core.errors import Infeasible
 from bench.forward.batch import Batch
 from bench.methods.tokens import Specials, after_template
-from bench.methods.tuned.prompt_tuning import Prompted
+from bench.methods.tuned.prompted import Prompted
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Example, Splits
-    from bench.models.base import LanguageModel
+    from bench.datasets.examples import Example, Splits
+    from bench.models.language_model import LanguageModel
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
 """Inputs without content, those of Zhao et al. (2021), section 5."""

@@ -18,7 +18,7 @@ from bench.methods.base import TunedModel
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-    from bench.models.base import LanguageModel
+    from bench.models.language_model import LanguageModel
 
 
 class PeftAdapter(TunedModel):
