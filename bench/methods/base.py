@@ -9,7 +9,7 @@ differently is a hook here.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from pydantic import model_validator
 
 from bench.core.config import Config, own_names
 from bench.core.distributions import SearchSpace
+from bench.core.trust import Trusted
 from bench.forward.batch import Batch
 
 if TYPE_CHECKING:
@@ -192,6 +193,10 @@ class Method(Config):
     def options(self) -> dict[str, Any]:
         """Return the method's options by name, those with default values too: what a study can be told to vary."""
         return self.model_dump()
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return what it trusts besides the base model and the data."""
+        return ()
 
     def search_space(self) -> SearchSpace:
         """Return what a study may vary, fields of the method or of `Training`, and over which range."""

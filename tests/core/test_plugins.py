@@ -236,7 +236,7 @@ def test_what_bench_new_writes_passes_its_own_test_and_is_found_when_installed(t
     (info / "entry_points.txt").write_text("[bench.methods]\nmy-shift = my_shift:MyShift\n")
     shown = subprocess.run(
         [sys.executable, "-m", "bench", "show", "method", "my-shift"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "mine")},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "mine"), str(ROOT)])},
         capture_output=True,
         text=True,
         check=False,

@@ -14,7 +14,7 @@ from bench.methods.tuned.peft_method import PeftAdapter
 from bench.models.language_model import LanguageModel
 
 if TYPE_CHECKING:
-    from peft import AdaLoraConfig
+    from peft import PeftConfig
 
 
 class AdaLoraAdapter(PeftAdapter):
@@ -29,7 +29,7 @@ class AdaLoraAdapter(PeftAdapter):
     """
 
     def __init__(
-        self, base: LanguageModel, config: AdaLoraConfig, seed: int, warmup_share: float, final_share: float
+        self, base: LanguageModel, config: PeftConfig, seed: int, warmup_share: float, final_share: float
     ) -> None:
         super().__init__(base, config, seed)
         for name, parameter in self.network.named_parameters():
