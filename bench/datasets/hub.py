@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.core.errors import BadInput, Unavailable
+from bench.core.errors import BadInput, Unavailable, one_line
 from bench.core.packages import Download
 from bench.core.trust import Trusted, is_commit, of_the_hub
 from bench.datasets.base import Split
@@ -157,4 +157,4 @@ def _class_name(names: Sequence[str], value: int | None) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)

@@ -1,4 +1,4 @@
-"""Your own data: a CSV, TSV, JSON Lines or Parquet file with a column of labels."""
+"""Your own data: a CSV, TSV, JSON, JSON Lines or Parquet file with a column of labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from bench.datasets.table import Record, Table
 
 
 class Local(Table):
-    r"""A file of your own: CSV, TSV, JSON Lines or Parquet, with any columns and a template that names them.
+    r"""A file of your own: CSV, TSV, JSON, JSON Lines or Parquet, with any columns and a template that names them.
+
+    A ``.json`` file is an array of objects; JSON Lines (``.jsonl``) have one object a line.
 
     For example::
 

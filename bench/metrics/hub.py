@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import model_validator
 
-from bench.core.errors import BadInput, Unavailable, did_you_mean
+from bench.core.errors import BadInput, Unavailable, did_you_mean, one_line
 from bench.core.trust import Trusted, is_commit, of_the_hub
 from bench.metrics.base import Metric
 
@@ -96,7 +96,7 @@ def _load(name: str, config: str | None, revision: str | None) -> evaluate.Evalu
     try:
         return evaluate.load(name, config, module_type="metric", revision=revision, keep_in_memory=True)
     except Exception as error:  # network, missing packages and the module's own code: many classes
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise Unavailable(
             f"metric '{name}' cannot be loaded, neither from the hub nor from a folder of that name: {reason}"
         ) from error

@@ -96,7 +96,7 @@ class ShardedStepper(SharedStepper):
     def _groups(self) -> list[list[Parameter]]:
         """Return whole and sharded parameters apart: an optimizer works on one kind at a time."""
         self._whole = [p for p in self.parameters if not isinstance(p, DTensor)]
-        self._parts = [p for p in self.parameters if isinstance(p, DTensor)]
+        self._parts: list[Parameter] = [p for p in self.parameters if isinstance(p, DTensor)]
         return [self._whole, self._parts]
 
     def _add_gradients(self) -> None:

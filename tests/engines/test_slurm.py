@@ -17,12 +17,12 @@ from bench.engines import engines
 from bench.engines.mailbox import write_json
 from bench.engines.slurm import Slurm
 from bench.testing import EngineContract
-from bench.testing.acting import acting_spec, executions
-from bench.testing.engine import Heard
+from bench.testing.engine import RecordingListener
+from bench.testing.scripted import executions, scripted_spec
 
 
 class Acting(Slurm):
-    runner = "bench.testing.acting:acting_runner"
+    runner = "bench.testing.scripted:scripted_runner"
 
 
 class TestSlurm(EngineContract):
@@ -31,7 +31,7 @@ class TestSlurm(EngineContract):
 
 
 def start(folder: Path, heard=None, **options):
-    return Acting(cluster="local", log_folder=folder / "logs", **options).start(heard or Heard())
+    return Acting(cluster="local", log_folder=folder / "logs", **options).start(heard or RecordingListener())
 
 
 def until(condition, pool=None, seconds=60):
@@ -57,9 +57,9 @@ def leave(pool):
 
 
 def test_what_jobs_of_a_dead_driver_have_finished_is_found_and_the_rest_is_ended(tmp_path):
-    heard = Heard()
+    heard = RecordingListener()
     first = start(tmp_path, heard, workers=2)
-    done, running = acting_spec(tmp_path, 1, "pause", "final", seconds=1), acting_spec(tmp_path, 2, "wait")
+    done, running = scripted_spec(tmp_path, 1, "pause", "final", seconds=1), scripted_spec(tmp_path, 2, "wait")
     first.submit(running, tmp_path / "kept")
     until(lambda: executions(tmp_path, running), first)
     first.submit(done, tmp_path / "kept")
@@ -70,7 +70,7 @@ def test_what_jobs_of_a_dead_driver_have_finished_is_found_and_the_rest_is_ended
     until(finished.exists)
     leave(first)
 
-    heard = Heard()
+    heard = RecordingListener()
     second = start(tmp_path, heard)
     try:
         until(lambda: not any(map(psutil.pid_exists, executions(tmp_path, running)[0])))
@@ -92,7 +92,7 @@ def test_what_jobs_of_a_dead_driver_have_finished_is_found_and_the_rest_is_ended
 def test_a_job_that_is_queued_again_loses_its_trial_and_goes_on(tmp_path):
     pool = start(tmp_path)
     try:
-        spec = acting_spec(tmp_path, 1, "wait")
+        spec = scripted_spec(tmp_path, 1, "wait")
         pool.submit(spec, tmp_path)
         until(lambda: executions(tmp_path, spec), pool)
         (worker,) = pool._hired()
@@ -100,7 +100,7 @@ def test_a_job_that_is_queued_again_loses_its_trial_and_goes_on(tmp_path):
         (record,) = wait(pool)
         assert record.status == "killed"
         assert record.reason.startswith(f"Slurm stopped job {worker.job.job_id} (preemption")
-        pool.submit(acting_spec(tmp_path, 2), tmp_path)
+        pool.submit(scripted_spec(tmp_path, 2), tmp_path)
         assert [record.status for record in wait(pool)] == ["ok"]
         assert (pool._hired(), worker.lives) == ([worker], 2), "the same job, in its second life"
         until(lambda: not any(map(psutil.pid_exists, executions(tmp_path, spec)[0])))
@@ -111,7 +111,7 @@ def test_a_job_that_is_queued_again_loses_its_trial_and_goes_on(tmp_path):
 def test_what_a_dead_worker_has_left_on_this_machine_is_ended_as_slurm_would(tmp_path):
     pool = start(tmp_path)
     try:
-        spec = acting_spec(tmp_path, 1, "wait")
+        spec = scripted_spec(tmp_path, 1, "wait")
         pool.submit(spec, tmp_path)
         until(lambda: executions(tmp_path, spec), pool)
         worker, child = executions(tmp_path, spec)[0]
@@ -125,7 +125,7 @@ def test_what_a_dead_worker_has_left_on_this_machine_is_ended_as_slurm_would(tmp
 def test_ctrl_c_is_heard_by_the_driver_alone(tmp_path, capfd):
     pool = start(tmp_path)
     try:
-        spec = acting_spec(tmp_path, 1, "pause", seconds=2)
+        spec = scripted_spec(tmp_path, 1, "pause", seconds=2)
         pool.submit(spec, tmp_path)
         until(lambda: executions(tmp_path, spec), pool)
         (worker,) = pool._hired()
@@ -142,10 +142,10 @@ def test_ctrl_c_is_heard_by_the_driver_alone(tmp_path, capfd):
 def test_jobs_end_by_themselves_without_a_driver_or_without_work(tmp_path):
     pool = start(tmp_path, driver_timeout=3, idle_timeout=0.5)
     try:
-        pool.submit(acting_spec(tmp_path, 1), tmp_path)
+        pool.submit(scripted_spec(tmp_path, 1), tmp_path)
         assert [record.status for record in wait(pool)] == ["ok"]
         until(lambda: not pool._hired(), pool)  # nothing to do
-        spec = acting_spec(tmp_path, 2, "wait")
+        spec = scripted_spec(tmp_path, 2, "wait")
         pool.submit(spec, tmp_path)
         until(lambda: executions(tmp_path, spec), pool)
         (worker,) = pool._hired()
@@ -160,7 +160,7 @@ def test_a_job_that_cannot_begin_is_a_dead_worker_and_not_tried_for_ever(tmp_pat
     monkeypatch.setattr(Acting, "runner", "bench.nowhere:make")
     pool = start(tmp_path)
     try:
-        pool.submit(acting_spec(tmp_path, 1), tmp_path)
+        pool.submit(scripted_spec(tmp_path, 1), tmp_path)
         (record,) = wait(pool)
         assert record.status == "killed"
         assert record.reason.endswith("its last words: ModuleNotFoundError: No module named 'bench.nowhere'")
@@ -200,9 +200,9 @@ def test_slurm_is_asked_for_an_array_of_jobs_with_what_the_experiment_names(slur
         "mem_gb": 24,
         "parameters": {"constraint": "a100", "setup": ["module load cuda"], "additional_parameters": {"nice": 10}},
     }
-    pool = Slurm.parse({**options, "log_folder": tmp_path / "logs"}, "x").start(Heard())
+    pool = Slurm.parse({**options, "log_folder": tmp_path / "logs"}, "x").start(RecordingListener())
     for number in range(3):
-        pool.submit(acting_spec(tmp_path, number, trial_timeout=7200.0), tmp_path)
+        pool.submit(scripted_spec(tmp_path, number, trial_timeout=7200.0), tmp_path)
     assert pool.poll(0) == []
     pool.close()
     asked = slurm.read_text()
@@ -218,12 +218,12 @@ def test_slurm_is_asked_for_an_array_of_jobs_with_what_the_experiment_names(slur
 
 def test_jobs_of_a_dead_driver_are_cancelled_by_the_next(slurm, tmp_path):
     engine = Slurm(log_folder=tmp_path / "logs")
-    first = engine.start(Heard())
-    first.submit(acting_spec(tmp_path, 1), tmp_path)
+    first = engine.start(RecordingListener())
+    first.submit(scripted_spec(tmp_path, 1), tmp_path)
     first.poll(0)
     leave(first)
     assert "scancel" not in slurm.read_text()
-    engine.start(Heard()).close()
+    engine.start(RecordingListener()).close()
     assert slurm.read_text().splitlines()[-1] == "scancel 42"
 
 
@@ -232,8 +232,8 @@ def test_a_job_that_cannot_speak_for_itself_is_asked_after(slurm, tmp_path, monk
         monkeypatch.setattr(f"bench.engines.slurm_pool.{name}", -1)
     squeue = tmp_path / "commands" / "squeue"
     squeue.write_text("#!/bin/sh\necho '41 R'; echo '42 R'\n")
-    pool = Slurm(log_folder=tmp_path / "logs").start(Heard())
-    spec = acting_spec(tmp_path, 1)
+    pool = Slurm(log_folder=tmp_path / "logs").start(RecordingListener())
+    spec = scripted_spec(tmp_path, 1)
     pool.submit(spec, tmp_path)
     assert pool.poll(0) == []
     (worker,) = pool._hired()
@@ -256,8 +256,8 @@ def test_a_job_that_cannot_speak_for_itself_is_asked_after(slurm, tmp_path, monk
 def test_what_slurm_refuses_is_said(slurm, tmp_path, capsys):
     sbatch = tmp_path / "commands" / "sbatch"
     sbatch.write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: gpus' >&2; exit 1\n")
-    pool = Slurm(partition="gpus", log_folder=tmp_path / "logs").start(Heard())
-    pool.submit(acting_spec(tmp_path, 1), tmp_path)
+    pool = Slurm(partition="gpus", log_folder=tmp_path / "logs").start(RecordingListener())
+    pool.submit(scripted_spec(tmp_path, 1), tmp_path)
     with pytest.raises(BadInput, match="Slurm refuses the jobs: sbatch: error: invalid partition specified: gpus"):
         pool.poll(0)
     pool.close()
@@ -266,12 +266,12 @@ def test_what_slurm_refuses_is_said(slurm, tmp_path, capsys):
 def test_a_slurm_that_refuses_jobs_for_a_while_is_asked_again(slurm, tmp_path, monkeypatch):
     sbatch = tmp_path / "commands" / "sbatch"
     takes, refuses = sbatch.read_text(), "#!/bin/sh\necho 'sbatch: error: Socket timed out' >&2; exit 1\n"
-    pool = Slurm(workers=2, log_folder=tmp_path / "logs").start(Heard())
-    pool.submit(acting_spec(tmp_path, 1), tmp_path)
+    pool = Slurm(workers=2, log_folder=tmp_path / "logs").start(RecordingListener())
+    pool.submit(scripted_spec(tmp_path, 1), tmp_path)
     assert pool.poll(0) == []
     monkeypatch.setattr("bench.engines.slurm_pool.QUEUE_SECONDS", 0.0)
     sbatch.write_text(refuses)
-    pool.submit(acting_spec(tmp_path, 2), tmp_path)
+    pool.submit(scripted_spec(tmp_path, 2), tmp_path)
     assert pool.poll(0) == []
     assert len(pool._hired()) == 1
     sbatch.write_text(takes)
@@ -281,7 +281,7 @@ def test_a_slurm_that_refuses_jobs_for_a_while_is_asked_again(slurm, tmp_path, m
     monkeypatch.setattr("bench.engines.slurm_pool.REFUSED_SECONDS", 0.0)
     pool._workers[0] = None
     with pytest.raises(BadInput, match="Socket timed out"):
-        pool.submit(acting_spec(tmp_path, 3), tmp_path)
+        pool.submit(scripted_spec(tmp_path, 3), tmp_path)
         pool.poll(0)
     pool.close()
 
@@ -299,13 +299,13 @@ def test_a_slurm_that_refuses_jobs_for_a_while_is_asked_again(slurm, tmp_path, m
 )
 def test_a_wrong_option_is_named(options, message, tmp_path):
     with pytest.raises(BadInput) as raised:
-        engines.build("slurm", {"cluster": "local", "log_folder": tmp_path, **options}, "x").start(Heard())
+        engines.build("slurm", {"cluster": "local", "log_folder": tmp_path, **options}, "x").start(RecordingListener())
     assert message in str(raised.value)
 
 
 def test_jobs_shorter_than_a_trial_may_take_are_refused(tmp_path):
     pool = start(tmp_path, timeout_min=30)
-    pool.submit(acting_spec(tmp_path, 1, trial_timeout=1800.0), tmp_path)
+    pool.submit(scripted_spec(tmp_path, 1, trial_timeout=1800.0), tmp_path)
     with pytest.raises(BadInput, match=r"timeout_min: 30 min; a trial that may take 1800 s .* needs jobs of 32 min"):
         pool.poll(0)
     pool.close()
@@ -314,7 +314,7 @@ def test_jobs_shorter_than_a_trial_may_take_are_refused(tmp_path):
 def test_a_machine_without_slurm_is_told_apart_from_one_without_submitit(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Unavailable, match="no Slurm here: srun is not found"):
-        Slurm(log_folder=tmp_path).start(Heard())
+        Slurm(log_folder=tmp_path).start(RecordingListener())
     monkeypatch.setitem(__import__("sys").modules, "submitit", None)
     with pytest.raises(Unavailable, match=r"pip install 'promptscale\[slurm\]'"):
-        Slurm(log_folder=tmp_path).start(Heard())
+        Slurm(log_folder=tmp_path).start(RecordingListener())

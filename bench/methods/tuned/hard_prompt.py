@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy.special import log_softmax, softmax
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -135,12 +136,6 @@ class Calibrated(Demonstrations):
         empty = [
             replace(examples[0], id=sha256(text.encode()).hexdigest()[:16], text=text) for text in self._content_free
         ]
-        without_content = np.exp(_log_softmax(by_logits(empty))).mean(0)
-        calibrated: np.ndarray = _log_softmax(by_logits(examples)) - np.log(without_content + 1e-12)
+        without_content = softmax(by_logits(empty), axis=1).mean(0)
+        calibrated: np.ndarray = log_softmax(by_logits(examples), axis=1) - np.log(without_content + 1e-12)
         return calibrated
-
-
-def _log_softmax(scores: np.ndarray) -> np.ndarray:
-    shifted = scores - scores.max(1, keepdims=True)
-    logs: np.ndarray = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-    return logs

@@ -1,4 +1,4 @@
-"""A finished run, brought back to life: its base model with what it trained."""
+"""A finished run, loaded again: its base model, its data, and what it trained."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.artifacts.runs import FinishedRun
 from bench.core.entries import Entry
-from bench.core.errors import BadInput, BenchError
+from bench.core.errors import BadInput, BenchError, one_line
 from bench.core.plugins import load_plugins
 from bench.datasets import datasets
 from bench.datasets.base import Dataset, Splits
@@ -23,7 +23,7 @@ from bench.training.session import Session
 
 
 @dataclass(frozen=True)
-class Revived:
+class LoadedRun:
     """A base model as it is, and what the method of a run needs to be put on it."""
 
     run: FinishedRun
@@ -50,7 +50,7 @@ class Revived:
         try:
             tuned.load(self.run.adapter)
         except Exception as error:  # safetensors, torch and peft each raise their own for shapes, names and damage
-            said = " ".join(str(error).split())[:200]
+            said = one_line(error, 200)
             raise BadInput(f"{self.run.adapter}: does not fit the base model {self.cell.labels[0]}: {said}") from error
 
     def scorer(self, tuned: TunedModel) -> Scorer:
@@ -60,7 +60,7 @@ class Revived:
         return Scorer(tuned, self.encoder, room, training.eval_batch_size)
 
 
-def revive(run: FinishedRun, model: str | None = None) -> Revived:
+def load_run(run: FinishedRun, model: str | None = None) -> LoadedRun:
     """Load the base model and the data of a run.
 
     Args:
@@ -83,7 +83,7 @@ def revive(run: FinishedRun, model: str | None = None) -> Revived:
     dataset = datasets.build(cell.dataset.name, cell.dataset.options, f"data set {cell.dataset.label}")
     splits = _splits(run, session, cell)
     encoder = Encoder(base, dataset.template, splits.labels) if base is not None else None
-    return Revived(run, cell, base, dataset, splits, encoder)
+    return LoadedRun(run, cell, base, dataset, splits, encoder)
 
 
 def _entry(recorded: Entry, revision: str | None, model: str | None) -> Entry:
