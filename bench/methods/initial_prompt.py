@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from bench.core.errors import Infeasible
-from bench.datasets.examples import Splits
 from bench.methods.tokens import label_tokens
-from bench.models.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from bench.datasets.examples import Splits
+    from bench.models.language_model import LanguageModel
 
 FREQUENT_TOKENS = 5000
 """Lester et al. draw from the 5,000 most common tokens; vocabularies are sorted by frequency."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 from torch.nn import Parameter
 
-from bench.models.language_model import LanguageModel
+if TYPE_CHECKING:
+    from bench.models.language_model import LanguageModel
 
 
 class Pristine:

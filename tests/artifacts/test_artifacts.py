@@ -208,6 +208,8 @@ def test_an_export_names_no_path_of_this_machine_and_answers_by_itself(place, tm
     card = (out / "README.md").read_text()
     assert str(place) not in card
     assert "library_name: peft" in card
+    words = ", ".join(f"` {word}`" for word in run.record.predictions.labels)
+    assert f"The words take a leading space, as they stand behind the template: {words}." in card
     assert f"accuracy (test split, {len(run.record.predictions.ids)} examples)" in card
     assert find_run(out).record.provenance.host is None
     assert "active: adapter of prompt_tuning" in command("predict", out, "--text", "ak")

@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.methods.tuned.peft_method import PeftAdapter
-from bench.models.language_model import LanguageModel
 
 if TYPE_CHECKING:
     from peft import PeftConfig
+
+    from bench.models.language_model import LanguageModel
 
 
 class AdaLoraAdapter(PeftAdapter):

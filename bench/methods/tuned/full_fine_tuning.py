@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors.torch import load_model
 from torch import nn
@@ -13,7 +14,9 @@ from transformers import PreTrainedModel
 from bench.core.errors import Infeasible
 from bench.methods.base import TunedModel
 from bench.methods.target_modules import norm_layers
-from bench.models.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from bench.models.language_model import LanguageModel
 
 
 class TunedWeights(TunedModel):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.methods.tuned.prompted import Prompted, RowEncoder, prompt_settings
-from bench.models.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from bench.models.language_model import LanguageModel
 
 ENCODER_WEIGHTS = Path("encoder", "prompt_encoder.safetensors")
 """Where the network itself is saved."""

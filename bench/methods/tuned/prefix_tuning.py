@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from bench.core.errors import Infeasible
 from bench.forward.shared_prefix import KeysAndValues, can_share, prefix_of
 from bench.methods.tuned.prompted import Prefixed, RowEncoder, prompt_settings
-from bench.models.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from bench.models.language_model import LanguageModel
 
 ENCODER_WEIGHTS = Path("encoder", "prefix_encoder.safetensors")
 """Where a projection is saved."""

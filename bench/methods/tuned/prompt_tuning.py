@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 from bench.forward.batch import Batch
 from bench.forward.padded import logits_at
 from bench.methods.tuned.prompted import Prompted, load_rows, prompt_settings, save_rows
-from bench.models.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from bench.models.language_model import LanguageModel
 
 
 class SoftPrompt(Prompted):

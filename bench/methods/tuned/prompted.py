@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from bench.forward.batch import Batch
 from bench.forward.shared_prefix import KeysAndValues
 from bench.methods.base import TunedModel
-from bench.models.language_model import LanguageModel
 
 if TYPE_CHECKING:
     from peft.config import PromptLearningConfig
+
+    from bench.models.language_model import LanguageModel
 
 PEFT_WEIGHTS = "adapter_model.safetensors"
 
