@@ -148,6 +148,10 @@ def plan(
 ) -> Plan:
     """Read and check an experiment; nothing is written or fetched. Arguments are those of `run`."""
     file: str | None = None
+    if not isinstance(experiment, str | Path | Experiment | Mapping):
+        raise BadInput(
+            f"experiment: expected the path of a file, a mapping as in a file, or an Experiment, found {experiment!r}"
+        )
     if isinstance(experiment, str | Path):
         where, file = str(experiment), portable_path(Path(experiment))
         asked = load_experiment(experiment, changes)

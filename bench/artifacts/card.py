@@ -9,6 +9,7 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 
 from bench.datasets import datasets
+from bench.methods.tokens import after_template
 from bench.models.kinds import Kind
 from bench.reporting import text
 from bench.runs.record import TrialRecord
@@ -122,12 +123,24 @@ def _use(record: TrialRecord, folder: Path) -> str:
         )
     parts.append(
         "The model reads the template with the text in it, and answers with the label word whose tokens have the "
-        "highest mean log-likelihood."
+        f"highest mean log-likelihood. {_written(record, kind)}"
         if kind.generates
         else "The model reads the template with the text in it; the logits of its classification head are those of "
         f"{', '.join(map(text.markdown, labels))}, in this order."
     )
     return "\n\n".join(parts)
+
+
+def _written(record: TrialRecord, kind: Kind) -> str:
+    """Say how the label words are written: a tokenizer makes other tokens of a word behind a space."""
+    if not kind.continues:
+        return "The words stand alone, in the decoder, without a space before them."
+    template = str(record.spec.cell.dataset.options.get("template", "{text}"))
+    words = [after_template(template, word) for word in (record.predictions.labels if record.predictions else [])]
+    if any(word.startswith(" ") for word in words):
+        shown = ", ".join(f"`{word}`" for word in words)
+        return f"The words take a leading space, as they stand behind the template: {shown}."
+    return "The template ends in a space or a new line of its own, so the words take no leading space."
 
 
 def kind_of(folder: Path) -> Kind:

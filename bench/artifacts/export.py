@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.artifacts.card import model_card
 from bench.artifacts.runs import RECORD_FILE, FinishedRun
-from bench.core.errors import BadInput, Unavailable
+from bench.core.errors import BadInput, Unavailable, one_line
 from bench.core.files import write_atomic
 from bench.runs.record import TrialRecord
 
@@ -65,7 +65,7 @@ def push(folder: Path, repository: str) -> str:
         address = api.create_repo(repository, private=True, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder)
     except Exception as error:  # which network errors there are differs between releases of the hub client
-        said = " ".join(str(error).split())[:300]
+        said = one_line(error, 300)
         raise Unavailable(f"{folder} is written, but cannot be pushed to {repository}: {said}") from error
     return str(address)
 

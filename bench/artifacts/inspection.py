@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from bench.artifacts.attached import Revived
+from bench.artifacts.loading import LoadedRun
 from bench.core.errors import BadInput
-from bench.methods.tuned.prompt_tuning import Prompted
+from bench.methods.tuned.prompted import Prompted
 from bench.runs.record import TrainStep
 
 _ROWS = 4096
@@ -49,21 +49,21 @@ class PromptInspection:
     """5th percentile, median and 95th percentile of the L2 norms of the vocabulary's embeddings."""
 
 
-def inspect_prompt(revived: Revived) -> PromptInspection | None:
+def inspect_prompt(loaded: LoadedRun) -> PromptInspection | None:
     """Look into a run's soft prompt; None if its method has none of input embeddings."""
-    tuned = revived.attach()
+    tuned = loaded.attach()
     try:
-        if not isinstance(tuned, Prompted) or revived.base is None:
+        if not isinstance(tuned, Prompted) or loaded.base is None:
             return None
         tuned.train(False)
         with torch.no_grad():
             before = tuned.prompt.detach().float().cpu().clone()
-            revived.load(tuned)
+            loaded.load(tuned)
             after = tuned.prompt.detach().float().cpu().clone()
     finally:
         tuned.detach()
-    tokenizer = revived.base.tokenizer
-    found, norms = nearest_rows(torch.cat([before, after]), revived.base.network.get_input_embeddings())
+    tokenizer = loaded.base.tokenizer
+    found, norms = nearest_rows(torch.cat([before, after]), loaded.base.network.get_input_embeddings())
     rows = [
         Nearest(repr(tokenizer.decode([index])), cosine, float(row.norm()))
         for (index, cosine), row in zip(found, torch.cat([before, after]), strict=True)

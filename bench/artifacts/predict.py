@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from scipy.special import softmax
 
-from bench.artifacts.attached import Revived
+from bench.artifacts.loading import LoadedRun
 from bench.core.errors import BadInput
-from bench.datasets.base import Example
+from bench.datasets.examples import Example
 from bench.datasets.files import read_table
 from bench.datasets.template import columns, missing_column, render
 from bench.methods.base import TunedModel
@@ -31,17 +31,17 @@ class Answer:
     answer without its head."""
 
 
-def predict(revived: Revived, texts: Sequence[str]) -> list[Answer]:
+def predict(loaded: LoadedRun, texts: Sequence[str]) -> list[Answer]:
     """Answer texts as `inputs` renders them, by the run's method; the label with the highest score is the answer."""
     examples = [Example(hashlib.sha256(text.encode()).hexdigest()[:16], text, 0) for text in texts]
-    labels = revived.splits.labels
+    labels = loaded.splits.labels
     before = None
-    if revived.base is not None and revived.run.adapter is not None and revived.base.kind.generates:
-        before = _probabilities(revived.scorer(TunedModel(revived.base)).run(examples).scores)
-    tuned = revived.attach()
+    if loaded.base is not None and loaded.run.adapter is not None and loaded.base.kind.generates:
+        before = softmax(loaded.scorer(TunedModel(loaded.base)).run(examples).scores, axis=1)
+    tuned = loaded.attach()
     try:
-        revived.load(tuned)
-        after = _probabilities(revived.scorer(tuned).run(examples).scores)
+        loaded.load(tuned)
+        after = softmax(loaded.scorer(tuned).run(examples).scores, axis=1)
     finally:
         tuned.detach()
     return [
@@ -93,9 +93,3 @@ def _only(named: Sequence[str], text: str, where: str) -> dict[str, str]:
     if not text.strip():
         raise BadInput(f"{where}: the text is empty")
     return {named[0]: text}
-
-
-def _probabilities(scores: np.ndarray) -> np.ndarray:
-    shifted = np.exp(scores - scores.max(1, keepdims=True))
-    result: np.ndarray = shifted / shifted.sum(1, keepdims=True)
-    return result

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, disk_full
 
 app = typer.Typer(
     name="bench",
@@ -21,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -256,8 +257,11 @@ def list_(
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(help="method, dataset, model, metric, engine, figure or tracker.")],
-    name: Annotated[str, typer.Argument(help="Its name.")],
+    kind: Annotated[
+        str,
+        typer.Argument(help="method, dataset, model, metric, engine, figure or tracker; not needed for most names."),
+    ],
+    name: Annotated[str | None, typer.Argument(help="Its name.", show_default=False)] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     plugin: Plugin = None,
 ) -> None:
@@ -367,12 +371,16 @@ def doctor(
 
 
 def main() -> None:
-    """Run the command line; an error of the user's is one clear line and exit code 2."""
+    """Run the command line; an error of the user's is one clear line and exit code 2, a full disk one and 1."""
     try:
         app()
-    except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+    except (BenchError, OSError) as error:
+        full = disk_full(error)
+        if full is None and isinstance(error, OSError):
+            raise
+        said = error if full is None else f"the disk is full: {full.filename or full}; make room and run it again"
+        print(f"error: {said}", file=sys.stderr)
+        sys.exit(BAD_INPUT if full is None else FAILED)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)

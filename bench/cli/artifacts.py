@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.artifacts.attached import Revived, revive
 from bench.artifacts.export import add_tokenizer, export, is_whole_model, push
 from bench.artifacts.inspection import VirtualToken, gradient_figure, inspect_prompt
+from bench.artifacts.loading import LoadedRun, load_run
 from bench.artifacts.predict import inputs, predict
 from bench.artifacts.runs import find_run
 from bench.core.files import make_writable, write_atomic
@@ -24,9 +24,9 @@ def answer(path: Path, texts: Sequence[str], file: Path | None, model: str | Non
     """Print which adapter is active, and label and probabilities for each text."""
     run = find_run(path)
     rendered = inputs(str(run.record.spec.cell.dataset.options.get("template", "{text}")), texts, file)
-    revived = revive(run, model)
-    active = describe(revived)
-    answers = predict(revived, rendered)
+    loaded = load_run(run, model)
+    active = describe(loaded)
+    answers = predict(loaded, rendered)
     if as_json:
         rows = [
             {"text": a.text, "label": a.label, "probabilities": a.probabilities, "base": a.base_probabilities}
@@ -45,13 +45,13 @@ def answer(path: Path, texts: Sequence[str], file: Path | None, model: str | Non
             console.print(escape(said), style="dim", highlight=False)
 
 
-def describe(revived: Revived) -> str:
+def describe(loaded: LoadedRun) -> str:
     """Say in one line which adapter stands on which base model."""
-    record, run = revived.run.record, revived.run
+    record, run = loaded.run.record, loaded.run
     method = record.spec.cell.method.label
-    if revived.base is None:
+    if loaded.base is None:
         return f"{method}, which uses no language model"
-    on = f"on {revived.cell.labels[0]} (revision {revived.base.revision[:12]})"
+    on = f"on {loaded.cell.labels[0]} (revision {loaded.base.revision[:12]})"
     if run.adapter is None:
         return f"{method}, which trains nothing, {on}"
     trained = f"{record.parameters.trainable:,} trained parameters" if record.parameters else "trained"
@@ -67,7 +67,7 @@ def export_run(path: Path, folder: Path, repository: str | None) -> None:
     run = find_run(path)
     export(run, folder)
     if is_whole_model(folder):
-        base = revive(run).base
+        base = load_run(run).base
         assert base is not None
         add_tokenizer(folder, base.tokenizer)
     console = Console()
@@ -86,7 +86,7 @@ def inspect_run(path: Path, out: Path | None, model: str | None) -> None:
     make_writable(folder, "--out")
     write_atomic(folder / "gradient_norm.png", figure)
     console = Console()
-    inspected = inspect_prompt(revive(run, model))
+    inspected = inspect_prompt(load_run(run, model))
     if inspected is None:
         console.print(f"{escape(cell.method.label)} has no virtual tokens among the input embeddings", soft_wrap=True)
     else:

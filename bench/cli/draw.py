@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from bench.core.errors import BadInput, did_you_mean
 from bench.core.files import write_atomic
+from bench.experiment.file import assigned
 from bench.reporting import collect, text
 from bench.reporting.compare import Change
 from bench.reporting.figures.base import Drawing
@@ -32,7 +31,7 @@ def plot(name: str, results: Sequence[Path], out: Path | None, style: str, chang
     medium = next((known for known in STYLES if known == style), None)
     if medium is None:
         raise BadInput(f"--style: unknown style {style!r}; known are {', '.join(STYLES)}")
-    options = _options(changes)
+    options = assigned({}, changes)
     if name not in (*in_order(), "all"):
         near = did_you_mean(name, in_order())
         raise BadInput(f"unknown figure '{name}'{near}; there are {', '.join(in_order())}, and 'all'")
@@ -71,19 +70,6 @@ def _targets(drawn: Sequence[Drawing], out: Path | None) -> Iterator[tuple[Path,
     for one in drawn:
         # Where there are several (one a data set), the name that was asked for and what tells them apart.
         yield out if len(drawn) == 1 else out.with_name(f"{out.stem}-{one.stem}{out.suffix}"), one, chosen
-
-
-def _options(changes: Sequence[str]) -> dict[str, Any]:
-    options = {}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise BadInput(f"--set: expected KEY=VALUE, found {change!r}")
-        try:
-            options[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise BadInput(f"--set {key}: {value!r} is no YAML value") from None
-    return options
 
 
 def convert_results(form: str, results: Sequence[Path], out: Path | None) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.core.config import Config
+from bench.core.config import Config, aliases
 from bench.core.errors import BadInput, did_you_mean
 from bench.core.registry import Registry
 from bench.datasets import datasets
@@ -55,12 +55,14 @@ def list_entries(kind: str, as_json: bool) -> None:
         console.print(f"[red]does not load:[/] {escape(name)}: {escape(reason)}")
 
 
-def show_entry(kind: str, name: str, as_json: bool) -> None:
-    """Print one entry whole.
+def show_entry(kind: str, name: str | None, as_json: bool) -> None:
+    """Print one entry whole; ``kind`` alone is the name of an entry, if only one has it.
 
     Raises:
-        BadInput: unknown kind or name.
+        BadInput: unknown kind or name, or a name that entries of several kinds have.
     """
+    if name is None:
+        kind, name = _only_kind(kind), kind
     plural = kind.removesuffix("s") + "s"
     if plural not in REGISTRIES:
         raise BadInput(f"unknown kind '{kind}'{did_you_mean(kind, REGISTRIES)}")
@@ -78,13 +80,27 @@ def show_entry(kind: str, name: str, as_json: bool) -> None:
     for heading in ("name", "type", "default", "meaning"):
         table.add_column(heading, overflow="fold")
     for field in facts["fields"]:
-        table.add_row(*(escape(_plain(field[key])) for key in ("name", "type", "default", "meaning")))
+        name = f"{field['name']}\n({field['also']})" if field["also"] else field["name"]
+        table.add_row(*map(escape, (name, *(_plain(field[key]) for key in ("type", "default", "meaning")))))
     if facts["fields"]:
         console.print(table)
     if facts["search_space"]:
         console.print("search space:")
         for key, value in facts["search_space"].items():
             console.print(f"  {key}: {escape(json.dumps(value))}", highlight=False)
+
+
+def _only_kind(name: str) -> str:
+    """Return the kind of the one entry that has a name."""
+    kinds = [plural.removesuffix("s") for plural, registry in REGISTRIES.items() if name in registry]
+    if len(kinds) == 1:
+        return kinds[0]
+    if kinds:
+        raise BadInput(f"'{name}' is the name of a {' and a '.join(kinds)}; say 'bench show {kinds[0]} {name}'")
+    if f"{name.removesuffix('s')}s" in REGISTRIES:
+        raise BadInput(f"show {name}: which one? 'bench list {name.removesuffix('s')}s' lists them")
+    near = did_you_mean(name, [known for registry in REGISTRIES.values() for known in registry.names()])
+    raise BadInput(f"nothing is called '{name}'{near}; 'bench show KIND NAME', such as 'bench show method lora'")
 
 
 def _facts(registry: Registry[Any], name: str, entry: type[Config]) -> dict[str, Any]:
@@ -94,9 +110,11 @@ def _facts(registry: Registry[Any], name: str, entry: type[Config]) -> dict[str,
 
 
 def _fields(entry: type[Config]) -> list[dict[str, Any]]:
+    also = aliases(entry)
     return [
         {
             "name": name,
+            "also": also[name].name if name in also else None,
             "type": str(field.annotation).replace("typing.", "")
             if not isinstance(field.annotation, type)
             else field.annotation.__name__,

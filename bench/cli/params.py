@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bench.experiment.file import assigned
-from bench.planning.costs import Costs, costs_of
-from bench.planning.parameters import attach_weightless, parameters_of, peft_line
-from bench.reporting import text
+from bench.methods import methods
+
+if TYPE_CHECKING:
+    from bench.planning.costs import Costs
 
 
 def show_params(model: str, method: str, assignments: Sequence[str]) -> None:
     """Print PEFT's line, and what memory and FLOPs it implies."""
-    tuned = attach_weightless(model, method, assigned({}, assignments), "--set")
+    options = assigned({}, assignments)
+    methods.build(method, options, "--set")  # what is wrong there need not wait for torch
+    from bench.planning.costs import costs_of
+    from bench.planning.parameters import attach_weightless, parameters_of, peft_line
+
+    tuned = attach_weightless(model, method, options, "--set")
     print(peft_line(parameters_of(tuned)))
     for line in _lines(costs_of(tuned)):
         print(line)
 
 
 def _lines(costs: Costs) -> list[str]:
+    from bench.reporting import text
+
     what = "weights, gradients and AdamW moments" if costs.trained else "weights"
     lines = [
         f"memory, at least: {text.file_size(costs.memory_floor(4))} with frozen weights in float32, "

@@ -5,11 +5,48 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.core.errors import BadInput, did_you_mean
+
+
+@dataclass(frozen=True)
+class Alias:
+    """Another library's name of a field, written into its annotation: ``rank: Annotated[int, Alias("r")]``."""
+
+    name: str
+    words: Mapping[Any, Mapping[str, Any]] = dataclass_field(default_factory=dict, hash=False)
+    """That library's words for values of the field, each with the fields of ours that it comes to."""
+
+
+def aliases(kind: type[BaseModel]) -> dict[str, Alias]:
+    """Return the aliases of a class, by the names of its fields."""
+    return {
+        name: alias for name, info in kind.model_fields.items() for alias in info.metadata if isinstance(alias, Alias)
+    }
+
+
+def own_names(kind: type[BaseModel], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``data`` with the names and words of aliases replaced by those of the fields.
+
+    Raises:
+        ValueError: a field is there by both of its names.
+    """
+    result = dict(data)
+    for name, alias in aliases(kind).items():
+        if alias.name in result and alias.name != name:
+            if name in result:
+                raise ValueError(f"{name} and {alias.name} are two names of one option; give one of them")
+            result[name] = result.pop(alias.name)
+        value = result.get(name)
+        if isinstance(value, str) and value in alias.words:
+            del result[name]
+            result = {**alias.words[value], **result}
+    return result
 
 
 class Config(BaseModel):
@@ -55,9 +92,9 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     lines = []
     for item in error.errors(include_url=False):
         path = list(item["loc"])
+        owner = _model_at(model, path[:-1])
         if item["type"] == "extra_forbidden":
-            owner = _model_at(model, path[:-1])
-            known = list(owner.model_fields) if owner else []
+            known = [*owner.model_fields, *(alias.name for alias in aliases(owner).values())] if owner else []
             found = f"unknown key{did_you_mean(str(path[-1]), known)}"
         elif item["type"] == "missing":
             found = "this key is missing"
@@ -67,7 +104,9 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
             given = item.get("input")
             shown = "" if isinstance(given, dict | list) else f", found {given!r}"
             found = item["msg"][0].lower() + item["msg"][1:] + shown
-        lines.append(f"{join_path(where, path)}: {found}")
+        also = aliases(owner).get(str(path[-1])) if owner and path else None
+        shown_path = join_path(where, path) + (f" (or {also.name})" if also and also.name != path[-1] else "")
+        lines.append(f"{shown_path}: {found}")
     return "\n".join(dict.fromkeys(lines))
 
 

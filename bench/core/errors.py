@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -23,6 +24,20 @@ class Infeasible(BenchError):
 
     Raised inside a trial it becomes the status ``infeasible``: the study goes on without it.
     """
+
+
+def one_line(error: BaseException, most: int | None = None) -> str:
+    """Return an error's message on one line, cut to ``most`` characters; its class where it has none."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def disk_full(error: BaseException | None) -> OSError | None:
+    """Return the error by which the disk said that it is full, if that is what ``error`` came from."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

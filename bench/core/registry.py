@@ -27,7 +27,7 @@ NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}\Z")
 """What may be used as a name, and so as part of a path."""
 
 
-_BUILTIN = "promptscale"
+BUILTIN = "promptscale"
 """Owner of what ships with the package."""
 
 _registrant: ContextVar[str | None] = ContextVar("registrant", default=None)
@@ -68,7 +68,7 @@ class Registry(Generic[T]):
         self.group = f"bench.{kind.replace(' ', '')}s"
         self._base = base
         self._targets: dict[str, str | type[T]] = dict(builtin)
-        self._owners = dict.fromkeys(builtin, _BUILTIN)
+        self._owners = dict.fromkeys(builtin, BUILTIN)
         self._broken: dict[str, str] = {}
         self._checked: set[str] = set()
         self._discovered = False
@@ -92,7 +92,7 @@ class Registry(Generic[T]):
         """Add an entry; a name that another owner has is refused."""
         check_name(name, f"{self.kind} of {owner}")
         same = isinstance(target, type) and self._targets.get(name) == f"{target.__module__}:{target.__qualname__}"
-        if same and self._owners[name] != _BUILTIN:
+        if same and self._owners[name] != BUILTIN:
             return  # an entry point's own module, being imported, registers what the entry point names
         if name in self._targets and self._owners[name] != owner:
             raise BadInput(
@@ -125,7 +125,8 @@ class Registry(Generic[T]):
         if name not in self._targets:
             if name in self._broken:
                 raise BadInput(f"{prefix}{self.kind} '{name}' does not load: {self._broken[name]}")
-            raise BadInput(f"{prefix}unknown {self.kind} '{name}'{did_you_mean(name, self._targets)}")
+            near = did_you_mean(name, self._targets)
+            raise BadInput(f"{prefix}unknown {self.kind} '{name}'{near} (one of a plug-in file needs --plugin FILE)")
         target = self._targets[name]
         if name not in self._checked:
             try:

@@ -1,4 +1,4 @@
-"""CSV, TSV, JSON Lines and Parquet files, read as text; every row knows its place for error messages.
+"""CSV, TSV, JSON, JSON Lines and Parquet files, read as text; every row knows its place for error messages.
 
 Nothing guesses types: ``NA``, ``007`` and ``1e5`` in a CSV stay what they are.
 """
@@ -23,7 +23,7 @@ def read_table(path: str) -> Iterator[Placed]:
     """Yield the rows of a file, whose suffix says what it is.
 
     Rows of CSV are counted as a spreadsheet does, the header being row 1; JSON Lines by line;
-    Parquet from row 1.
+    JSON and Parquet from row 1.
 
     Raises:
         BadInput: a file that is missing, of unknown kind, empty or broken; with the row where there is one.
@@ -117,6 +117,26 @@ def _json_lines(file: Path) -> Iterator[Placed]:
             yield f"line {number}", {name: as_text(value) for name, value in row.items()}
 
 
+def _json(file: Path) -> Iterator[Placed]:
+    """Read an array of objects."""
+    text = file.read_text(encoding="utf-8-sig")
+    try:
+        rows = json.loads(text)
+    except json.JSONDecodeError as error:
+        # One object a line is what many tools write under this name.
+        lines = text.lstrip().startswith("{") and error.msg == "Extra data"
+        hint = "; a file of one object a line is called .jsonl" if lines else ""
+        raise _Broken(f"line {error.lineno}: not JSON: {error.msg} at character {error.colno}{hint}") from None
+    except RecursionError:
+        raise _Broken("line 1: nested too deeply") from None
+    if not isinstance(rows, list):
+        raise _Broken('line 1: expected an array of objects such as [{"text": ..., "label": ...}, ...]')
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise _Broken(f'row {number}: expected an object such as {{"text": ..., "label": ...}}')
+        yield f"row {number}", {name: as_text(value) for name, value in row.items()}
+
+
 def _parquet(file: Path) -> Iterator[Placed]:
     import pyarrow
     import pyarrow.parquet
@@ -132,6 +152,7 @@ def _parquet(file: Path) -> Iterator[Placed]:
 _READERS: dict[str, Callable[[Path], Iterator[Placed]]] = {
     ".csv": _csv,
     ".tsv": _tsv,
+    ".json": _json,
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".parquet": _parquet,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.core.errors import BadInput, Unavailable
+from bench.core.errors import BadInput, Unavailable, one_line
 from bench.core.packages import Download
+from bench.core.trust import Trusted, is_commit, of_the_hub
 from bench.datasets.base import Split
 from bench.datasets.files import as_text, local_sha256
 from bench.datasets.table import Record, Table, check_columns
@@ -60,6 +61,19 @@ class Hub(Table):
 
         folder = config.HF_DATASETS_CACHE / self.id.replace("/", "___") / (self.config or "")
         return [Download(self.origin, None, folder.is_dir())]
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return the data set of the hub, and whether a commit pins it."""
+        fixed = is_commit(self.revision) and not self.data_files
+        at = f"commit {self.revision}" if fixed else f"'{self.revision or 'main'}', which may be moved"
+        if self.data_files:
+            at = "the paths of data_files, pinned only if each names a commit"
+        yield Trusted(
+            "pinned" if fixed else "changes",
+            f"{self.origin} of the hub at {at}; loaded as tables, without code",
+            {"source": self.id, "revision": self.revision},
+            of_the_hub(f"asked for {self.id}"),
+        )
 
     def pinned_files(self) -> list[str]:
         """Return the sha256 of those `data_files` that are on this machine."""
@@ -143,4 +157,4 @@ def _class_name(names: Sequence[str], value: int | None) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)

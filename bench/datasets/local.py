@@ -1,16 +1,21 @@
-"""Your own data: a CSV, TSV, JSON Lines or Parquet file with a column of labels."""
+"""Your own data: a CSV, TSV, JSON, JSON Lines or Parquet file with a column of labels."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import ClassVar
 
+from bench.core.trust import Trusted
 from bench.datasets.base import Split
 from bench.datasets.files import local_sha256, read_table
 from bench.datasets.table import Record, Table
 
 
 class Local(Table):
-    r"""A file of your own: CSV, TSV, JSON Lines or Parquet, with any columns and a template that names them.
+    r"""A file of your own: CSV, TSV, JSON, JSON Lines or Parquet, with any columns and a template that names them.
+
+    A ``.json`` file is an array of objects; JSON Lines (``.jsonl``) have one object a line.
 
     For example::
 
@@ -37,6 +42,14 @@ class Local(Table):
     def origin(self) -> str:
         """The file."""
         return self.path
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return the files with their sha256."""
+        files = [path for path in (self.path, self.validation_path, self.test_path) if path is not None]
+        hashes = {file: local_sha256(file) for file in files if Path(file).expanduser().is_file()}
+        missing = [f"{file} is not there" for file in files if file not in hashes]
+        says = "; ".join([*(f"{file}, sha256 {known}" for file, known in hashes.items()), *missing])
+        yield Trusted("changes" if missing else "pinned", says, {"sha256": hashes})
 
     def pinned_files(self) -> list[str]:
         """Return the sha256 of each file."""

@@ -14,22 +14,36 @@ import hashlib
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bench.core.config import content_hash
 from bench.core.errors import BadInput
-from bench.datasets.base import Dataset, Example, Row, Split, Splits
+from bench.datasets.examples import Example, Row, Split, Splits
 from bench.datasets.template import columns, missing_column, render
 
 _PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")
 """A text that the source has in two of its splits stays in the first of these."""
 
 
-def split(dataset: Dataset, fold: int = 0) -> Splits:
-    """Return the three splits of a data set; see `Dataset.splits`."""
-    kept, labels, left_out, conflicting = _distinct(dataset)
+@dataclass(frozen=True)
+class Drawing:
+    """How splits are drawn from rows; the fields of `bench.datasets.base.Dataset` say what each means."""
+
+    origin: str
+    """What messages call the data."""
+    template: str
+    train_size: int | None
+    validation_size: int | None
+    test_size: int | None
+    seed: int
+    folds: int | None
+
+
+def split(rows: Iterable[Row], labels: tuple[str, ...], dataset: Drawing, fold: int = 0) -> Splits:
+    """Return the three splits of a data set; see `bench.datasets.base.Dataset.splits`."""
+    kept, left_out, conflicting = _distinct(rows, labels, dataset)
     own: dict[Split, list[Example]] = {
-        name: _stratified_order((example for where, example in kept if where == name), dataset.split_seed)
+        name: _stratified_order((example for where, example in kept if where == name), dataset.seed)
         for name in _PRECEDENCE
     }
     pool = own["train"]
@@ -68,7 +82,7 @@ def split(dataset: Dataset, fold: int = 0) -> Splits:
     )
 
 
-def redrawn(dataset: Dataset, draw: int) -> Splits:
+def redrawn(rows: Iterable[Row], labels: tuple[str, ...], dataset: Drawing, draw: int) -> Splits:
     """Return another draw of all three splits from the same rows; see `Dataset.splits`.
 
     Its revision is that of the first draw: the runs of a cell use the same data.
@@ -76,15 +90,16 @@ def redrawn(dataset: Dataset, draw: int) -> Splits:
     Raises:
         BadInput: the source has a validation or a test split of its own, or the data set is cut into folds.
     """
-    kept = _distinct(dataset)[0]
+    rows = list(rows)
+    kept = _distinct(rows, labels, dataset)[0]
     if dataset.folds or any(where != "train" for where, _ in kept):
         raise BadInput(
             f"{dataset.origin}: finals.splits is 'redraw', but its splits are "
             f"{'folds' if dataset.folds else 'its own'}; leave out one or the other"
         )
-    first = split(dataset)
+    first = split(rows, labels, dataset)
     chosen_by = {example.id for example in first.validation}
-    order = _stratified_order((example for _, example in kept), f"{dataset.split_seed}, draw {draw}")
+    order = _stratified_order((example for _, example in kept), f"{dataset.seed}, draw {draw}")
     test = [example for example in order if example.id not in chosen_by][: len(first.test)]
     tested = {example.id for example in test}
     rest = [example for example in order if example.id not in tested]
@@ -98,7 +113,7 @@ def redrawn(dataset: Dataset, draw: int) -> Splits:
 
 
 def _fold(
-    dataset: Dataset,
+    dataset: Drawing,
     fold: int,
     pool: list[Example],
     validation: list[Example],
@@ -137,18 +152,19 @@ def _fold(
     )
 
 
-def _distinct(dataset: Dataset) -> tuple[list[tuple[Split, Example]], tuple[str, ...], int, int]:
-    """Return the examples that differ, each with its source's split, and the label words.
+def _distinct(
+    rows: Iterable[Row], labels: tuple[str, ...], dataset: Drawing
+) -> tuple[list[tuple[Split, Example]], int, int]:
+    """Return the examples that differ, each with its source's split.
 
     The numbers behind them: rows that were left out, and those of them whose text has several labels.
     """
-    rows, labels = dataset.read()
     found = [(row.split or "train", _example(dataset, row, labels)) for row in rows]
     kept, conflicting = _without_duplicates(found)
-    return kept, labels, len(found) - len(kept), conflicting
+    return kept, len(found) - len(kept), conflicting
 
 
-def _example(dataset: Dataset, row: Row, labels: tuple[str, ...]) -> Example:
+def _example(dataset: Drawing, row: Row, labels: tuple[str, ...]) -> Example:
     for name in columns(dataset.template):
         if name not in row.fields:
             raise missing_column(dataset.origin, "the template names the column", name, row.fields)
@@ -203,7 +219,7 @@ def _stratified_order(examples: Iterable[Example], seed: int | str) -> list[Exam
 
 
 def _size(
-    dataset: Dataset, name: Split, asked: int | None, own: dict[Split, list[Example]], most: int, share: int
+    dataset: Drawing, name: Split, asked: int | None, own: dict[Split, list[Example]], most: int, share: int
 ) -> int:
     """Return how many examples a split is to have: what was asked for, or the default of `Dataset`."""
     if not own[name]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -11,6 +12,7 @@ from typing import ClassVar, Protocol
 from pydantic import Field
 
 from bench.core.config import Config
+from bench.core.trust import Trusted
 from bench.runs.record import Status, TrialRecord
 from bench.runs.spec import TrialSpec
 
@@ -61,6 +63,10 @@ class Engine(Config):
     """Trials that run at the same time."""
     log_folder: Path | None = None
     """Where workers write what they print; None discards it."""
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return where trials run."""
+        yield Trusted("note", "where trials run")
 
     @abstractmethod
     def start(self, listener: Listener) -> Pool:

@@ -9,6 +9,7 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from pydantic import Field
 from bench.core.errors import BenchError, Unavailable
 from bench.core.heartbeat import Pulse, beat
 from bench.core.registry import load_target
+from bench.core.trust import Trusted
 from bench.engines.base import Engine, Listener, Pool
 from bench.engines.pool import Message, Worker, WorkerPool
 from bench.engines.running import guarded
+from bench.runs.manifest import without_password
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
 
@@ -42,6 +45,14 @@ class Ray(Engine):
     """GPUs a worker; 0.25 lets four small models share one."""
     memory_gb: float | None = Field(None, gt=0)
     """Memory a worker, in GB, which Ray sets aside for it."""
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return the cluster, where its address names one."""
+        if self.address and ":" in self.address:
+            hosts = {without_password(self.address): "the ray cluster: gets specs, gives records back, runs this code"}
+            yield Trusted("note", "where trials run", hosts=hosts)
+        else:
+            yield from super().trusts()
 
     def start(self, listener: Listener) -> Pool:
         """Return a pool on the cluster.

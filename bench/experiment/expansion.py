@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from bench.core.config import Config, deep_merge, explain
+from bench.core.config import Config, aliases, deep_merge, explain, own_names
 from bench.core.distributions import Choice, Distribution, Float, Int, SearchSpace
 from bench.core.entries import DatasetEntry, Entry, MethodEntry
 from bench.core.errors import BadInput, did_you_mean
@@ -125,13 +125,14 @@ def _cell(
     kind = methods.get(method.name, where)
     mine = [o for o in experiment.overrides if _applies(o, model, dataset, method)]
     place = f"{where}.{method.name}"
-    options = deep_merge(method.options, *(o.options for o in mine))
+    options = deep_merge(*(_named(kind, layer, place) for layer in (method.options, *(o.options for o in mine))))
     training = Training.parse(
         deep_merge(kind.training_defaults, experiment.training, method.training, *(o.training for o in mine)),
         f"{place}.training",
     )
     built = kind.parse(options, place)
-    changes = deep_merge(method.search, *(o.search for o in mine))
+    asked = (method.search, *(o.search for o in mine))
+    changes = deep_merge(*(_named(kind, layer, f"{place}.search") for layer in asked))
     search, fixed = _search_space(built, changes, f"{place}.search")
     built = kind.parse({**options, **{k: v for k, v in fixed.items() if k not in Training.model_fields}}, place)
     training = training.model_copy(update={k: v for k, v in fixed.items() if k in Training.model_fields})
@@ -189,6 +190,14 @@ def _points(cell: Cell) -> int | None:
     return number_of_points(cell.search)
 
 
+def _named(kind: type[Method], data: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return options by the names of the method's fields, one layer at a time: a later one may use the other name."""
+    try:
+        return own_names(kind, data)
+    except ValueError as error:
+        raise BadInput(f"{where}: {error}") from None
+
+
 def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tuple[SearchSpace, dict[str, Any]]:
     """Merge changes into a method's search space.
 
@@ -203,6 +212,7 @@ def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tup
     for name, change in changes.items():
         place = f"{where}.{name}"
         if name not in known:
+            known |= {alias.name for alias in aliases(type(method)).values()}
             raise BadInput(f"{where}: unknown parameter '{name}'{did_you_mean(name, known)}")
         if isinstance(change, Mapping):
             space[name] = _distribution(_changed(space.get(name), change, real=_real(method, name)), place)
@@ -273,6 +283,9 @@ def _check_value(method: Method, name: str, value: Any, where: str) -> None:
     ours = name in Training.model_fields
     owner: type[Config] = Training if ours else type(method)
     options = {} if ours else method.model_dump(exclude_unset=True)
+    alias = aliases(owner).get(name)
+    if alias is not None and isinstance(value, str) and value in alias.words:
+        raise BadInput(f"{where}: {value!r} is PEFT's word; in a search say {alias.words[value][name]!r}")
     try:
         owner.model_validate({**options, name: value})
     except ValidationError as error:

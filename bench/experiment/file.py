@@ -107,7 +107,7 @@ def _assign(data: Any, assignment: str) -> None:
     key, separator, text = assignment.partition("=")
     where = f"--set {assignment}"
     if not separator or not key:
-        raise BadInput(f"{where}: expected key=value, such as study.trials=4")
+        raise BadInput(f"{where}: expected KEY=VALUE, such as study.trials=4")
     value = _load(text, where)
     *parents, last = key.split(".")
     for part in parents:

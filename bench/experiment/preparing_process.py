@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from bench.core.entries import Entry
-from bench.core.errors import BenchError, Unavailable
+from bench.core.errors import BenchError, Unavailable, one_line
 from bench.core.plugins import load_plugins, loaded_plugins
 from bench.metrics import metrics
 from bench.models import models
@@ -53,7 +53,7 @@ def main(kind: str, name: str, options: str, *plugins: str) -> int:
         else:
             metrics.build(name, json.loads(options), where).prepare()
     except BenchError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        print(one_line(error), file=sys.stderr)
         return _FAILED
     return 0
 

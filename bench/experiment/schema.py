@@ -27,7 +27,7 @@ class Override(Config):
     """Fields of the method."""
     training: dict[str, Any] = {}
     search: dict[str, Any] = {}
-    trials: int | None = Field(None, ge=0)
+    trials: int | None = Field(None, ge=0, le=10_000)
     skip: bool = False
     """Leave these cells out."""
 

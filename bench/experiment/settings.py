@@ -12,9 +12,9 @@ from bench.core.config import Config
 class Training(Config):
     """How a trial trains. Names follow `transformers.TrainingArguments` where it has them."""
 
-    max_steps: int = Field(200, gt=0)
+    max_steps: int = Field(200, gt=0, le=10_000_000)
     """Optimizer steps; ``num_train_epochs`` overrides it."""
-    num_train_epochs: float | None = Field(None, gt=0)
+    num_train_epochs: float | None = Field(None, gt=0, le=100_000)
     """Passes over the training split instead of a number of steps."""
     batch_size: int = Field(16, gt=0)
     """Examples an optimizer step, over all accumulated micro-batches."""
@@ -59,7 +59,7 @@ class Budget(Config):
 class Study(Config):
     """The search of one cell: how many trials, which sampler and pruner of Optuna."""
 
-    trials: int = Field(10, ge=0)
+    trials: int = Field(10, ge=0, le=10_000)
     """Trials a cell. The first one runs the method's default values; 0 searches nothing, finals run the defaults."""
     budget: Budget = Budget()
     """Seconds or training tokens a cell; the trials end with whatever is used up first."""
@@ -95,7 +95,7 @@ class Study(Config):
 class Finals(Config):
     """The best configuration of a cell, run again; only these runs read the test split."""
 
-    seeds: int = Field(3, ge=0)
+    seeds: int = Field(3, ge=0, le=1_000)
     """Fresh seeds a cell."""
     splits: Literal["fixed", "redraw"] = "fixed"
     """``redraw``: final n draws train, validation and test anew (the same n-th draw for every cell), so that the spread

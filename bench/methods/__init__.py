@@ -1,5 +1,10 @@
-"""Methods: the ways to adapt a frozen language model. One file a method; ``bench list methods`` lists them."""
+"""Methods: the ways to adapt a frozen language model. One file a method; ``bench list methods`` lists them.
 
+What a method of one's own needs can be imported from here: `Method`, `TunedModel`, what a search space is made of
+(`Choice`, `Float`, `Int`), and the registry, `methods`.
+"""
+
+from bench.core.distributions import Choice, Float, Int
 from bench.core.registry import Registry
 from bench.forward.batch import Batch
 from bench.methods.base import Method, TunedModel
@@ -25,4 +30,4 @@ methods: Registry[Method] = Registry(
     },
 )
 
-__all__ = ["Batch", "Method", "TunedModel", "methods"]
+__all__ = ["Batch", "Choice", "Float", "Int", "Method", "TunedModel", "methods"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from bench.core.config import Alias
 from bench.core.distributions import Float, Int, SearchSpace
 from bench.methods.base import TunedModel
 from bench.methods.peft_method import PeftMethod
@@ -13,8 +14,8 @@ from bench.methods.peft_method import PeftMethod
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-    from bench.datasets.base import Splits
-    from bench.models.base import LanguageModel
+    from bench.datasets.examples import Splits
+    from bench.models.language_model import LanguageModel
 
 
 class AdaLora(PeftMethod):
@@ -27,21 +28,21 @@ class AdaLora(PeftMethod):
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
 
-    rank: int = Field(8, gt=0)
+    rank: Annotated[int, Alias("target_r")] = Field(8, gt=0)
     """Average rank of the updates at the end."""
-    initial_rank: int | None = Field(None, gt=0)
+    initial_rank: Annotated[int | None, Alias("init_r")] = Field(None, gt=0)
     """Rank of every update at the beginning; null is one and a half times `rank`, as in the paper."""
-    alpha: int | None = Field(None, gt=0)
+    alpha: Annotated[int | None, Alias("lora_alpha")] = Field(None, gt=0)
     """Updates are scaled by alpha / r; null is 2 r."""
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: Annotated[float, Alias("lora_dropout")] = Field(0.0, ge=0, lt=1)
     """Dropout on the input of the updates."""
     warmup_share: float = Field(0.1, ge=0, lt=1)
     """Share of the steps before the first rank is taken away (the paper's t_i)."""
     final_share: float = Field(0.5, ge=0, lt=1)
     """Share of the steps after the last (the paper's t_f)."""
-    allocation_interval: int = Field(10, gt=0)
+    allocation_interval: Annotated[int, Alias("deltaT")] = Field(10, gt=0)
     """Steps between two allocations (the paper's Delta T)."""
-    orthogonal_weight: float = Field(0.1, ge=0)
+    orthogonal_weight: Annotated[float, Alias("orth_reg_weight")] = Field(0.1, ge=0)
     """Weight of the penalty that keeps the factors orthogonal (the paper's gamma)."""
 
     @property
@@ -83,4 +84,4 @@ class AdaLora(PeftMethod):
         """Put peft's layers into the model."""
         from bench.methods.tuned.adalora import AdaLoraAdapter
 
-        return AdaLoraAdapter(base, self, seed)
+        return AdaLoraAdapter(base, self.configured(base), seed, self.warmup_share, self.final_share)

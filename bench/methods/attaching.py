@@ -8,8 +8,8 @@ from bench.core.errors import Infeasible
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Splits
-    from bench.models.base import LanguageModel
+    from bench.datasets.examples import Splits
+    from bench.models.language_model import LanguageModel
 
 
 def attach(method: Method, base: LanguageModel | None, dataset: Splits, seed: int) -> TunedModel:
@@ -30,6 +30,7 @@ def attach(method: Method, base: LanguageModel | None, dataset: Splits, seed: in
     ready = base.for_labels(dataset.labels, seed)
     try:
         tuned = _checked(method, method.attach(ready, dataset, seed))
+        tuned.keep_trained_weights()
     except BaseException:
         ready.release()
         raise

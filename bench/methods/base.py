@@ -9,14 +9,17 @@ differently is a hook here.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from bench.core.config import Config
+from pydantic import model_validator
+
+from bench.core.config import Config, own_names
 from bench.core.distributions import SearchSpace
+from bench.core.trust import Trusted
 from bench.forward.batch import Batch
 
 if TYPE_CHECKING:
@@ -25,9 +28,12 @@ if TYPE_CHECKING:
     from torch.nn import Parameter
     from transformers import PreTrainedModel
 
-    from bench.datasets.base import Example, Splits
+    from bench.datasets.examples import Example, Splits
     from bench.forward.pathway import Pathway
-    from bench.models.base import LanguageModel
+    from bench.models.language_model import LanguageModel
+
+WEIGHTS = "trained_weights.safetensors"
+"""Where `TunedModel.save` writes, for what PEFT has no format."""
 
 
 class ByLogits(Protocol):
@@ -46,6 +52,9 @@ class ByLogits(Protocol):
 class TunedModel:
     """A base model with a method attached; this class itself is the base model as it is.
 
+    A method of one's own says in `trainable` what it trains, and in `logits` how the model runs with it. Counting,
+    saving, loading, and putting back weights of the base model that were trained, follow from that.
+
     Args:
         base: the frozen base model; its weights are the same, bit for bit, after `detach`.
     """
@@ -54,8 +63,11 @@ class TunedModel:
     """Positions of the context that the method takes from the input."""
 
     def __init__(self, base: LanguageModel) -> None:
+        from bench.methods.pristine import Pristine
+
         self.base = base
         self.network: PreTrainedModel = base.network
+        self._pristine = Pristine(base)
 
     @cached_property
     def pathway(self) -> Pathway:
@@ -72,9 +84,15 @@ class TunedModel:
         """
         return {name: p for name, p in self.network.named_parameters() if p.requires_grad}
 
+    def learning_rates(self) -> Mapping[str, float]:
+        """Return factors of the learning rate, by the names of `trainable`; what is not named has a factor of 1."""
+        return {}
+
     def added_parameters(self) -> int:
-        """Return how many parameters the method adds to those of the base model."""
-        return 0
+        """Return how many parameters the method adds to those of the base model: what it trains beside the network."""
+        trained = self.trainable()
+        own = {id(p) for p in self.network.parameters()} if trained else set()
+        return sum(p.numel() for p in trained.values() if id(p) not in own)
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the next-token logits [N, V] at the batch's positions, in row-major order.
@@ -118,10 +136,32 @@ class TunedModel:
         """Run after the optimizer has stepped, while the gradients are still there."""
 
     def save(self, folder: Path) -> None:
-        """Write what was trained into ``folder``, in PEFT's format where PEFT has one."""
+        """Write what is trained into ``folder``; overridden where PEFT has a format for it."""
+        from safetensors.torch import save_file
+
+        if trained := self.trainable():
+            folder.mkdir(parents=True, exist_ok=True)
+            weights = {name: p.detach().cpu().contiguous() for name, p in trained.items()}
+            save_file(weights, folder / WEIGHTS, {"format": "pt"})
 
     def load(self, folder: Path) -> None:
-        """Read what `save` wrote."""
+        """Read what `save` wrote, in place.
+
+        Raises:
+            ValueError: the file holds other weights.
+        """
+        from safetensors.torch import load_file
+
+        if trained := self.trainable():
+            saved = load_file(folder / WEIGHTS)
+            if odd := sorted(saved.keys() ^ trained.keys()):
+                raise ValueError(f"{folder}: the saved weights are other ones; {odd[0]} does not match")
+            for name, parameter in trained.items():
+                parameter.data.copy_(saved[name])
+
+    def keep_trained_weights(self) -> None:
+        """Keep the base model's own weights that are going to be trained, for `detach`; called once all is attached."""
+        self._pristine.keep(self.trainable().values())
 
     def detach(self) -> None:
         """Put the base model back as it was: weights bit for bit, frozen, without gradients, in eval mode."""
@@ -129,6 +169,7 @@ class TunedModel:
         network.requires_grad_(False)
         network.zero_grad(set_to_none=True)
         network.eval()
+        self._pristine.restore()
         self.base.release()
 
     def notes(self) -> Mapping[str, int | float | str | bool | None]:
@@ -156,9 +197,19 @@ class Method(Config):
     training_defaults: ClassVar[Mapping[str, Any]] = {}
     """Training settings that suit this method; an experiment's own settings win."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_names(cls, data: Any) -> Any:
+        """Take PEFT's names where a field has one (see `bench.core.config.Alias`)."""
+        return own_names(cls, data) if isinstance(data, Mapping) else data
+
     def options(self) -> dict[str, Any]:
         """Return the method's options by name, those with default values too: what a study can be told to vary."""
         return self.model_dump()
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return what it trusts besides the base model and the data."""
+        return ()
 
     def search_space(self) -> SearchSpace:
         """Return what a study may vary, fields of the method or of `Training`, and over which range."""

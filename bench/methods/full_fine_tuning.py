@@ -10,8 +10,8 @@ from bench.core.distributions import Float, SearchSpace
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Splits
-    from bench.models.base import LanguageModel
+    from bench.datasets.examples import Splits
+    from bench.models.language_model import LanguageModel
 
 
 class FullFineTuning(Method):
@@ -45,8 +45,7 @@ class FullFineTuning(Method):
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Make the weights trainable."""
         from bench.methods.model_parts import last_layers
-        from bench.methods.tuned.full_fine_tuning import TunedWeights
-        from bench.methods.tuned.head import TunedHead
+        from bench.methods.tuned.full_fine_tuning import TunedHead, TunedWeights
 
         if self.head_only:  # an encoder's head over the labels is trained whatever else is
             return TunedHead(base) if base.head is None else TunedWeights(base, ())

@@ -9,8 +9,8 @@ from pydantic import Field
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Splits
-    from bench.models.base import LanguageModel
+    from bench.datasets.examples import Splits
+    from bench.models.language_model import LanguageModel
 
 
 class HardPrompt(Method):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from bench.models.base import LanguageModel
+    from bench.models.language_model import LanguageModel
 
 
 class LayerNormTuning(PeftMethod):

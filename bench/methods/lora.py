@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from bench.core.config import Alias
 from bench.core.distributions import Float, Int, SearchSpace
 from bench.methods.peft_method import PeftMethod
 from bench.methods.target_modules import ALL_LINEAR, Targets
@@ -23,15 +24,15 @@ class Lora(PeftMethod):
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-4}
 
-    rank: int = Field(8, gt=0)
+    rank: Annotated[int, Alias("r")] = Field(8, gt=0)
     """r, the rank of the updates."""
-    alpha: int | None = Field(None, gt=0)
+    alpha: Annotated[int | None, Alias("lora_alpha")] = Field(None, gt=0)
     """Updates are scaled by alpha / r; null is 2 r."""
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: Annotated[float, Alias("lora_dropout")] = Field(0.0, ge=0, lt=1)
     """Dropout on the input of the updates."""
-    rslora: bool = False
+    rslora: Annotated[bool, Alias("use_rslora")] = False
     """Scale by alpha / sqrt(r) instead (rsLoRA, arXiv:2312.03732)."""
-    dora: bool = False
+    dora: Annotated[bool, Alias("use_dora")] = False
     """Train the magnitude of the weights beside their direction (DoRA, arXiv:2402.09353)."""
     target_modules: Targets = ALL_LINEAR
 

@@ -12,8 +12,8 @@ from bench.methods.base import ByLogits, Method, TunedModel
 from bench.methods.baseline import Baseline
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Example, Splits
-    from bench.models.base import LanguageModel
+    from bench.datasets.examples import Example, Splits
+    from bench.models.language_model import LanguageModel
 
 
 class Majority(Method):

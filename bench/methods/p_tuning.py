@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bench.core.config import Alias
 from bench.core.distributions import Choice, Float, Int, SearchSpace
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Splits
-    from bench.models.base import LanguageModel
+    from bench.datasets.examples import Splits
+    from bench.models.language_model import LanguageModel
+
+PEFT_ENCODER = Alias("encoder_reparameterization_type", {"MLP": {"encoder": "mlp"}, "LSTM": {"encoder": "lstm"}})
 
 
 class PTuning(Method):
@@ -23,13 +26,13 @@ class PTuning(Method):
 
     num_virtual_tokens: int = Field(20, gt=0)
     """P, the number of virtual tokens."""
-    encoder: Literal["mlp", "lstm"] = "mlp"
+    encoder: Annotated[Literal["mlp", "lstm"], PEFT_ENCODER] = "mlp"
     """The network: an MLP of three layers, or a bidirectional LSTM followed by one of two."""
-    hidden_size: int = Field(128, gt=0)
+    hidden_size: Annotated[int, Alias("encoder_hidden_size")] = Field(128, gt=0)
     """Width of the network's hidden layers."""
-    lstm_layers: int = Field(2, gt=0)
+    lstm_layers: Annotated[int, Alias("encoder_num_layers")] = Field(2, gt=0)
     """Layers of the LSTM."""
-    lstm_dropout: float = Field(0.0, ge=0, lt=1)
+    lstm_dropout: Annotated[float, Alias("encoder_dropout")] = Field(0.0, ge=0, lt=1)
     """Dropout between the layers of the LSTM."""
 
     def search_space(self) -> SearchSpace:
@@ -44,4 +47,10 @@ class PTuning(Method):
         """Put the network's embeddings before the model's input."""
         from bench.methods.tuned.p_tuning import EncodedPrompt
 
-        return EncodedPrompt(base, self, seed)
+        sizes = {
+            "encoder_reparameterization_type": self.encoder.upper(),
+            "encoder_hidden_size": self.hidden_size,
+            "encoder_num_layers": self.lstm_layers if self.encoder == "lstm" else 2,
+            "encoder_dropout": self.lstm_dropout,
+        }
+        return EncodedPrompt(base, self.num_virtual_tokens, sizes, seed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from bench.core.distributions import Float, SearchSpace
-from bench.core.errors import Infeasible, did_you_mean
+from bench.core.errors import Infeasible, did_you_mean, one_line
 from bench.methods.peft_method import PeftMethod
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Peft(PeftMethod):
         try:
             self.peft_config({"task_type": "CAUSAL_LM", **self._targets()})
         except Exception as error:  # each of peft's classes checks its fields as it likes
-            raise ValueError(f"{self.config_class}: {' '.join(str(error).split())}") from None
+            raise ValueError(f"{self.config_class}: {one_line(error)}") from None
         return self
 
     def options(self) -> dict[str, Any]:

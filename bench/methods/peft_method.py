@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from bench.datasets.base import Splits
-    from bench.models.base import LanguageModel
+    from bench.datasets.examples import Splits
+    from bench.models.language_model import LanguageModel
 
 
 class PeftMethod(Method):
@@ -38,7 +38,7 @@ class PeftMethod(Method):
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Put peft's layers into the model."""
-        from bench.methods.tuned.peft_adapter import PeftAdapter
+        from bench.methods.tuned.peft_method import PeftAdapter
 
         return PeftAdapter(base, self.configured(base), seed)
 
@@ -48,7 +48,7 @@ class PeftMethod(Method):
         Raises:
             Infeasible: the model has no such layers.
         """
-        from bench.methods.tuned.peft_adapter import advice_silenced
+        from bench.methods.tuned.peft_method import advice_silenced
 
         check_targets(base.network, self.target_modules, self.candidates(base.network))
         targets = list(self.target_modules) if isinstance(self.target_modules, tuple) else self.target_modules

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from bench.core.config import Alias
 from bench.core.distributions import Float, Int, SearchSpace
 from bench.methods.base import Method, TunedModel
 from bench.methods.prompt_tuning import some_text
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Splits
-    from bench.models.base import LanguageModel
+    from bench.datasets.examples import Splits
+    from bench.models.language_model import LanguageModel
 
 
 class PrefixTuning(Method):
@@ -26,16 +27,16 @@ class PrefixTuning(Method):
 
     num_virtual_tokens: int = Field(20, gt=0)
     """P, the number of virtual tokens."""
-    init: Literal["random", "zero", "text"] = "random"
+    init: Annotated[Literal["random", "zero", "text"], Alias("init_weights")] = "random"
     """random: variance 1, as in the paper's code and in peft; zero: keys and values of zeros; text: the keys and values
     that the model itself computes for `init_text`, the paper's better start for small data (section 7.4)."""
     init_text: str | None = None
     """Text for `init: text`, trimmed or repeated to P tokens; null names the label words."""
     init_special_tokens: bool = False
     """Tokenise `init_text` with the special tokens that the tokenizer puts around a text."""
-    projection: bool = False
+    projection: Annotated[bool, Alias("prefix_projection")] = False
     """Train an MLP that yields the prefix instead of the prefix itself (section 4.3)."""
-    hidden_size: int = Field(512, gt=0)
+    hidden_size: Annotated[int, Alias("encoder_hidden_size")] = Field(512, gt=0)
     """Width of that MLP's hidden layer; the paper takes 512 and, for summaries, 800."""
 
     _some_text = field_validator("init_text")(some_text)
@@ -55,6 +56,18 @@ class PrefixTuning(Method):
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Put the keys and values before those of the input."""
+        from bench.methods.initial_prompt import default_text, repeated, text_tokens
         from bench.methods.tuned.prefix_tuning import TrainedPrefix
 
-        return TrainedPrefix(base, self, dataset, seed)
+        tuned = TrainedPrefix(
+            base,
+            self.num_virtual_tokens,
+            seed,
+            zero=self.init == "zero",
+            projection=self.projection,
+            hidden_size=self.hidden_size,
+        )
+        if self.init == "text":
+            ids = text_tokens(base, self.init_text or default_text(dataset.labels), self.init_special_tokens)
+            tuned.begin_with(repeated(ids, self.num_virtual_tokens))
+        return tuned

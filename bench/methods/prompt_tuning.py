@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from bench.core.config import Alias
 from bench.core.distributions import Float, Int, SearchSpace
 from bench.core.errors import Infeasible
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Splits
-    from bench.models.base import LanguageModel
+    from torch import Tensor
+
+    from bench.datasets.examples import Splits
+    from bench.models.language_model import LanguageModel
+
+PEFT_INIT = Alias(
+    "prompt_tuning_init",
+    {
+        "RANDOM": {"init": "random", "init_scale": "normal"},
+        "TEXT": {"init": "text", "init_special_tokens": True},
+        "SAMPLE_VOCAB": {"init": "vocab", "init_vocab": "all"},
+    },
+)
+"""PEFT's words for where a prompt begins, and what they come to here."""
 
 
 def some_text(text: str | None) -> str | None:
@@ -32,10 +45,12 @@ class PromptTuning(Method):
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 3e-2}
 
-    init: Literal["random", "text", "vocab", "labels"] = "random"
+    init: Annotated[Literal["random", "text", "vocab", "labels"], PEFT_INIT] = "random"
     """random: drawn as `init_scale` says; text: the embeddings of `init_text`; vocab: embeddings of tokens drawn from
-    the vocabulary; labels: the mean embedding of each label word's tokens, then vocab (section 3.2 of the paper)."""
-    init_text: str | None = None
+    the vocabulary; labels: the mean embedding of each label word's tokens, then vocab (section 3.2 of the paper).
+    PEFT's words RANDOM, TEXT and SAMPLE_VOCAB mean what they mean there: `init_scale: normal`,
+    `init_special_tokens: true` and `init_vocab: all` come with them."""
+    init_text: Annotated[str | None, Alias("prompt_tuning_init_text")] = None
     """Text for `init: text`, trimmed or repeated to P tokens; null names the label words."""
     init_special_tokens: bool = False
     """Tokenise `init_text` with the special tokens that the tokenizer puts around a text, as peft does."""
@@ -60,13 +75,26 @@ class PromptTuning(Method):
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Draw the initial prompt and put it before the model's input."""
-        from bench.methods.tuned.decoder_prompt import DecoderPrompt
-        from bench.methods.tuned.initial_prompt import initial_prompt
-        from bench.methods.tuned.prompt_tuning import SoftPrompt
+        from bench.methods.tuned.prompt_tuning import DecoderPrompt, SoftPrompt
 
         if not self.num_decoder_virtual_tokens:
-            return SoftPrompt(base, initial_prompt(self, base, dataset, seed))
+            return SoftPrompt(base, self.initial_prompt(base, dataset, seed))
         if not base.network.config.is_encoder_decoder:
             raise Infeasible("num_decoder_virtual_tokens: this is no encoder-decoder; use num_virtual_tokens alone")
-        drawn = initial_prompt(self, base, dataset, seed, self.num_virtual_tokens + self.num_decoder_virtual_tokens)
-        return DecoderPrompt(base, drawn, self.num_decoder_virtual_tokens)
+        return DecoderPrompt(base, self.initial_prompt(base, dataset, seed), self.num_decoder_virtual_tokens)
+
+    def initial_prompt(self, base: LanguageModel, dataset: Splits, seed: int) -> Tensor:
+        """Draw the initial prompt [P, E], a decoder's virtual tokens last."""
+        from bench.methods.initial_prompt import initial_prompt
+
+        return initial_prompt(
+            base,
+            dataset,
+            seed,
+            self.num_virtual_tokens + self.num_decoder_virtual_tokens,
+            self.init,
+            text=self.init_text,
+            special_tokens=self.init_special_tokens,
+            scale=self.init_scale,
+            vocabulary=self.init_vocab,
+        )

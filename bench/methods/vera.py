@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from bench.core.config import Alias
 from bench.core.distributions import Choice, Float, SearchSpace
 from bench.methods.peft_method import PeftMethod
 
@@ -22,13 +23,13 @@ class Vera(PeftMethod):
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-3}
 
-    rank: int = Field(256, gt=0)
+    rank: Annotated[int, Alias("r")] = Field(256, gt=0)
     """r, the rank of the random matrices; larger than LoRA's, for only vectors are trained."""
-    initial_d: float = 0.1
+    initial_d: Annotated[float, Alias("d_initial")] = 0.1
     """Where the trained vector d begins (the paper's table 6)."""
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: Annotated[float, Alias("vera_dropout")] = Field(0.0, ge=0, lt=1)
     """Dropout on the input of the updates."""
-    projection_seed: int = Field(0, ge=0)
+    projection_seed: Annotated[int, Alias("projection_prng_key")] = Field(0, ge=0)
     """Seeds the random matrices; the same in every run, as in the paper, for they belong to the method."""
     save_projection: bool = False
     """Save the random matrices too; without, they come back from their seed, which another version of torch may draw

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from bench.core.config import Config
+from bench.core.trust import Trusted
 
 
 class Metric(Config):
@@ -17,6 +18,10 @@ class Metric(Config):
 
     greater_is_better: bool = True
     """Whether a study maximises it."""
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return what it trusts; nothing, where its code is promptscale's."""
+        return ()
 
     def ready(self) -> bool:
         """Whether it can be computed as it is; if not, `prepare` is called before any compute."""

@@ -28,7 +28,7 @@ class BuiltinMetric(Metric):
         """Return the metric as an `evaluate` module."""
         from bench.metrics.modules import LabelModule
 
-        return LabelModule(self)
+        return LabelModule(self.key, self.title, self.citation, self.score)
 
     def compute(self, predictions: Sequence[int], references: Sequence[int]) -> float:
         """Return the score; both sequences hold label indices and are of the same length."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import model_validator
 
-from bench.core.errors import BadInput, Unavailable, did_you_mean
+from bench.core.errors import BadInput, Unavailable, did_you_mean, one_line
+from bench.core.trust import Trusted, is_commit, of_the_hub
 from bench.metrics.base import Metric
 
 if TYPE_CHECKING:
@@ -41,6 +43,21 @@ class Hub(Metric):
                 "read it, then set trust_remote_code: true"
             )
         return self
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return the metric's code, and whether a commit pins it."""
+        local = Path(self.id).is_dir()
+        at = (
+            f"commit {self.revision}"
+            if is_commit(self.revision)
+            else f"'{self.revision or 'main'}', which may be moved"
+        )
+        yield Trusted(
+            "code",
+            f"Python code of {self.id} at {'a folder of this machine' if local else at}; trust_remote_code lets it run",
+            {"source": self.id, "revision": self.revision},
+            {} if local else of_the_hub(f"asked for the metric {self.id}"),
+        )
 
     def ready(self) -> bool:
         """Nobody knows before it was loaded."""
@@ -79,7 +96,7 @@ def _load(name: str, config: str | None, revision: str | None) -> evaluate.Evalu
     try:
         return evaluate.load(name, config, module_type="metric", revision=revision, keep_in_memory=True)
     except Exception as error:  # network, missing packages and the module's own code: many classes
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise Unavailable(
             f"metric '{name}' cannot be loaded, neither from the hub nor from a folder of that name: {reason}"
         ) from error

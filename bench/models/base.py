@@ -3,74 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.core.config import Config
-from bench.core.packages import Download
-from bench.models.kinds import Kind
+from bench.core.packages import Download, Package
+from bench.core.trust import Trusted, packaged
+from bench.models.language_model import LanguageModel
 
 if TYPE_CHECKING:
     import torch
-    from torch.nn import Parameter
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from bench.models.heads import Head
-
-
-def _nothing() -> None:
-    """Take nothing off."""
-
-
-@dataclass
-class LanguageModel:
-    """A base model, ready to be adapted: frozen, in eval mode, on its device."""
-
-    network: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    kind: Kind
-    parameters: int
-    """All parameters of the base model; tied weights count once. An encoder's classification head is among them."""
-    context_length: int | None
-    """Positions the model can take; None where it has no limit (relative positions)."""
-    revision: str
-    """Commit of the hub, or sha256 of the wheel or of the weights."""
-    folder: Path | None = None
-    """Where the weights were read from; None for a model made in memory."""
-    notes: dict[str, str | int] = field(default_factory=dict)
-    """What had to be done to use it, such as a pad token that was missing."""
-    head: Head | None = None
-    """Where an encoder's classification head is; None for a model that answers with words."""
-    release: Callable[[], None] = _nothing
-    """Takes off what `for_labels` has put on."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.network.device
-
-    def for_labels(self, labels: Sequence[str], seed: int) -> LanguageModel:
-        """Return the model as a method finds it for a data set with these labels.
-
-        A model that answers with words is what it is. An encoder gets a trainable head over the labels; until
-        `release` of what is returned, nothing else may use it.
-        """
-        if self.head is None:
-            return self
-        from bench.models.heads import put_on
-
-        return put_on(self, labels, seed)
-
-    def head_parameters(self) -> dict[str, Parameter]:
-        """Return the parameters of the classification head by their names in the network; none without a head."""
-        paths = self.head.paths if self.head is not None else ()
-        return {
-            f"{path}.{name}": parameter
-            for path in paths
-            for name, parameter in self.network.get_submodule(path).named_parameters()
-        }
 
 
 class Model(Config):
@@ -83,10 +27,22 @@ class Model(Config):
     homepage: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     parameters: ClassVar[int | None] = None
+    wheels: ClassVar[tuple[Package, ...]] = ()
+    """The packages that carry the weights, where it comes from some."""
 
     def downloads(self) -> list[Download]:
         """What this model fetches, without touching the network."""
         return []
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return where its weights come from and what pins them."""
+        if not self.wheels:
+            yield Trusted("pinned" if self.pin() else "changes", f"{self.title}; content hash {self.pin()}")
+            return
+        opt_in = f"; opt-in: {self.license}" if self.license_notice else ""
+        then = f"converted to safetensors here, none of their code is run{opt_in}"
+        found = packaged(self.wheels, self.homepage, then)
+        yield replace(found, facts={**found.facts, "weights": ["safetensors"]})
 
     def prepare(self) -> None:
         """Check and fetch everything that needs no torch; the driver calls it before any compute.
@@ -128,4 +84,7 @@ class Model(Config):
         """Load the model frozen, in eval mode, with a tokenizer that has a pad token."""
         from bench.models.loading import load_language_model
 
-        return load_language_model(self, device, dtype, trust_remote_code)
+        return load_language_model(self.folder(), self.revision_id(), device, dtype, trust_remote_code)
+
+
+__all__ = ["LanguageModel", "Model"]

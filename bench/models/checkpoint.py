@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from bench.core.config import content_hash
 from bench.core.errors import BadInput
 from bench.core.packages import file_sha256
+from bench.core.trust import Trusted
 
 # Safetensors come first, for reading them runs no code. A name such as model.fp16.safetensors is a variant of the
 # same weights, and consolidated.safetensors another format of them: neither is read, so neither is fetched.
@@ -31,6 +33,24 @@ def weight_names(names: Iterable[str]) -> list[str]:
         if found:
             return found
     return []
+
+
+def trusted_weights(names: Sequence[str], source: str, facts: dict[str, Any], pinned: bool, pin: str = "") -> Trusted:
+    """Return what trusting weights of these names comes to: pickles are not trusted, whatever pins them.
+
+    Args:
+        names: of the files.
+        source: where they are.
+        facts: what else a program should know.
+        pinned: whether something pins them.
+        pin: said behind their format.
+    """
+    kinds, unsafe = sorted({name.rpartition(".")[2] for name in names}), any(n.endswith(".bin") for n in names)
+    form = f"weights in {' and '.join(kinds)}" if names else "no weights found"
+    if unsafe:
+        form = f"weights in {len(names)} .bin file(s), which are pickles: read with weights_only, still no safetensors"
+    says = f"{source}; {form}{pin}"
+    return Trusted("pinned" if pinned and not unsafe else "changes", says, {**facts, "weights": kinds})
 
 
 def check_folder(folder: Path, where: str) -> None:

@@ -7,16 +7,13 @@ the method trains, and is taken off again by `LanguageModel.release`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
-
-if TYPE_CHECKING:
-    from bench.models.base import LanguageModel
 
 _PEFT_HEADS = ("classifier", "score")
 """Modules whose names end so are trained and saved by peft with any adapter of an encoder."""
@@ -69,14 +66,12 @@ def may_be_missing(network: PreTrainedModel, name: str) -> bool:
     return not name.startswith(body) or name.startswith(f"{body}pooler.")
 
 
-def put_on(base: LanguageModel, labels: Sequence[str], seed: int) -> LanguageModel:
+def put_on(network: PreTrainedModel, head: Head, labels: Sequence[str], seed: int) -> Callable[[], None]:
     """Put a head over ``labels`` on an encoder: trainable, in float32, drawn by ``seed`` as its family draws it.
 
     Returns:
-        the same network under another handle, whose `release` puts everything back.
+        what puts everything back.
     """
-    network, head = base.network, base.head
-    assert head is not None
     config = _with_labels(network.config, labels)
     like: Any = _without_memory(network, config)
     own = {path: network.get_submodule(path) for path in head.paths}
@@ -88,7 +83,7 @@ def put_on(base: LanguageModel, labels: Sequence[str], seed: int) -> LanguageMod
             for name, parameter in new.named_parameters():
                 if f"{path}.{name}" not in head.fresh:
                     parameter.copy_(own[path].get_parameter(name))
-            new.to(base.device).eval().requires_grad_(True)
+            new.to(network.device).eval().requires_grad_(True)
             if network.dtype != torch.float32:
                 new.register_forward_pre_hook(_in_float32)
             network.set_submodule(path, new)
@@ -99,7 +94,7 @@ def put_on(base: LanguageModel, labels: Sequence[str], seed: int) -> LanguageMod
             network.set_submodule(path, module)
         network.config = put_back
 
-    return replace(base, parameters=sum(p.numel() for p in network.parameters()), release=release)
+    return release
 
 
 def _in_float32(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

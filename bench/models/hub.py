@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,11 +12,11 @@ from pydantic import Field, field_validator
 
 from bench.core.errors import BadInput, Unavailable
 from bench.core.packages import Download
+from bench.core.trust import Trusted, is_commit, of_the_hub
 from bench.models.base import Model
-from bench.models.checkpoint import check_folder, weight_names
+from bench.models.checkpoint import check_folder, trusted_weights, weight_names
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SMALL_FILES = (".json", ".jinja", ".model", ".tiktoken", ".txt", ".py")
 
 
@@ -44,6 +45,20 @@ class Hub(Model):
         """Return the snapshot; its size is known only to the hub."""
         return [Download(self._named, None, self._cached() is not None)]
 
+    def trusts(self) -> Iterable[Trusted]:
+        """Return the model of the hub, whether a commit pins it, and the format of its weights if it was fetched."""
+        fixed, snapshot = is_commit(self.revision), self._cached()
+        at = f"commit {self.revision}" if fixed else f"'{self.revision}', a branch or a tag, which may be moved"
+        facts = {"source": self.id, "revision": self.revision, "cached": snapshot is not None}
+        if snapshot is None:
+            says = f"{self.id} of the hub at {at}; not fetched yet, so format unknown"
+            found = Trusted("pinned" if fixed else "changes", says, {**facts, "weights": []})
+        else:
+            names = weight_names(path.name for path in snapshot.iterdir())
+            found = trusted_weights(names, f"{self.id} of the hub at {at}", facts, fixed)
+        hosts = {} if fixed and snapshot is not None else of_the_hub(f"asked for {self.id}")
+        yield replace(found, hosts=hosts)
+
     def prepare(self) -> None:
         """Fetch the files that a language model is loaded from, and no others.
 
@@ -51,7 +66,7 @@ class Hub(Model):
             Unavailable: the hub cannot be reached and the model is not in its cache, or its terms were not accepted.
             BadInput: there is no such model, or it is no language model in the format of transformers.
         """
-        if self._cached() is not None and _COMMIT.fullmatch(self.revision):
+        if self._cached() is not None and is_commit(self.revision):
             return
         try:
             folder = self._fetch()

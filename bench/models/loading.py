@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BadInput
-from bench.models.base import LanguageModel, Model
 from bench.models.checkpoint import check_folder
 from bench.models.conversion import quiet
 from bench.models.kinds import Kind
+from bench.models.language_model import LanguageModel
 from bench.models.mapping import map_weights
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", 
 
 
 def load_language_model(
-    source: Model, device: torch.device, dtype: torch.dtype, trust_remote_code: bool = False
+    folder: Path, revision: str, device: torch.device, dtype: torch.dtype, trust_remote_code: bool = False
 ) -> LanguageModel:
-    """Load what ``source.folder()`` holds: frozen, in eval mode, on ``device``.
+    """Load what a folder holds: frozen, in eval mode, on ``device``; ``revision`` is what pins its weights.
 
     What kind of network it is is read from its configuration. Weights are read from safetensors,
     or from ``.bin`` by `torch.load` with ``weights_only=True``, which `transformers` always uses: no file is unpickled
@@ -35,7 +35,6 @@ def load_language_model(
 
     from bench.models.heads import find_head
 
-    folder = source.folder()
     check_folder(folder, "model")
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
     try:
@@ -76,7 +75,7 @@ def load_language_model(
         kind=kind,
         parameters=count_parameters(network),
         context_length=context_length(config, network),
-        revision=source.revision_id(),
+        revision=revision,
         folder=folder,
         notes=notes,
         head=head,

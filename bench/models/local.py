@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
 from bench.core.errors import BadInput
 from bench.core.packages import cache_folder
+from bench.core.trust import Trusted
 from bench.models.base import Model
-from bench.models.checkpoint import check_folder, content_files_sha256, weight_names, weights_sha256
+from bench.models.checkpoint import check_folder, content_files_sha256, trusted_weights, weight_names, weights_sha256
 from bench.models.conversion import convert_gguf, convert_once, converted_path
 
 
@@ -21,6 +23,20 @@ class Local(Model):
     """The folder, or the GGUF file; relative to where ``bench`` is started."""
     gguf_file: str | None = None
     """Name of a GGUF file in the folder, to be read instead of the folder's own weights."""
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return the files, their format and their sha256."""
+        gguf, pin = self._gguf(), self.pin()
+        names = weight_names(file.name for file in self._path.iterdir()) if self._path.is_dir() else []
+        if gguf is not None:
+            names = [gguf.name]
+        yield trusted_weights(
+            names,
+            f"{self.path} of this machine",
+            {"source": str(self.path), "sha256": pin},
+            pinned=pin is not None and bool(names),
+            pin=f"; sha256 {pin or 'unknown, for it cannot be read'}",
+        )
 
     def prepare(self) -> None:
         """Check that all of a model is there."""

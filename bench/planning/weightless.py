@@ -11,11 +11,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.core.errors import BadInput, Unavailable, did_you_mean
-from bench.datasets.base import Example, Splits
+from bench.datasets.examples import Example, Splits
 from bench.models import models
-from bench.models.base import LanguageModel
 from bench.models.conversion import quiet
 from bench.models.kinds import Kind
+from bench.models.language_model import LanguageModel
 from bench.models.loading import context_length, count_parameters
 from bench.planning.configurations import find, published
 

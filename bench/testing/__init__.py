@@ -23,7 +23,7 @@ _HOMES = {"MethodContract": "bench.testing.contract", "EngineContract": "bench.t
 
 
 def __getattr__(name: str) -> Any:
-    # Upon demand: workers of an engine under test import `bench.testing.acting`, which needs neither torch nor pytest.
+    # On demand: workers of an engine under test import `bench.testing.scripted`, which needs neither torch nor pytest.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import pytest

@@ -15,7 +15,7 @@ from bench.experiment.expansion import check_search_space
 from bench.experiment.settings import Training
 from bench.methods.attaching import attach
 from bench.methods.base import Method, TunedModel
-from bench.models.base import LanguageModel
+from bench.models.language_model import LanguageModel
 from bench.testing.tiny import assert_same_state, state_of, tiny_encoder, tiny_model, tiny_splits
 from bench.training.encoding import Encoder
 from bench.training.evaluation import Scorer
@@ -139,6 +139,9 @@ class MethodContract:
         declared = attached.tuned.trainable()
         assert len({id(p) for p in declared.values()}) == len(declared), "a parameter is declared under two names"
         own = {id(parameter) for parameter in attached.base.network.parameters()}
+        rates = attached.tuned.learning_rates()
+        assert rates.keys() <= declared.keys(), "a learning rate of a parameter that is not declared"
+        assert all(factor > 0 for factor in rates.values()), "factors of the learning rate are above 0"
         trained = sum(parameter.numel() for parameter in declared.values())
         beside = sum(parameter.numel() for parameter in declared.values() if id(parameter) not in own)
         added = attached.tuned.added_parameters()

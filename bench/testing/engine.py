@@ -16,10 +16,10 @@ from bench.core.errors import BenchError
 from bench.engines.base import Engine, Pool
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
-from bench.testing.acting import STEPS, acting_spec, executions
+from bench.testing.scripted import STEPS, executions, scripted_spec
 
 
-class Heard:
+class RecordingListener:
     """Notes what it hears, and prunes a trial that has come to step ``limit``."""
 
     def __init__(self) -> None:
@@ -66,29 +66,31 @@ class EngineContract:
     """Draws the moments at which workers die."""
 
     @classmethod
-    def start(cls, folder: Path, heard: Heard) -> Pool:
-        """Start the engine on trials that act."""
-        acting: Any = type(cls.engine.__name__, (cls.engine,), {"runner": "bench.testing.acting:acting_runner"})
-        engine: Engine = acting.parse({**cls.options, "workers": cls.workers, "log_folder": folder / "logs"}, "options")
+    def start(cls, folder: Path, heard: RecordingListener) -> Pool:
+        """Start the engine on scripted trials."""
+        scripted: Any = type(cls.engine.__name__, (cls.engine,), {"runner": "bench.testing.scripted:scripted_runner"})
+        engine: Engine = scripted.parse(
+            {**cls.options, "workers": cls.workers, "log_folder": folder / "logs"}, "options"
+        )
         return engine.start(heard)
 
     @pytest.fixture(scope="class")
     @classmethod
-    def started(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pool, Heard]]:
+    def started(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pool, RecordingListener]]:
         """One pool for all tests of the class, and who listens to it."""
-        heard = Heard()
+        heard = RecordingListener()
         pool = cls.start(tmp_path_factory.mktemp("engine"), heard)
         yield pool, heard
         pool.close()
 
     @pytest.fixture
-    def pool(self, started: tuple[Pool, Heard]) -> Pool:
+    def pool(self, started: tuple[Pool, RecordingListener]) -> Pool:
         """The pool, idle."""
         assert started[0].free() == self.workers, "the test before this one has left a trial behind"
         return started[0]
 
     @pytest.fixture
-    def heard(self, started: tuple[Pool, Heard]) -> Heard:
+    def heard(self, started: tuple[Pool, RecordingListener]) -> RecordingListener:
         """Who listens, having heard nothing yet."""
         started[1].forget()
         return started[1]
@@ -115,9 +117,9 @@ class EngineContract:
             assert time.monotonic() < deadline, "the trial has not begun"
         return begun[0]
 
-    def test_each_trial_runs_once_and_is_heard(self, pool: Pool, heard: Heard, tmp_path: Path) -> None:
+    def test_each_trial_runs_once_and_is_heard(self, pool: Pool, heard: RecordingListener, tmp_path: Path) -> None:
         """Every spec gives one record, by one execution; its steps and all of its validations are heard."""
-        specs = [acting_spec(tmp_path, number) for number in range(2 * self.workers + 1)]
+        specs = [scripted_spec(tmp_path, number) for number in range(2 * self.workers + 1)]
         records = self.run(pool, specs, tmp_path)
         for spec in specs:
             assert (records[spec.number].status, records[spec.number].spec_hash) == ("ok", spec.hash)
@@ -127,27 +129,33 @@ class EngineContract:
         assert any(heard.steps.values()), "a step now and then is heard, if not each"
         assert pool.poll(0.2) == []
 
-    def test_the_verdict_reaches_the_trial(self, pool: Pool, heard: Heard, tmp_path: Path) -> None:
+    def test_the_verdict_reaches_the_trial(self, pool: Pool, heard: RecordingListener, tmp_path: Path) -> None:
         """A validation that the study does not like is the trial's last."""
         heard.limit = 1
-        specs = [acting_spec(tmp_path, number) for number in range(self.workers)]
+        specs = [scripted_spec(tmp_path, number) for number in range(self.workers)]
         for record in self.run(pool, specs, tmp_path).values():
             assert (record.status, record.best_step) == ("pruned", 1)
 
-    def test_a_final_leaves_its_weights_with_the_driver(self, pool: Pool, heard: Heard, tmp_path: Path) -> None:
+    def test_a_final_leaves_its_weights_with_the_driver(
+        self, pool: Pool, heard: RecordingListener, tmp_path: Path
+    ) -> None:
         """They are there as soon as its record is."""
-        self.run(pool, [acting_spec(tmp_path, 7, kind="final")], tmp_path / "kept")
+        self.run(pool, [scripted_spec(tmp_path, 7, kind="final")], tmp_path / "kept")
         assert (tmp_path / "kept" / "7" / "adapter.safetensors").read_bytes() == b"7"
 
-    def test_what_breaks_beside_the_trial_is_an_error(self, pool: Pool, heard: Heard, tmp_path: Path) -> None:
+    def test_what_breaks_beside_the_trial_is_an_error(
+        self, pool: Pool, heard: RecordingListener, tmp_path: Path
+    ) -> None:
         """It is a record too, and the next trial runs."""
-        records = self.run(pool, [acting_spec(tmp_path, 0, "fail"), acting_spec(tmp_path, 1)], tmp_path)
+        records = self.run(pool, [scripted_spec(tmp_path, 0, "fail"), scripted_spec(tmp_path, 1)], tmp_path)
         assert (records[0].status, records[0].reason) == ("error", "RuntimeError: as asked for")
         assert records[1].status == "ok"
 
-    def test_what_cannot_run_here_is_the_users_to_mend(self, pool: Pool, heard: Heard, tmp_path: Path) -> None:
+    def test_what_cannot_run_here_is_the_users_to_mend(
+        self, pool: Pool, heard: RecordingListener, tmp_path: Path
+    ) -> None:
         """Such as a device that is not there: the run stops and says so."""
-        pool.submit(acting_spec(tmp_path, 0, "refuse"), tmp_path / "kept")
+        pool.submit(scripted_spec(tmp_path, 0, "refuse"), tmp_path / "kept")
         with pytest.raises(BenchError, match=r"runtime\.device: there is none"):
             self.wait_for_error(pool)
         assert pool.free() == self.workers
@@ -158,13 +166,15 @@ class EngineContract:
         while time.monotonic() < deadline:
             assert pool.poll(0.2) == []
 
-    def test_a_worker_that_dies_loses_its_trial_alone(self, pool: Pool, heard: Heard, tmp_path: Path) -> None:
+    def test_a_worker_that_dies_loses_its_trial_alone(
+        self, pool: Pool, heard: RecordingListener, tmp_path: Path
+    ) -> None:
         """At a random moment: its trial is ``killed``, ran once, and can run again; no other notices."""
         self._only_if(self.isolated)
-        dice, specs = random.Random(self.seed), [acting_spec(tmp_path, n) for n in range(4 * self.workers)]
+        dice, specs = random.Random(self.seed), [scripted_spec(tmp_path, n) for n in range(4 * self.workers)]
         doomed = sorted(dice.sample(range(len(specs)), 2))
         for number in doomed:
-            specs[number] = acting_spec(tmp_path, number, "die", after=dice.random() * 0.4)
+            specs[number] = scripted_spec(tmp_path, number, "die", after=dice.random() * 0.4)
         records = self.run(pool, specs, tmp_path)
         assert {n for n, record in records.items() if record.status == "killed"} == set(doomed)
         assert {record.status for n, record in records.items() if n not in doomed} == {"ok"}
@@ -173,12 +183,14 @@ class EngineContract:
         again = self.run(pool, [specs[number] for number in doomed], tmp_path)
         assert {record.status for record in again.values()} == {"ok"}
 
-    def test_a_hung_worker_is_replaced_and_a_slow_one_is_not(self, pool: Pool, heard: Heard, tmp_path: Path) -> None:
+    def test_a_hung_worker_is_replaced_and_a_slow_one_is_not(
+        self, pool: Pool, heard: RecordingListener, tmp_path: Path
+    ) -> None:
         """A trial that gets no further for ``hang_timeout`` is lost, stopped or asleep; one that is slow is not."""
         self._only_if(self.isolated)
-        stopped = acting_spec(tmp_path, 0, "stop", hang_timeout=self.hang_timeout)
-        asleep = acting_spec(tmp_path, 1, "wait", hang_timeout=self.hang_timeout)
-        slow = acting_spec(tmp_path, 2, "pause", seconds=self.hang_timeout + 1, hang_timeout=self.hang_timeout)
+        stopped = scripted_spec(tmp_path, 0, "stop", hang_timeout=self.hang_timeout)
+        asleep = scripted_spec(tmp_path, 1, "wait", hang_timeout=self.hang_timeout)
+        slow = scripted_spec(tmp_path, 2, "pause", seconds=self.hang_timeout + 1, hang_timeout=self.hang_timeout)
         records = self.run(pool, [stopped, asleep, slow], tmp_path)
         for hung in (stopped, asleep):
             record = records[hung.number]
@@ -187,23 +199,23 @@ class EngineContract:
             self._assert_ended(executions(tmp_path, hung)[0])
         assert records[slow.number].status == "ok"
 
-    def test_a_trial_that_takes_too_long_is_stopped(self, pool: Pool, heard: Heard, tmp_path: Path) -> None:
+    def test_a_trial_that_takes_too_long_is_stopped(self, pool: Pool, heard: RecordingListener, tmp_path: Path) -> None:
         """With all that it has started."""
         self._only_if(self.isolated)
-        spec = acting_spec(tmp_path, 0, "wait", trial_timeout=1.5)
+        spec = scripted_spec(tmp_path, 0, "wait", trial_timeout=1.5)
         record = self.run(pool, [spec], tmp_path)[0]
         assert (record.status, record.reason) == ("timeout", "stopped after 1.5 s (runtime.trial_timeout)")
         self._assert_ended(executions(tmp_path, spec)[0])
 
     def test_a_trial_without_memory_where_others_ran_gets_a_worker_of_its_own(
-        self, pool: Pool, heard: Heard, tmp_path: Path
+        self, pool: Pool, heard: RecordingListener, tmp_path: Path
     ) -> None:
         """What ran before it may have left too little; a fresh worker tells."""
         self._only_if(self.isolated)
         self.run(
-            pool, [acting_spec(tmp_path, number, "pause", seconds=0.5) for number in range(self.workers)], tmp_path
+            pool, [scripted_spec(tmp_path, number, "pause", seconds=0.5) for number in range(self.workers)], tmp_path
         )
-        spec = acting_spec(tmp_path, 9, "leak")
+        spec = scripted_spec(tmp_path, 9, "leak")
         assert self.run(pool, [spec], tmp_path)[9].status == "ok"
         processes = [pids[0] for pids in executions(tmp_path, spec)]
         assert len(set(processes)) == len(processes) <= 2
@@ -211,8 +223,8 @@ class EngineContract:
     def test_closing_leaves_nothing_behind(self, started: Any, tmp_path: Path) -> None:
         """Ctrl-C in the middle of trials: no process is left, and no record comes back."""
         self._only_if(self.isolated)
-        pool = self.start(tmp_path, Heard())
-        specs = [acting_spec(tmp_path, number, "wait") for number in range(self.workers)]
+        pool = self.start(tmp_path, RecordingListener())
+        specs = [scripted_spec(tmp_path, number, "wait") for number in range(self.workers)]
         for spec in specs:
             pool.submit(spec, tmp_path / "kept")
         pids = [pid for spec in specs for pid in self.wait(pool, tmp_path, spec)]
@@ -221,10 +233,10 @@ class EngineContract:
 
     def _only_if(self, capable: bool) -> None:
         if not capable:
-            pytest.skip("not in the nature of this engine")
+            pytest.skip("this engine cannot do that")
 
     def _assert_ended(self, pids: Sequence[int]) -> None:
-        """Wait a moment for processes to end: whoever kills them need not be the one that buries them."""
+        """Wait a moment for processes to end: whoever kills them need not be the parent that waits for them."""
         if not self.same_machine:
             return
         deadline = time.monotonic() + min(20.0, self.patience)

@@ -26,10 +26,10 @@ from transformers import (
     T5Config,
 )
 
-from bench.datasets.base import Example, Splits
-from bench.models.base import LanguageModel
+from bench.datasets.examples import Example, Splits
 from bench.models.heads import expected_head
 from bench.models.kinds import Kind
+from bench.models.language_model import LanguageModel
 from bench.models.loading import context_length, count_parameters
 from bench.training.encoding import Encoder
 

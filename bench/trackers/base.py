@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
 from bench.core.config import Config
 from bench.core.errors import Unavailable
+from bench.core.trust import Trusted
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
+
+SENT = "curves, chosen values and endings of runs, no texts"
+"""What a tracker is told."""
 
 
 class RunLog(ABC):
@@ -58,6 +63,10 @@ class Tracker(Config):
             experiment: its name.
         """
         raise NotImplementedError
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return what it is told, and the hosts that hear it."""
+        yield Trusted("note", f"is sent {SENT}")
 
     def check(self) -> None:
         """Raise `Unavailable` if what the tracker needs is not installed."""

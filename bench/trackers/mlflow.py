@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
+from bench.core.trust import Trusted
+from bench.runs.manifest import without_password
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
-from bench.trackers.base import Board, RunLog, Tracker, ended_well
+from bench.trackers.base import SENT, Board, RunLog, Tracker, ended_well
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,6 +33,13 @@ class MLflow(Tracker):
     """A server or a database; the variable MLFLOW_TRACKING_URI by default, else ``mlflow.db`` in the results folder."""
     experiment: str | None = None
     """Name of the experiment there; that of ours by default."""
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return what is sent to which server."""
+        url = self.tracking_uri or ""
+        host = urlsplit(url).hostname
+        place = f" at {without_password(url)}" if url else ""
+        yield Trusted("note", f"is sent {SENT}{place}", hosts={host: f"mlflow is sent {SENT}"} if host else {})
 
     def open(self, results: Path, experiment: str) -> Board:
         """Find or make the experiment."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bench.core.trust import Trusted, of_the_hub
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
-from bench.trackers.base import Board, RunLog, Tracker
+from bench.trackers.base import SENT, Board, RunLog, Tracker
 
 
 class Trackio(Tracker):
@@ -21,6 +23,11 @@ class Trackio(Tracker):
     """Name of the project; that of the experiment by default."""
     space_id: str | None = None
     """A Space of the Hub to send the runs to; none by default."""
+
+    def trusts(self) -> Iterable[Trusted]:
+        """Return what is sent, to a Space where one is named."""
+        hosts = of_the_hub(f"trackio is sent {SENT}, to the Space {self.space_id}") if self.space_id else {}
+        yield Trusted("note", f"is sent {SENT}", hosts=hosts)
 
     def open(self, results: Path, experiment: str) -> Board:
         """Return the project's board."""

@@ -14,7 +14,7 @@ from bench.methods.tokens import Specials, label_tokens
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from bench.models.base import LanguageModel
+    from bench.models.language_model import LanguageModel
 
 Pair = tuple[list[int], list[int]]
 """Token ids of an input and of what is to follow it; of an encoder, the input and the index of its label."""

@@ -31,7 +31,7 @@ from bench.training.ranks import Ranks
 from bench.training.step import Stepper
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Example
+    from bench.datasets.examples import Example
 
 
 class Shared:

@@ -15,8 +15,8 @@ from bench.methods.tokens import Specials
 from bench.training.answers import ANSWERS, Pair
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Example
-    from bench.models.base import LanguageModel
+    from bench.datasets.examples import Example
+    from bench.models.language_model import LanguageModel
 
 __all__ = ["Encoder", "Pair"]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch.nn.functional import cross_entropy, log_softmax
 
 from bench.methods.base import TunedModel
@@ -20,7 +21,7 @@ from bench.training.device import autocast
 from bench.training.encoding import Encoder
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Example
+    from bench.datasets.examples import Example
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ class Pass:
 
     def predictions(self, examples: Sequence[Example], labels: Sequence[str]) -> Predictions:
         """Return what was predicted, with the softmax over the label scores as confidence."""
-        shifted = np.exp(self.scores - self.scores.max(1, keepdims=True))
-        confidences = (shifted / shifted.sum(1, keepdims=True)).max(1)
+        confidences = softmax(self.scores, axis=1).max(1)
         return Predictions(
             ids=[e.id for e in examples],
             references=[e.label for e in examples],

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -94,11 +93,11 @@ def _local(parameter: Tensor) -> Tensor:
 class ShardedStepper(SharedStepper):
     """Steps over parameters of which some are sharded."""
 
-    def _groups(self) -> Any:
+    def _groups(self) -> list[list[Parameter]]:
         """Return whole and sharded parameters apart: an optimizer works on one kind at a time."""
         self._whole = [p for p in self.parameters if not isinstance(p, DTensor)]
-        self._parts = [p for p in self.parameters if isinstance(p, DTensor)]
-        return [{"params": group} for group in (self._whole, self._parts) if group]
+        self._parts: list[Parameter] = [p for p in self.parameters if isinstance(p, DTensor)]
+        return [self._whole, self._parts]
 
     def _add_gradients(self) -> None:
         add_gradients(self._whole)  # those of the sharded ones have been added on the way

@@ -21,7 +21,7 @@ from bench.training.ranks import Ranks
 from bench.training.step import Diverged, Step
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Example
+    from bench.datasets.examples import Example
 
 
 class Pruned(Exception):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch.nn import Parameter
 from torch.optim import AdamW, Optimizer
@@ -13,7 +14,18 @@ from transformers import Adafactor, get_scheduler
 from bench.experiment.settings import Training
 
 
-def build_optimizer(settings: Training, parameters: Iterable[Parameter]) -> Optimizer:
+def rate_groups(
+    groups: Iterable[Iterable[Parameter]], factors: Mapping[Parameter, float], rate: float
+) -> list[dict[str, Any]]:
+    """Return the optimizer's groups: those given, divided further by the factors of the learning rate."""
+    divided: dict[tuple[int, float], list[Parameter]] = {}
+    for index, group in enumerate(groups):
+        for parameter in group:
+            divided.setdefault((index, factors.get(parameter, 1.0)), []).append(parameter)
+    return [{"params": group, "lr": factor * rate, "factor": factor} for (_, factor), group in divided.items()]
+
+
+def build_optimizer(settings: Training, parameters: Iterable[Any]) -> Optimizer:
     """Return the optimizer that the settings name.
 
     Adafactor runs as in Lester et al., section 3: a constant rate of its own, no relative steps, no

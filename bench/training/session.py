@@ -10,10 +10,10 @@ import torch
 from bench.core.config import canonical_json
 from bench.core.entries import Entry
 from bench.datasets import datasets
-from bench.datasets.base import Splits
+from bench.datasets.examples import Splits
 from bench.experiment.cell import Cell
 from bench.models import models
-from bench.models.base import LanguageModel
+from bench.models.language_model import LanguageModel
 from bench.training.device import resolve_device, resolve_dtype
 from bench.training.encoding import Encoder
 from bench.training.ranks import Ranks

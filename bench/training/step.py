@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
@@ -16,7 +16,7 @@ from bench.experiment.settings import Training
 from bench.methods.base import TunedModel
 from bench.training.device import autocast
 from bench.training.encoding import Encoder, Pair
-from bench.training.optimization import build_optimizer, build_schedule
+from bench.training.optimization import build_optimizer, build_schedule, rate_groups
 
 
 class Diverged(Exception):
@@ -52,8 +52,10 @@ class Stepper:
     def __init__(self, tuned: TunedModel, encoder: Encoder, settings: Training, dtype: torch.dtype, steps: int) -> None:
         self.tuned = tuned
         self.encoder = encoder
-        self.parameters = list(tuned.trainable().values())
-        self.optimizer = build_optimizer(settings, self._groups())
+        trained = tuned.trainable()
+        self.parameters = list(trained.values())
+        factors = {trained[name]: factor for name, factor in tuned.learning_rates().items()}
+        self.optimizer = build_optimizer(settings, rate_groups(self._groups(), factors, settings.learning_rate))
         self._settings = settings
         self._dtype = dtype
         self._schedule = build_schedule(settings, self.optimizer, steps)
@@ -76,7 +78,7 @@ class Stepper:
             what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient norm is {norm}"
             raise Diverged(f"{what} at step {self._taken} of {self._steps}")
         counted = self._count_gradients() if count_gradients else None
-        rate = float(self._schedule.get_last_lr()[0])
+        rate = float(self._schedule.get_last_lr()[0]) / self.optimizer.param_groups[0]["factor"]
         self.optimizer.step()
         self.tuned.after_step(self._taken)
         self.optimizer.zero_grad(set_to_none=True)
@@ -91,9 +93,9 @@ class Stepper:
         for state in self.optimizer.state.values():
             yield from (value for value in state.values() if isinstance(value, Tensor))
 
-    def _groups(self) -> Any:
-        """Return the parameters as the optimizer takes them."""
-        return self.parameters
+    def _groups(self) -> list[list[Parameter]]:
+        """Return the parameters in the groups that an optimizer can work on together."""
+        return [self.parameters]
 
     def _clip(self) -> float:
         """Clip the gradients; return their norm before."""

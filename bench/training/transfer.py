@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
-from bench.datasets.base import Example, Splits
+from bench.datasets.examples import Example, Splits
 from bench.experiment.cell import Cell, Target
 from bench.experiment.settings import Training
-from bench.models.base import LanguageModel
+from bench.models.language_model import LanguageModel
 from bench.runs.record import TransferTest
 from bench.training.encoding import Encoder
 from bench.training.prepared import Prepared, build_metrics

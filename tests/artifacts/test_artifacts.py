@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from bench.api import plan
 from bench.artifacts import export as exporting
-from bench.artifacts.attached import revive
 from bench.artifacts.inspection import inspect_prompt, nearest_rows
+from bench.artifacts.loading import load_run
 from bench.artifacts.predict import inputs, predict
 from bench.artifacts.runs import find_run
 from bench.cli import app
@@ -84,8 +84,8 @@ def command(*arguments):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_final_predicts_what_the_harness_recorded(place, method):
     run = find_run(record_of(place, method))
-    revived = revive(run)
-    answers = predict(revived, [e.text for e in revived.splits.test])
+    loaded = load_run(run)
+    answers = predict(loaded, [e.text for e in loaded.splits.test])
     recorded = run.record.predictions
     assert [answer.label for answer in answers] == [recorded.labels[i] for i in recorded.predictions]
     np.testing.assert_allclose([max(a.probabilities.values()) for a in answers], recorded.confidences, atol=2e-5)
@@ -139,29 +139,29 @@ def test_a_table_without_a_column_is_refused_by_its_place(tmp_path):
 def test_an_adapter_of_another_base_model_is_refused_in_a_line(place):
     run = find_run(record_of(place, "lora"))
     with pytest.raises(BadInput) as caught:
-        revive(run, str(place / "other"))
+        load_run(run, str(place / "other"))
     assert "belongs to another base model: trained on tiny (revision" in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert revive(run, str(place / "tiny")).base is not None
+    assert load_run(run, str(place / "tiny")).base is not None
 
 
 def test_weights_that_do_not_fit_are_refused_in_a_line(place, tmp_path):
     run = find_run(record_of(place, "prompt_tuning"))
     strange = tmp_path / "adapter"
     shutil.copytree(find_run(record_of(place, "lora")).adapter, strange)
-    revived = revive(type(run)(run.record, run.path, strange))
+    loaded = load_run(type(run)(run.record, run.path, strange))
     with pytest.raises(BadInput, match="does not fit the base model tiny") as caught:
-        predict(revived, TEXTS)
+        predict(loaded, TEXTS)
     assert "\n" not in str(caught.value)
 
 
 def test_without_its_data_a_trained_run_still_answers(place, monkeypatch):
-    expected = predict(revive(find_run(record_of(place, "prompt_tuning"))), TEXTS)
+    expected = predict(load_run(find_run(record_of(place, "prompt_tuning"))), TEXTS)
     (place / "data.csv").rename(place / "gone.csv")
     try:
-        assert predict(revive(find_run(record_of(place, "prompt_tuning"))), TEXTS) == expected
+        assert predict(load_run(find_run(record_of(place, "prompt_tuning"))), TEXTS) == expected
         with pytest.raises(BadInput, match=r"data\.csv: no such file"):
-            revive(find_run(record_of(place, "majority")))
+            load_run(find_run(record_of(place, "majority")))
     finally:
         (place / "gone.csv").rename(place / "data.csv")
 
@@ -184,13 +184,13 @@ def test_peft_loads_an_export_and_gives_the_logits_that_the_harness_measured(pla
     run = find_run(record_of(place, method))
     out = tmp_path / "export"
     command("export", run.path, out)
-    revived = revive(run)
-    tuned = revived.attach()
-    revived.load(tuned)
+    loaded = load_run(run)
+    tuned = loaded.attach()
+    loaded.load(tuned)
     tuned.train(False)
-    pairs = [(ids, revived.encoder.label_ids[0]) for ids in revived.encoder.inputs(revived.splits.test[:3], None)[0]]
+    pairs = [(ids, loaded.encoder.label_ids[0]) for ids in loaded.encoder.inputs(loaded.splits.test[:3], None)[0]]
     with torch.no_grad():
-        ours = [tuned.logits(revived.encoder.batch([pair]))[0] for pair in pairs]
+        ours = [tuned.logits(loaded.encoder.batch([pair]))[0] for pair in pairs]
     tuned.detach()
     peer = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(place / "tiny"), str(out)).eval()
     for (ids, _), mine in zip(pairs, ours, strict=True):
@@ -208,6 +208,8 @@ def test_an_export_names_no_path_of_this_machine_and_answers_by_itself(place, tm
     card = (out / "README.md").read_text()
     assert str(place) not in card
     assert "library_name: peft" in card
+    words = ", ".join(f"` {word}`" for word in run.record.predictions.labels)
+    assert f"The words take a leading space, as they stand behind the template: {words}." in card
     assert f"accuracy (test split, {len(run.record.predictions.ids)} examples)" in card
     assert find_run(out).record.provenance.host is None
     assert "active: adapter of prompt_tuning" in command("predict", out, "--text", "ak")
@@ -302,7 +304,7 @@ def test_inspect_compares_the_prompt_before_and_after(place, tmp_path):
     assert (tmp_path / "gradient_norm.png").read_bytes()[1:4] == b"PNG"
     rows = list(csv.reader((tmp_path / "virtual_tokens.csv").read_text().splitlines()))
     assert len(rows) == 1 + 20
-    inspected = inspect_prompt(revive(run))
+    inspected = inspect_prompt(load_run(run))
     assert all(-1 <= token.moved < 1 - 1e-7 for token in inspected.tokens), "the prompt was trained"
 
 
@@ -312,8 +314,8 @@ def test_inspect_of_a_text_prompt_finds_the_text_before_training(place, tmp_path
     options = {**spec.cell.method.options, "init": "text", "init_text": " good bad"}
     method = spec.cell.method.model_copy(update={"options": options})
     spec = spec.model_copy(update={"cell": spec.cell.model_copy(update={"method": method})})
-    revived = revive(type(run)(run.record.model_copy(update={"spec": spec}), run.path, run.adapter))
-    tokens = inspect_prompt(revived).tokens
+    loaded = load_run(type(run)(run.record.model_copy(update={"spec": spec}), run.path, run.adapter))
+    tokens = inspect_prompt(loaded).tokens
     assert [t.before.token for t in tokens[:2]] == ["' good'", "' bad'"] or tokens[0].before.cosine > 0.999
     assert all(t.before.cosine == pytest.approx(1, abs=1e-5) for t in tokens)
 

@@ -11,8 +11,8 @@ from tiny import tiny_network, tiny_tokenizer
 from transformers import AutoModelForSequenceClassification
 
 from bench.api import plan
-from bench.artifacts.attached import revive
 from bench.artifacts.export import export
+from bench.artifacts.loading import load_run
 from bench.artifacts.predict import predict
 from bench.artifacts.runs import find_run
 from bench.runs.spec import TrialSpec
@@ -61,8 +61,8 @@ def test_a_hard_prompt_is_infeasible_and_the_rest_goes_on(finals):
 @pytest.mark.parametrize("name", METHODS[:3])
 def test_a_final_predicts_what_it_recorded_and_the_base_model_has_no_say(finals, name):
     record, path = finals[1][name]
-    revived = revive(find_run(path))
-    answers = predict(revived, [example.text for example in revived.splits.test])
+    loaded = load_run(find_run(path))
+    answers = predict(loaded, [example.text for example in loaded.splits.test])
     recorded = record.predictions
     assert [a.label for a in answers] == [recorded.labels[i] for i in recorded.predictions]
     np.testing.assert_allclose([max(a.probabilities.values()) for a in answers], recorded.confidences, atol=2e-5)
@@ -86,11 +86,9 @@ def test_what_is_exported_answers_so_outside_too(finals, name, tmp_path):
         assert "num_labels=2" in card
         model = AutoModelForSequenceClassification.from_pretrained(folder / "bert", num_labels=2)
         model = PeftModel.from_pretrained(model, tmp_path / "out")
-    revived = revive(run)
-    texts = [example.text for example in revived.splits.test[:4]]
+    loaded = load_run(run)
+    texts = [example.text for example in loaded.splits.test[:4]]
     with torch.no_grad():
-        rows = [
-            model.eval()(**revived.base.tokenizer(text, return_tensors="pt")).logits.softmax(1)[0] for text in texts
-        ]
-    ours = [list(a.probabilities.values()) for a in predict(revived, texts)]
+        rows = [model.eval()(**loaded.base.tokenizer(text, return_tensors="pt")).logits.softmax(1)[0] for text in texts]
+    ours = [list(a.probabilities.values()) for a in predict(loaded, texts)]
     np.testing.assert_allclose(ours, torch.stack(rows).numpy(), atol=1e-5)

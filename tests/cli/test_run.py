@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def home(tmp_path, monkeypatch):
     write_plugin(tmp_path / "site", {"bench.methods": {"shift": "shifting:Shift"}}, shifting=SHIFT)
     broken = {"bench.methods": {"broken": "nowhere:X"}}
     write_plugin(tmp_path / "site", broken, "broken-methods")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"), prepend=os.pathsep)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))

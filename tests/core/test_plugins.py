@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -206,6 +207,71 @@ def test_the_example_of_the_docs_runs_in_worker_processes(tmp_path):
     assert finals[0].measurements["task_bytes"] > 0
 
 
+def test_a_soft_prompt_with_trained_biases_is_a_few_lines_and_keeps_the_contract(tmp_path):
+    """The second example of the docs, on a decoder that has biases and on an encoder with a head of its own."""
+    source = documented("prompt_and_biases.py", "python")
+    assert len(source.splitlines()) < 45
+    assert "def save" not in source and "def load" not in source and "def detach" not in source
+    load_plugins([write(tmp_path / "prompt_and_biases.py", source)])
+    for family in ("gpt2", "bert"):
+        contract = type("Held", (MethodContract,), {"method": methods.get("prompt_and_biases")(), "family": family})()
+        for number, name in enumerate(n for n in dir(contract) if n.startswith("test_")):
+            check = getattr(contract, name)
+            folder = tmp_path / family / str(number)
+            check(folder) if "tmp_path" in inspect.signature(check).parameters else check()
+
+
+OLD = """
+from bench.methods import Method, TunedModel, methods
+from bench.core.distributions import Float
+
+@methods.register("old")
+class Old(Method):
+    "Written for version 0.1: all by itself."
+
+    def search_space(self):
+        return {"learning_rate": Float(low=1e-4, high=1e-1, log=True)}
+
+    def attach(self, base, dataset, seed):
+        return OldModel(base)
+
+class OldModel(TunedModel):
+    def __init__(self, base):
+        from torch import nn, zeros
+        super().__init__(base)
+        embedding = base.network.get_input_embeddings()
+        self.shift = nn.Parameter(zeros(embedding.weight.shape[1], device=base.device))
+        self.hook = embedding.register_forward_hook(lambda _, ids, out: out + self.shift.to(out.dtype))
+
+    def trainable(self):
+        return {"shift": self.shift}
+
+    def added_parameters(self):
+        return self.shift.numel()
+
+    def save(self, folder):
+        from safetensors.torch import save_file
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({"shift": self.shift.detach().cpu()}, folder / "shift.safetensors")
+
+    def load(self, folder):
+        from safetensors.torch import load_file
+        self.shift.data.copy_(load_file(folder / "shift.safetensors")["shift"])
+
+    def detach(self):
+        self.hook.remove()
+        super().detach()
+"""
+
+
+def test_a_plug_in_of_version_0_1_that_saves_loads_and_detaches_by_itself_keeps_the_contract(tmp_path):
+    load_plugins([write(tmp_path / "old.py", OLD)])
+    contract = type("Held", (MethodContract,), {"method": methods.get("old")()})()
+    for number, name in enumerate(n for n in dir(contract) if n.startswith("test_")):
+        check = getattr(contract, name)
+        check(tmp_path / str(number)) if "tmp_path" in inspect.signature(check).parameters else check()
+
+
 def test_what_bench_new_writes_passes_its_own_test_and_is_found_when_installed(tmp_path):
     new_method("my-shift", tmp_path / "mine")
     assert sorted(p.name for p in (tmp_path / "mine").rglob("*") if p.is_file()) == [
@@ -236,7 +302,7 @@ def test_what_bench_new_writes_passes_its_own_test_and_is_found_when_installed(t
     (info / "entry_points.txt").write_text("[bench.methods]\nmy-shift = my_shift:MyShift\n")
     shown = subprocess.run(
         [sys.executable, "-m", "bench", "show", "method", "my-shift"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "mine")},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "mine"), str(ROOT)])},
         capture_output=True,
         text=True,
         check=False,

@@ -43,7 +43,7 @@ def test_a_csv_file_becomes_splits_with_the_values_found_as_label_words(write):
     assert ("text 3", "spam") in pairs(splits)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json", ".jsonl", ".parquet"])
 def test_every_kind_of_file_gives_the_same_splits(write, tmp_path, suffix):
     expected = write(HEADER + lines()).splits()
     rows = [{"text": f"text {i}", "label": "spam" if i % 2 else "ham"} for i in range(20)]
@@ -52,6 +52,8 @@ def test_every_kind_of_file_gives_the_same_splits(write, tmp_path, suffix):
 
         pd.DataFrame(rows).to_parquet(tmp_path / "rows.parquet")
         content = (tmp_path / "rows.parquet").read_bytes()
+    elif suffix == ".json":
+        content = json.dumps(rows, indent=1)
     elif suffix == ".jsonl":
         content = "\n".join(map(json.dumps, rows)) + "\n\n"
     else:
@@ -163,8 +165,17 @@ def test_a_csv_that_is_wrong_is_answered_with_file_row_and_column(write, content
         ("a.jsonl", "[1]\n", r"a.jsonl, line 1: expected an object"),
         ("a.jsonl", '{"text": null, "label": "b"}\n', r"a.jsonl, line 1: the text is empty"),
         ("a.jsonl", '{"text": "a", "label": "b"}\n{"text": "a"}\n', r"a.jsonl, line 2: label_column is 'label'"),
-        ("a.json", "[]", r"a.json: unknown kind of file; did you mean '.jsonl'\?; use one of .csv"),
-        ("data", "", r"data: unknown kind of file; use one of .csv, .tsv, .jsonl, .ndjson, .parquet"),
+        ("a.json", "[]", r"a.json: there are no rows in it"),
+        ("a.json", '{"text": "a"}', r"a.json, line 1: expected an array of objects such as "),
+        ("a.json", '[{"text": "a", "label": "b"}, 3]', r"a.json, row 2: expected an object such as "),
+        ("a.json", '[{"text": "a"},\n]', r"a.json, line 2: not JSON: .* at character 1"),
+        (
+            "a.json",
+            '{"text": "a"}\n{"text": "b"}',
+            r"Extra data .*; a file of one object a line is called .jsonl",
+        ),
+        ("a.jsn", "[]", r"a.jsn: unknown kind of file; did you mean '.json'\?; use one of .csv"),
+        ("data", "", r"data: unknown kind of file; use one of .csv, .tsv, .json, .jsonl, .ndjson, .parquet"),
         ("a.parquet", "no parquet", r"a.parquet, row 1: not Parquet"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from bench.engines.inline import Inline
 from bench.engines.processes import Processes, ProcessPool
 from bench.testing import EngineContract
-from bench.testing.engine import Heard
+from bench.testing.engine import RecordingListener
 
 
 class TestInline(EngineContract):
@@ -20,7 +20,7 @@ class TestProcesses(EngineContract):
     engine = Processes
 
 
-class Yes(Heard):
+class Yes(RecordingListener):
     """Finds every trial worth going on."""
 
     def validated(self, spec, step, value):
@@ -92,7 +92,7 @@ class Misplacing(ProcessPool):
 def test_an_engine_that_breaks_the_contract_is_noticed(pool, test, tmp_path):
     kind = type("Broken", (Processes,), {"start": lambda self, listener: pool(self, listener)})
     contract = type("Broken", (EngineContract,), {"engine": kind, "patience": 8.0, "hang_timeout": 2.0})()
-    heard = Heard()
+    heard = RecordingListener()
     started = contract.start(tmp_path, heard)
     try:
         with pytest.raises((AssertionError, FileNotFoundError)):

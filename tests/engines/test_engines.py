@@ -24,11 +24,11 @@ from bench.engines.base import Listener
 from bench.engines.gpus import visible_gpus
 from bench.engines.processes import Processes, ProcessWorker
 from bench.runs.record import TrialRecord
-from bench.testing.acting import acting_spec
+from bench.testing.scripted import scripted_spec
 
 
 class Acting(Processes):
-    runner = "bench.testing.acting:acting_runner"
+    runner = "bench.testing.scripted:scripted_runner"
 
 
 class Heard(Listener):
@@ -179,7 +179,7 @@ def test_a_method_that_sleeps_for_ever_in_a_step_is_found_although_its_process_l
 def test_closing_leaves_no_process_and_no_file_behind(home, tmp_path):
     pool = Acting(workers=2).start(Heard())
     for number in range(2):
-        pool.submit(acting_spec(tmp_path, number, "wait"), home / "artifacts")
+        pool.submit(scripted_spec(tmp_path, number, "wait"), home / "artifacts")
     running, scratch = pids(pool), [Path(worker._scratch.name) for worker in pool._workers]
     assert len(running) == 2
     pool.close()
@@ -202,7 +202,7 @@ def test_a_worker_that_is_slow_to_start_is_no_hung_worker(tmp_path, monkeypatch)
     monkeypatch.setattr(Acting, "module", "late_worker")
     pool = Acting().start(Heard())
     try:
-        pool.submit(acting_spec(tmp_path, 1, hang_timeout=1.0), tmp_path)
+        pool.submit(scripted_spec(tmp_path, 1, hang_timeout=1.0), tmp_path)
         assert [record.status for record in wait(pool)] == ["ok"]
     finally:
         pool.close()

@@ -14,7 +14,7 @@ ray = pytest.importorskip("ray", reason="pip install 'promptscale[ray]'")
 from bench.core.errors import Unavailable  # noqa: E402
 from bench.engines.ray_actors import Ray  # noqa: E402 - it is there or the file is skipped
 from bench.testing import EngineContract  # noqa: E402
-from bench.testing.acting import acting_spec, executions  # noqa: E402
+from bench.testing.scripted import executions, scripted_spec  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ class TestRay(EngineContract):
     engine = Ray
 
     def test_ray_repeats_nothing_by_itself(self, pool, heard, tmp_path):
-        spec = acting_spec(tmp_path, 3, "die", after=0.2)
+        spec = scripted_spec(tmp_path, 3, "die", after=0.2)
         (record,) = self.run(pool, [spec], tmp_path).values()
         assert record.reason.startswith("the worker on the cluster died: ")
         assert heard.values[3] == [3.1]
@@ -48,7 +48,7 @@ class TestRay(EngineContract):
     def test_a_node_that_goes_down_in_the_middle_takes_its_trials_alone(self, pool, heard, cluster, tmp_path):
         elsewhere = cluster.add_node(num_cpus=1)
         pool.close()  # the places on the first node are to be free for what is lost on the other
-        waiting = [acting_spec(tmp_path, number, "pause", seconds=600) for number in range(2)]
+        waiting = [scripted_spec(tmp_path, number, "pause", seconds=600) for number in range(2)]
         for spec in waiting:
             pool.submit(spec, tmp_path)
             self.wait(pool, tmp_path, spec)

@@ -13,7 +13,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bench.methods.prompt_tuning import PromptTuning
-from bench.methods.tuned.initial_prompt import initial_prompt
 from bench.models.base import LanguageModel
 from bench.training.encoding import Encoder
 
@@ -21,7 +20,7 @@ LABELS = ("yes", "maybe")
 
 
 def begin(base=None, seed=0, labels=LABELS, **options):
-    return initial_prompt(PromptTuning(**options), base or tiny_model(), tiny_splits(labels), seed)
+    return PromptTuning(**options).initial_prompt(base or tiny_model(), tiny_splits(labels), seed)
 
 
 def embeddings(base, ids):
@@ -128,7 +127,7 @@ def test_labels_begin_with_the_mean_embedding_of_each_label_word_as_it_stands_be
 ):
     base = tiny_model(family)
     dataset = replace(tiny_splits(LABELS), template=template)
-    prompt = initial_prompt(PromptTuning(init="labels", num_virtual_tokens=5), base, dataset, 0)
+    prompt = PromptTuning(init="labels", num_virtual_tokens=5).initial_prompt(base, dataset, 0)
     for row, word, ids in zip(prompt, LABELS, Encoder(base, template, LABELS).label_ids, strict=False):
         assert ids == tokens(base, before + word)
         torch.testing.assert_close(row, embeddings(base, ids).mean(0))
@@ -153,7 +152,7 @@ def test_normal_has_variance_one_and_vocab_norm_the_length_of_the_vocabularys_ro
 
 
 def test_all_of_the_vocabulary_goes_beyond_the_frequent_tokens(monkeypatch):
-    monkeypatch.setattr("bench.methods.tuned.initial_prompt.FREQUENT_TOKENS", 10)
+    monkeypatch.setattr("bench.methods.initial_prompt.FREQUENT_TOKENS", 10)
     base = tiny_model()
     assert set(ids_of(base, begin(base, init="vocab", num_virtual_tokens=60))) == set(range(4, 14))
     every = begin(base, init="vocab", init_vocab="all", num_virtual_tokens=61)

@@ -18,7 +18,7 @@ from tiny import (
 
 from bench.core.errors import Infeasible
 from bench.methods.lora import Lora
-from bench.methods.tuned.peft_adapter import PeftAdapter
+from bench.methods.tuned.peft_method import PeftAdapter
 
 DECODER_LAYERS = {"llama": 7, "gpt2": 4, "gpt_neox": 4, "bloom": 4, "opt": 6, "gemma3": 7, "qwen2": 7}
 

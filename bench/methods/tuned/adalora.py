@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bench.methods.tuned.peft_adapter import PeftAdapter
+from bench.methods.tuned.peft_method import PeftAdapter
 
 if TYPE_CHECKING:
-    from bench.methods.adalora import AdaLora
-    from bench.models.base import LanguageModel
+    from peft import PeftConfig
+
+    from bench.models.language_model import LanguageModel
 
 
 class AdaLoraAdapter(PeftAdapter):
@@ -22,37 +23,42 @@ class AdaLoraAdapter(PeftAdapter):
 
     Args:
         base: the frozen base model.
-        method: ranks and the schedule of their allocation.
+        config: the adapter, as peft describes it; its steps are set when training begins.
         seed: seeds the initial weights.
+        warmup_share: share of the steps before the first rank is taken away.
+        final_share: share of the steps after the last.
     """
 
-    def __init__(self, base: LanguageModel, method: AdaLora, seed: int) -> None:
-        super().__init__(base, method.configured(base), seed)
+    def __init__(
+        self, base: LanguageModel, config: PeftConfig, seed: int, warmup_share: float, final_share: float
+    ) -> None:
+        super().__init__(base, config, seed)
         for name, parameter in self.network.named_parameters():
             if ".ranknum." in name:  # a constant, which peft makes trainable when it moves it to another device
                 parameter.requires_grad_(False)
-        self._method = method
+        self._warmup_share, self._final_share = warmup_share, final_share
         self._config: Any = self.adapted.peft_config["default"]
         self._allocates = False
 
     def before_training(self, steps: int) -> None:
         """Lay the three phases over the steps."""
         self._config.total_step = steps
-        self._config.tinit = int(steps * self._method.warmup_share)
-        self._config.tfinal = int(steps * self._method.final_share)
+        self._config.tinit = int(steps * self._warmup_share)
+        self._config.tfinal = int(steps * self._final_share)
         # The allocator weighs ranks by their gradients in the steps before.
         self._allocates = steps - self._config.tfinal > max(1, self._config.tinit)
 
     def penalty(self) -> Tensor | None:
         """Return what keeps the factors orthogonal (section 3.1), the mean over all factors as in peft."""
-        if not self._method.orthogonal_weight:
+        if not self._config.orth_reg_weight:
             return None
         gaps = []
         for name, factor in self.trainable().items():
             if ".lora_A." in name or ".lora_B." in name:
                 product = factor @ factor.T if ".lora_A." in name else factor.T @ factor
                 gaps.append(torch.linalg.norm(product - torch.eye(len(product), device=product.device)))
-        return self._method.orthogonal_weight * torch.stack(gaps).mean()
+        weighted: Tensor = self._config.orth_reg_weight * torch.stack(gaps).mean()
+        return weighted
 
     def after_step(self, step: int) -> None:
         """Weigh the ranks by their gradients, and take away those that matter least."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy.special import log_softmax, softmax
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -20,11 +21,11 @@ from bench.forward.batch import Batch
 from bench.forward.padded import behind_tokens
 from bench.methods.base import ByLogits
 from bench.methods.tokens import Specials, after_template
-from bench.methods.tuned.prompt_tuning import Prompted
+from bench.methods.tuned.prompted import Prompted
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Example, Splits
-    from bench.models.base import LanguageModel
+    from bench.datasets.examples import Example, Splits
+    from bench.models.language_model import LanguageModel
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
 """Inputs without content, those of Zhao et al. (2021), section 5."""
@@ -137,12 +138,6 @@ class Calibrated(Demonstrations):
         empty = [
             replace(examples[0], id=sha256(text.encode()).hexdigest()[:16], text=text) for text in self._content_free
         ]
-        without_content = np.exp(_log_softmax(by_logits(empty, of_split=False))).mean(0)
-        calibrated: np.ndarray = _log_softmax(by_logits(examples)) - np.log(without_content + 1e-12)
+        without_content = softmax(by_logits(empty, of_split=False), axis=1).mean(0)
+        calibrated: np.ndarray = log_softmax(by_logits(examples), axis=1) - np.log(without_content + 1e-12)
         return calibrated
-
-
-def _log_softmax(scores: np.ndarray) -> np.ndarray:
-    shifted = scores - scores.max(1, keepdims=True)
-    logs: np.ndarray = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-    return logs

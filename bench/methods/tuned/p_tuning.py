@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from bench.methods.tuned.prompt_tuning import Prompted, load_prompt, prompt_settings, save_prompt
+from bench.methods.tuned.prompted import Prompted, RowEncoder, prompt_settings
 
 if TYPE_CHECKING:
-    from peft import PromptEncoderConfig
-
-    from bench.methods.p_tuning import PTuning
-    from bench.models.base import LanguageModel
+    from bench.models.language_model import LanguageModel
 
 ENCODER_WEIGHTS = Path("encoder", "prompt_encoder.safetensors")
-"""Where the network itself is saved: peft keeps only what it yields, from which training cannot go on."""
+"""Where the network itself is saved."""
 
 
 class EncodedPrompt(Prompted):
@@ -26,25 +23,28 @@ class EncodedPrompt(Prompted):
 
     Args:
         base: the frozen base model.
-        method: sizes of the network.
+        virtual_tokens: P.
+        sizes: of the network, as peft's ``PromptEncoderConfig`` names them.
         seed: seeds its weights.
     """
 
-    def __init__(self, base: LanguageModel, method: PTuning, seed: int) -> None:
-        from peft import PromptEncoder
+    def __init__(self, base: LanguageModel, virtual_tokens: int, sizes: Mapping[str, Any], seed: int) -> None:
+        from peft import PromptEncoder, PromptEncoderConfig
 
-        super().__init__(base, method.num_virtual_tokens)
-        self._method = method
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.encoder: nn.Module = PromptEncoder(self._config(inference=False))
-        self.encoder.to(base.device)
+        super().__init__(base, virtual_tokens)
+        width = self.network.get_input_embeddings()(torch.zeros(1, dtype=torch.long, device=base.device)).shape[1]
+        config = PromptEncoderConfig(**prompt_settings(base, virtual_tokens, width), **sizes)
+        self._rows = RowEncoder(base, PromptEncoder, config, seed, ENCODER_WEIGHTS)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The network that yields the prompt."""
+        return self._rows.network
 
     @property
     def prompt(self) -> Tensor:
         """The embeddings [P, E] that the network yields."""
-        rows: Tensor = self.encoder(torch.arange(self.virtual_tokens, device=self.base.device)[None])[0]
-        return rows
+        return self._rows.rows()
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Return the network's weights, the embeddings at its entrance among them, and an encoder's head."""
@@ -56,43 +56,9 @@ class EncodedPrompt(Prompted):
         self.encoder.train(mode)
 
     def save(self, folder: Path) -> None:
-        """Write PEFT's files, which hold what the network yields, and beside them the network itself.
-
-        ``PeftModel.from_pretrained`` reads the former. Training goes on from the latter, here by `load`, or in peft
-        by ``get_peft_model`` with ``inference_mode = False`` in the saved configuration, and
-        ``model.prompt_encoder["default"].load_state_dict``.
-        """
-        was = self.encoder.training
-        with torch.no_grad():
-            self.encoder.eval()
-            save_prompt(folder, self._config(inference=True), self.prompt, self.base)
-        self.encoder.train(was)
-        file = folder / ENCODER_WEIGHTS
-        file.parent.mkdir(exist_ok=True)
-        save_file({name: p.detach().cpu().contiguous() for name, p in self.encoder.state_dict().items()}, file)
+        """Write PEFT's files, and the network beside them."""
+        self._rows.save(folder)
 
     def load(self, folder: Path) -> None:
-        """Read the network back, in place.
-
-        Raises:
-            ValueError: the network does not yield the prompt that lies beside it.
-        """
-        saved = load_prompt(folder, self.base)
-        self.encoder.load_state_dict(load_file(folder / ENCODER_WEIGHTS))
-        self.encoder.eval()
-        with torch.no_grad():
-            if not torch.allclose(self.prompt.cpu(), saved, rtol=1e-3, atol=1e-4):
-                raise ValueError(f"{folder}: the prompt and the network that yields it do not belong together")
-
-    def _config(self, inference: bool) -> PromptEncoderConfig:
-        from peft import PromptEncoderConfig
-
-        method = self._method
-        width = self.network.get_input_embeddings()(torch.zeros(1, dtype=torch.long, device=self.base.device)).shape[1]
-        return PromptEncoderConfig(
-            **prompt_settings(self.base, method.num_virtual_tokens, width) | {"inference_mode": inference},
-            encoder_reparameterization_type=method.encoder.upper(),
-            encoder_hidden_size=method.hidden_size,
-            encoder_num_layers=method.lstm_layers if method.encoder == "lstm" else 2,
-            encoder_dropout=method.lstm_dropout,
-        )
+        """Read the network back, in place."""
+        self._rows.load(folder)

@@ -2,135 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bench.core.errors import Infeasible
-from bench.forward.batch import Batch
 from bench.forward.shared_prefix import KeysAndValues, holds_all_positions, prefix_of
-from bench.methods.base import TunedModel
-from bench.methods.tuned.initial_prompt import default_text, repeated, text_tokens
-from bench.methods.tuned.prompt_tuning import load_prompt, prompt_settings, save_prompt
+from bench.methods.tuned.prompted import Prefixed, RowEncoder, prompt_settings
 
 if TYPE_CHECKING:
-    from peft import PrefixTuningConfig
-
-    from bench.datasets.base import Splits
-    from bench.methods.prefix_tuning import PrefixTuning
-    from bench.models.base import LanguageModel
+    from bench.models.language_model import LanguageModel
 
 ENCODER_WEIGHTS = Path("encoder", "prefix_encoder.safetensors")
-"""Where a projection is saved: peft keeps only what it yields, from which training cannot go on."""
+"""Where a projection is saved."""
 
 
-class TrainedPrefix(TunedModel):
+class TrainedPrefix(Prefixed):
     """A frozen model behind P trained keys and values a layer, in float32.
 
     Args:
         base: the frozen base model.
-        method: sizes, and where the prefix begins.
-        dataset: its label words are read for an initial text.
+        virtual_tokens: P.
         seed: seeds whatever is drawn.
+        zero: begin with zeros.
+        projection: train an MLP that yields the prefix.
+        hidden_size: width of that MLP's hidden layer.
     """
 
-    def __init__(self, base: LanguageModel, method: PrefixTuning, dataset: Splits, seed: int) -> None:
-        from peft import PrefixEncoder
+    def __init__(
+        self,
+        base: LanguageModel,
+        virtual_tokens: int,
+        seed: int,
+        *,
+        zero: bool = False,
+        projection: bool = False,
+        hidden_size: int = 512,
+    ) -> None:
+        from peft import PrefixEncoder, PrefixTuningConfig
 
-        super().__init__(base)
-        self._method = method
-        self.virtual_tokens = method.num_virtual_tokens
+        super().__init__(base, virtual_tokens)
         self._layers, self._heads, self._head_size = _shape(base)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.encoder: nn.Module = PrefixEncoder(self._config(inference=False))
-        self.encoder.to(base.device)
-        if method.init == "text":
-            self._begin_with(method.init_text or default_text(dataset.labels))
-        self._prefix: KeysAndValues | None = None
+        shape = {"num_attention_heads": self._heads, "num_layers": self._layers}
+        config = PrefixTuningConfig(
+            **prompt_settings(base, virtual_tokens, self._heads * self._head_size) | shape,
+            prefix_projection=projection,
+            encoder_hidden_size=hidden_size,
+            init_weights="zero" if zero else None,
+        )
+        self._rows = RowEncoder(base, PrefixEncoder, config, seed, ENCODER_WEIGHTS if projection else None)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The prefix, or the projection that yields it."""
+        return self._rows.network
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Return the prefix, or the projection's weights, and an encoder's head."""
         return {**dict(self.encoder.named_parameters()), **super().trainable()}
 
-    def added_parameters(self) -> int:
-        """P x layers x 2 x width of the keys; with a projection, its weights."""
-        return sum(parameter.numel() for parameter in self.trainable().values())
-
     def rows(self) -> Tensor:
         """Return the prefix as peft lays it out: [P, layers x 2 x heads x head size], keys before values."""
-        rows: Tensor = self.encoder(torch.arange(self.virtual_tokens, device=self.base.device)[None])[0]
-        return rows
+        return self._rows.rows()
 
-    def keys_and_values(self) -> KeysAndValues:
+    def prefix(self) -> KeysAndValues:
         """Return the prefix as the network's layers take it."""
         rows = self.rows().to(self.network.dtype)
         parts = rows.view(self.virtual_tokens, 2 * self._layers, self._heads, self._head_size).permute(1, 2, 0, 3)
         return [(parts[2 * layer][None], parts[2 * layer + 1][None]) for layer in range(self._layers)]
 
-    def logits(self, batch: Batch) -> Tensor:
-        """Return the logits behind the prefix."""
-        prefix = self.keys_and_values() if self._prefix is None else self._prefix
-        return self.pathway.logits(batch, prefix=prefix)
-
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """Compute the prefix once for a whole split."""
-        with torch.no_grad():
-            self._prefix = self.keys_and_values()
-        try:
-            yield
-        finally:
-            self._prefix = None
-
-    def save(self, folder: Path) -> None:
-        """Write PEFT's files, which hold the prefix itself, and beside them the projection if there is one."""
-        with torch.no_grad():
-            save_prompt(folder, self._config(inference=True), self.rows(), self.base)
-        if self._method.projection:
-            file = folder / ENCODER_WEIGHTS
-            file.parent.mkdir(exist_ok=True)
-            save_file({name: p.detach().cpu().contiguous() for name, p in self.encoder.state_dict().items()}, file)
-
-    def load(self, folder: Path) -> None:
-        """Read back what `save` wrote, in place.
-
-        Raises:
-            ValueError: the projection does not yield the prefix that lies beside it.
-        """
-        saved = load_prompt(folder, self.base)
-        if not self._method.projection:
-            self.encoder.load_state_dict({"embedding.weight": saved})
-            return
-        self.encoder.load_state_dict(load_file(folder / ENCODER_WEIGHTS))
-        with torch.no_grad():
-            if not torch.allclose(self.rows().cpu(), saved, rtol=1e-3, atol=1e-4):
-                raise ValueError(f"{folder}: the prefix and the projection that yields it do not belong together")
-
-    def _begin_with(self, text: str) -> None:
-        """Set the prefix to the keys and values of a text, as the model computes them."""
-        ids = repeated(text_tokens(self.base, text, self._method.init_special_tokens), self.virtual_tokens)
+    def begin_with(self, ids: list[int]) -> None:
+        """Set the prefix to the keys and values of P tokens, as the model computes them; not for a projection."""
         with torch.no_grad():
             embedded = self.network.get_input_embeddings()(torch.tensor(ids, device=self.base.device))
             parts = torch.cat([part for pair in prefix_of(self.network, embedded) for part in pair])
-            self.encoder.embedding.weight.copy_(parts.permute(2, 0, 1, 3).reshape(self.virtual_tokens, -1))  # type: ignore[union-attr,operator]
+            rows = parts.permute(2, 0, 1, 3).reshape(self.virtual_tokens, -1)
+            self.encoder.embedding.weight.copy_(rows)  # type: ignore[union-attr,operator]
 
-    def _config(self, inference: bool) -> PrefixTuningConfig:
-        from peft import PrefixTuningConfig
+    def save(self, folder: Path) -> None:
+        """Write PEFT's files, which hold the prefix itself, and beside them the projection if there is one."""
+        self._rows.save(folder)
 
-        settings = prompt_settings(self.base, self.virtual_tokens, self._heads * self._head_size)
-        settings |= {"num_attention_heads": self._heads, "num_layers": self._layers, "inference_mode": inference}
-        return PrefixTuningConfig(
-            **settings,
-            prefix_projection=self._method.projection,
-            encoder_hidden_size=self._method.hidden_size,
-            init_weights="zero" if self._method.init == "zero" else None,
-        )
+    def load(self, folder: Path) -> None:
+        """Read back what `save` wrote, in place."""
+        self._rows.load(folder)
 
 
 def _shape(base: LanguageModel) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""Trials that do what a test asks for, and train nothing: what an engine under test runs. No torch, no pytest."""
+"""Scripted trials: they do what a test asks for, and train nothing. Needs neither torch nor pytest."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ STEPS = 3
 """Each ends with a validation."""
 
 
-def acting_spec(home: Path, number: int, do: str = "nothing", kind: Any = "trial", **options: Any) -> TrialSpec:
-    """Return the spec of a trial that acts.
+def scripted_spec(home: Path, number: int, do: str = "nothing", kind: Any = "trial", **options: Any) -> TrialSpec:
+    """Return the spec of a scripted trial.
 
     Args:
         home: where each execution leaves a mark.
@@ -42,8 +42,8 @@ def acting_spec(home: Path, number: int, do: str = "nothing", kind: Any = "trial
     params: dict[str, Scalar] = {name: options.pop(name) for name in ("after", "seconds") if name in options}
     cell = Cell(
         model=None,
-        dataset=Entry(name="acting", label="acting"),
-        method=Entry(name="acting", label="acting"),
+        dataset=Entry(name="scripted", label="scripted"),
+        method=Entry(name="scripted", label="scripted"),
         training=Training(),
         search={},
         study=Study(),
@@ -55,7 +55,7 @@ def acting_spec(home: Path, number: int, do: str = "nothing", kind: Any = "trial
         objective="accuracy",
     )
     asked: dict[str, Scalar] = {"home": str(home), "do": do, **params}
-    return TrialSpec(experiment="acting", cell=cell, kind=kind, number=number, seed=number, params=asked)
+    return TrialSpec(experiment="scripted", cell=cell, kind=kind, number=number, seed=number, params=asked)
 
 
 def executions(home: Path, spec: TrialSpec) -> list[list[int]]:
@@ -64,7 +64,7 @@ def executions(home: Path, spec: TrialSpec) -> list[list[int]]:
     return [[int(pid) for pid in mark.read_text().split()] for mark in marks]
 
 
-def acting_runner() -> Runner:
+def scripted_runner() -> Runner:
     """Return what runs these specs; one a process, like the real one."""
     ran: list[int] = []
 

@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from bench.core.errors import Infeasible
+from bench.core.errors import Infeasible, one_line
 from bench.methods.base import TunedModel
 
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-    from bench.models.base import LanguageModel
+    from bench.models.language_model import LanguageModel
 
 
 class PeftAdapter(TunedModel):
@@ -52,7 +52,7 @@ class PeftAdapter(TunedModel):
                 super().detach()
                 if isinstance(error, torch.OutOfMemoryError | MemoryError):
                     raise
-                text = " ".join(str(error).split())
+                text = one_line(error)
                 raise Infeasible(f"peft: {type(config).__name__} does not suit this model: {text}") from error
         outside = sum(p.numel() for p in self.adapted.parameters() if p.requires_grad)
         outside -= sum(p.numel() for p in self.trainable().values())

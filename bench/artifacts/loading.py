@@ -1,4 +1,4 @@
-"""A finished run, brought back to life: its base model with what it trained."""
+"""A finished run, loaded again: its base model, its data, and what it trained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from bench.artifacts.runs import FinishedRun
 from bench.core.entries import Entry
-from bench.core.errors import BadInput, BenchError
+from bench.core.errors import BadInput, BenchError, one_line
 from bench.core.plugins import load_plugins
 from bench.datasets import datasets
 from bench.datasets.base import Dataset, Splits
@@ -18,14 +18,14 @@ from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
 from bench.models import models
-from bench.models.base import LanguageModel
+from bench.models.language_model import LanguageModel
 from bench.training.encoding import Encoder
 from bench.training.evaluation import Scorer
 from bench.training.session import Session
 
 
 @dataclass(frozen=True)
-class Revived:
+class LoadedRun:
     """A base model as it is, and what the method of a run needs to be put on it."""
 
     run: FinishedRun
@@ -54,7 +54,7 @@ class Revived:
         try:
             tuned.load(self.run.adapter)
         except Exception as error:  # safetensors, torch and peft each raise their own for shapes, names and damage
-            said = " ".join(str(error).split())[:200]
+            said = one_line(error, 200)
             raise BadInput(f"{self.run.adapter}: does not fit the base model {self.cell.labels[0]}: {said}") from error
 
     def scorer(self, tuned: TunedModel) -> Scorer:
@@ -64,7 +64,7 @@ class Revived:
         return Scorer(tuned, self.encoder, room, training.eval_batch_size, self.dtype)
 
 
-def revive(run: FinishedRun, model: str | None = None) -> Revived:
+def load_run(run: FinishedRun, model: str | None = None) -> LoadedRun:
     """Load the base model and the data of a run.
 
     Args:
@@ -87,7 +87,7 @@ def revive(run: FinishedRun, model: str | None = None) -> Revived:
     dataset = datasets.build(cell.dataset.name, cell.dataset.options, f"data set {cell.dataset.label}")
     splits = _splits(run, session, cell)
     encoder = Encoder(base, dataset.template, splits.labels) if base is not None else None
-    return Revived(run, cell, base, dataset, splits, encoder, session.device(cell)[1])
+    return LoadedRun(run, cell, base, dataset, splits, encoder, session.device(cell)[1])
 
 
 def _entry(recorded: Entry, revision: str | None, model: str | None) -> Entry:

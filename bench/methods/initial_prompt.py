@@ -11,38 +11,49 @@ from bench.core.errors import Infeasible
 from bench.methods.tokens import label_tokens
 
 if TYPE_CHECKING:
-    from bench.datasets.base import Splits
-    from bench.methods.prompt_tuning import PromptTuning
-    from bench.models.base import LanguageModel
+    from bench.datasets.examples import Splits
+    from bench.models.language_model import LanguageModel
 
 FREQUENT_TOKENS = 5000
 """Lester et al. draw from the 5,000 most common tokens; vocabularies are sorted by frequency."""
 
 
 def initial_prompt(
-    method: PromptTuning, base: LanguageModel, dataset: Splits, seed: int, length: int | None = None
+    base: LanguageModel,
+    dataset: Splits,
+    seed: int,
+    length: int,
+    init: str,
+    *,
+    text: str | None = None,
+    special_tokens: bool = False,
+    scale: str = "uniform",
+    vocabulary: str = "frequent",
 ) -> Tensor:
-    """Return the initial prompt [P, E], float32, as `PromptTuning.init` says.
+    """Return the initial prompt [P, E], float32; the options are those of `bench.methods.prompt_tuning.PromptTuning`.
 
     Args:
-        method: says where the prompt begins.
         base: its embeddings and its tokenizer are read.
         dataset: its label words and the end of its template are read.
         seed: seeds whatever is drawn.
-        length: P, if it is not the method's.
+        length: P.
+        init: ``random``, ``text``, ``vocab`` or ``labels``.
+        text: for ``text``; None names the label words.
+        special_tokens: whether the text has those of the tokenizer around it.
+        scale: for ``random``: ``uniform``, ``normal`` or ``vocab_norm``.
+        vocabulary: what ``vocab`` and ``labels`` draw from: ``frequent`` or ``all``.
     """
-    length = method.num_virtual_tokens if length is None else length
     embedding = base.network.get_input_embeddings()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        if method.init == "random":
-            return _random(method, embedding, length, generator)
+        if init == "random":
+            return _random(scale, embedding, length, generator)
         # Through the module, not its weight: some families scale embeddings on the way out.
-        if method.init == "text":
-            text = method.init_text or default_text(dataset.labels)
-            return embed(embedding, repeated(text_tokens(base, text, method.init_special_tokens), length))
-        drawn = embed(embedding, _from_vocabulary(base, length, generator, method.init_vocab))
-        if method.init == "labels":
+        if init == "text":
+            ids = text_tokens(base, text or default_text(dataset.labels), special_tokens)
+            return embed(embedding, repeated(ids, length))
+        drawn = embed(embedding, _from_vocabulary(base, length, generator, vocabulary))
+        if init == "labels":
             words = [embed(embedding, _label_ids(base, dataset, word)).mean(0) for word in dataset.labels[:length]]
             drawn[: len(words)] = torch.stack(words)
         return drawn
@@ -77,12 +88,12 @@ def repeated(ids: list[int], length: int) -> list[int]:
     return (ids * (length // len(ids) + 1))[:length]
 
 
-def _random(method: PromptTuning, embedding: nn.Module, length: int, generator: torch.Generator) -> Tensor:
+def _random(scale: str, embedding: nn.Module, length: int, generator: torch.Generator) -> Tensor:
     width = embed(embedding, [0]).shape[1]
-    if method.init_scale == "uniform":
+    if scale == "uniform":
         return torch.rand(length, width, generator=generator) - 0.5
     rows = torch.randn(length, width, generator=generator)
-    if method.init_scale == "normal":
+    if scale == "normal":
         return rows
     scaled: Tensor = rows * (mean_row_norm(embedding) / rows.norm(dim=1, keepdim=True))
     return scaled

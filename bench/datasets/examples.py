@@ -1,0 +1,88 @@
+"""What a data set yields: rows as its source has them, and splits of examples as a model reads them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.datasets.template import columns, render
+
+Split = Literal["train", "validation", "test"]
+MOST_OF_ONE_LABEL = 0.7
+"""Share of one label above which accuracy is no measure of a data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as its source has it."""
+
+    fields: dict[str, str]
+    """The columns that the template may name."""
+    label: int
+    """Index into the data set's label words."""
+    split: Split | None = None
+    """The split that the source itself assigns. A split that no row of the source has is drawn from
+    the rows with ``"train"`` or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example of a split."""
+
+    id: str
+    """First 16 hexadecimal digits of the sha256 of its text; the same in every run."""
+    text: str
+    """The rendered template: what stands before the answer."""
+    label: int
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three splits, disjoint by text."""
+
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    test: tuple[Example, ...]
+    labels: tuple[str, ...]
+    """The label words, in the order of the label indices."""
+    revision: str
+    """sha256 over all examples and label words: what was really used. The same for every fold."""
+    duplicates: int
+    """Rows left out because their text had been seen, and all rows of a text that has several labels."""
+    template: str = "{text}"
+    """The template that rendered the examples."""
+    conflicting: int = 0
+    """Of `duplicates`, the rows of texts that have several labels: none of them is kept."""
+
+    @property
+    def majority_share(self) -> float:
+        """Share of the most frequent label in train and validation; about what answering it always scores as accuracy.
+
+        Splits are drawn stratified, and the test split is for finals alone to read.
+        """
+        counts = Counter(example.label for part in (self.train, self.validation) for example in part)
+        return max(counts.values(), default=0) / max(1, counts.total())
+
+    def caution(self, objective: str) -> str | None:
+        """Say why ``objective`` is no measure of these labels; None where it is."""
+        return accuracy_caution(objective, self.majority_share)
+
+    def filled(self, text: str) -> str:
+        """Return the template with ``text`` in place of every column, as a method may ask for."""
+        return render(self.template, dict.fromkeys(columns(self.template), text))
+
+
+def accuracy_caution(objective: str, majority_share: float) -> str | None:
+    """Say in one line why accuracy is no measure where one label has a large share; None where it is, or not used.
+
+    Args:
+        objective: the metric that a study optimises, by name.
+        majority_share: share of the most frequent label, 0 to 1.
+    """
+    if objective != "accuracy" or majority_share <= MOST_OF_ONE_LABEL:
+        return None
+    return (
+        f"{majority_share:.0%} of the rows have the same label, so accuracy hardly tells a method from one that always "
+        "answers it; put f1_macro or mcc first in the data set's metrics"
+    )
