@@ -87,8 +87,10 @@ def run(ranks: Ranks, family: str, name: str, folder: Path) -> dict:
         "norm": [step.grad_norm for step in outcome.train_curve],
         "tokens": [step.tokens for step in outcome.train_curve],
         "with_gradient": outcome.with_gradient,
-        "validation": [[one.loss, one.tokens, one.answers, one.scores.tolist()] for one in passes],
-        "test": [after.loss, after.tokens, after.answers, after.scores.tolist()],
+        "passes": [
+            {"loss": one.loss, "tokens": one.tokens, "answers": one.answers, "scores": one.scores.tolist()}
+            for one in [*passes, after]
+        ],
         "generated": scorer.non_label_share(splits.test[:3]),
         "few": scorer.run(splits.test[:1]).scores.tolist(),
         "sharded": size - int(ranks.notes().get("unsharded_parameters", 0)),
