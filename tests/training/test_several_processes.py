@@ -82,7 +82,8 @@ def test_what_rank_0_saves_is_what_one_process_saves(together, alone, case):
     one, two = load_file(theirs / weights), load_file(ours / weights)
     assert one.keys() == two.keys()
     for key, tensor in one.items():
-        assert_close(two[key], tensor, what=key)
+        # What began with zeros is three steps of Adam, each a thousandth and as exact as the gradients that it divides.
+        assert_close(two[key], tensor, rounding=1e-6, what=key)
 
 
 @pytest.mark.parametrize("case", NAMES)
