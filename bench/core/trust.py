@@ -47,7 +47,7 @@ def of_the_hub(why: str) -> dict[str, str]:
 
 def packaged(wheels: Sequence[Package], homepage: str, then: str) -> Trusted:
     """Return what trusting pinned packages comes to; ``then`` says what is done with them."""
-    named = "; ".join(f"{wheel.package} {wheel.version}, a wheel with sha256 {wheel.sha256}" for wheel in wheels)
+    named = "; ".join(f"{wheel.package} {wheel.version}, a {wheel.kind} with sha256 {wheel.sha256}" for wheel in wheels)
     facts = [{name: getattr(wheel, name) for name in ("package", "version", "sha256", "cached")} for wheel in wheels]
     missing = [wheel.package for wheel in wheels if not wheel.cached]
     return Trusted(

@@ -13,18 +13,17 @@ import sys
 import threading
 import time
 from datetime import timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from bench.core.errors import BadInput, BenchError, Unavailable
+from bench.core.errors import BadInput, BenchError
 from bench.core.registry import load_target
 from bench.engines.base import Listener, Pool, cores, lost
 from bench.engines.processes import Processes, ProcessPool
 from bench.engines.running import guarded
-from bench.engines.sharing import check_accelerate_file, check_deepspeed_file, sharing
+from bench.engines.sharing import check_accelerate_file, sharing
 from bench.engines.worker import Channel
 from bench.runs.record import Status, TrialRecord
 from bench.runs.spec import TrialSpec
@@ -35,7 +34,7 @@ _LOOK_SECONDS = 0.5
 
 
 class Distributed(Processes):
-    """Runs each trial in several processes that hold the base model together (FSDP or DeepSpeed), one GPU each.
+    """Runs each trial in several processes that hold the base model together (FSDP), one GPU each.
 
     For example::
 
@@ -49,30 +48,18 @@ class Distributed(Processes):
     num_processes: int = Field(2, gt=0)
     """Processes a trial, each with a GPU of its own where there are GPUs."""
     config_file: Path | None = None
-    """What ``accelerate config`` has written; of it are used: distributed_type (FSDP, DEEPSPEED, or MULTI_GPU for a
-    copy of the whole model in each process), fsdp_reshard_after_forward, fsdp_offload_params, deepspeed_config, and
-    what ``accelerate launch`` itself reads. Without a file: FSDP."""
-    deepspeed_config: Path | None = None
-    """A configuration file of DeepSpeed (JSON), instead of ``config_file``. Needs the extra ``deepspeed``."""
+    """What ``accelerate config`` has written; of it are used: distributed_type (FSDP, or MULTI_GPU for a copy of
+    the whole model in each process), fsdp_reshard_after_forward, fsdp_offload_params, and what ``accelerate launch``
+    itself reads. Without a file: FSDP."""
 
     @model_validator(mode="after")
-    def _check_files(self) -> Self:
-        if self.config_file is not None and self.deepspeed_config is not None:
-            raise ValueError("config_file and deepspeed_config: one of them; the first can name the second")
+    def _check_file(self) -> Self:
         if self.config_file is not None:
             check_accelerate_file(self.config_file.expanduser())
-        if self.deepspeed_config is not None:
-            check_deepspeed_file(self.deepspeed_config.expanduser())
         return self
 
     def start(self, listener: Listener) -> Pool:
-        """Return a pool; groups start when they are first needed.
-
-        Raises:
-            Unavailable: DeepSpeed is asked for and not installed.
-        """
-        if self._uses_deepspeed() and find_spec("deepspeed") is None:
-            raise Unavailable("a DeepSpeed configuration needs DeepSpeed: pip install 'promptscale[deepspeed]'")
+        """Return a pool; groups start when they are first needed."""
         return _GroupPool(self, listener)
 
     def command(self) -> list[str]:
@@ -83,19 +70,9 @@ class Distributed(Processes):
         else:
             # Its default values, said aloud: advice to say them would stand in the log as a group's last words.
             launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-            launch += self._sharding()
+            launch += ["--use_fsdp", "--fsdp_version", "2"]
         # A port of its own: several groups may run at once.
         return [*launch, "--main_process_port", "0", "--module", self.module]
-
-    def _sharding(self) -> list[str]:
-        if self.deepspeed_config is None:
-            return ["--use_fsdp", "--fsdp_version", "2"]
-        return ["--use_deepspeed", "--deepspeed_config_file", str(self.deepspeed_config.expanduser().absolute())]
-
-    def _uses_deepspeed(self) -> bool:
-        if self.config_file is not None:
-            return check_accelerate_file(self.config_file.expanduser()) == "DEEPSPEED"
-        return self.deepspeed_config is not None
 
 
 class _GroupPool(ProcessPool):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pytest
 import torch
 
 from bench.experiment.expansion import check_search_space
@@ -122,7 +121,7 @@ class MethodContract:
         declared = attached.tuned.trainable()
         if not declared:
             assert attached.tuned.added_parameters() == 0
-            pytest.skip("trains nothing")
+            return
         ours = {id(parameter) for parameter in declared.values()}
         others = {name: p for name, p in attached.tuned.network.named_parameters() if id(p) not in ours}
         before = {name: p.detach().clone() for name, p in {**others, **declared}.items()}
@@ -166,7 +165,8 @@ class MethodContract:
         """`save` and `load` carry all that training changed, even into an attachment that began elsewhere."""
         attached = self.attach(seed=1)
         if not attached.tuned.trainable():
-            pytest.skip("trains nothing")
+            assert attached.tuned.added_parameters() == 0
+            return
         begun = attached.logits()
         self.train(attached, tmp_path / "best")
         trained = attached.logits()

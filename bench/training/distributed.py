@@ -1,6 +1,6 @@
 """One trial by several processes: each batch and each split is divided among them, and their sums are added.
 
-Here every process holds the whole base model; `bench.training.fully_sharded` and `bench.training.zero` divide it too.
+Here every process holds the whole base model; `bench.training.fully_sharded` divides it too.
 Sums run over the whole batch before anything is divided, so loss, gradients and trained weights are those of one
 process but for rounding.
 """
@@ -83,7 +83,6 @@ class SharedStepper(Stepper):
         rank, world = dist.get_rank(), dist.get_world_size()
         total, tokens = 0.0, 0
         for start in range(0, len(pairs), size):
-            self._before_pass(last=start + size >= len(pairs))
             together = pairs[start : start + size]
             # A process without an example runs one all the same, for nothing: the others gather weights from it.
             mine, weight = together[rank::world] or together[:1], float(rank < len(together))
@@ -91,18 +90,12 @@ class SharedStepper(Stepper):
             with autocast(self.encoder.device, self._dtype):
                 logits = self.tuned.logits(batch)
             loss = cross_entropy(logits.float(), batch.targets, reduction="sum") * (weight / supervised)
-            self._backward(loss)
+            loss.backward()
             total += loss.item()
             tokens += int(batch.attention_mask.sum() * weight)
         self._add_gradients()
         added = summed(np.array([total, tokens]), self.encoder.device)
         return float(added[0]), int(added[1])
-
-    def _before_pass(self, last: bool) -> None:
-        """Hear that a forward and backward pass begins, and whether it is the last one before the update."""
-
-    def _backward(self, loss: Tensor) -> None:
-        loss.backward()
 
     def _add_gradients(self) -> None:
         """Add up the gradients of all processes."""

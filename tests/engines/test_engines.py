@@ -14,6 +14,7 @@ import psutil
 import pytest
 import torch
 from demo import EXPERIMENT, demo_cell, demo_spec
+from numerics import GRADIENT, assert_close
 from plugin import SHIFT, write_acting, write_plugin, write_table, write_tiny_model
 
 from bench.api import plan
@@ -82,6 +83,11 @@ def act(home: Path, do: str = "nothing", number: int = 0):
     return demo_spec(cell, number)
 
 
+def prompt_spec(home: Path, threads: int):
+    cell = cell_of(home, "prompt_tuning", runtime={"threads": threads})
+    return demo_spec(cell, 0, "final", num_virtual_tokens=4, learning_rate=0.1)
+
+
 @pytest.fixture(scope="module")
 def pool(home):
     """Two workers for all tests of this file: each takes seconds to start."""
@@ -141,7 +147,9 @@ def test_a_device_that_is_not_there_is_the_users_to_mend(either, home):
 
 
 def test_inline_and_processes_give_the_same_record(pool, inline, home):
-    spec = demo_spec(cell_of(home, "prompt_tuning"), 0, "final", num_virtual_tokens=4, learning_rate=0.1)
+    # To the last bit on one machine with equally many threads: a sum over two threads rounds otherwise than over one,
+    # and left to themselves inline takes all cores, a worker its share.
+    spec = prompt_spec(home, threads=1)
     found = []
     for name, engine in (("inline", inline), ("processes", pool)):
         engine._listener = heard = Heard()
@@ -156,6 +164,21 @@ def test_inline_and_processes_give_the_same_record(pool, inline, home):
         )
         found.append((what, heard.values, kept))
     assert found[0] == found[1]
+
+
+def test_another_number_of_threads_changes_no_more_than_rounding(inline, home):
+    found = []
+    for threads in (1, 2, 4):
+        inline.submit(prompt_spec(home, threads), home / str(threads))
+        (record,) = wait(inline)
+        assert record.provenance.threads == threads
+        found.append(record)
+    for record in found[1:]:
+        for one, other in zip(found[0].train_curve, record.train_curve, strict=True):
+            assert_close(other.loss, one.loss)
+            assert_close(other.grad_norm, one.grad_norm, GRADIENT)
+        assert_close(record.test.loss, found[0].test.loss)
+        assert record.predictions.predictions == found[0].predictions.predictions
 
 
 def test_a_trial_that_the_study_gives_up_ends_as_pruned_with_what_it_had(either, home):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numerics import GRADIENT, assert_close
 from tiny import CAUSAL, tiny_network
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
@@ -53,9 +54,8 @@ def loss_and_gradients(
 
 
 def assert_equal(ours: tuple[torch.Tensor, torch.Tensor], theirs: tuple[torch.Tensor, torch.Tensor], way: str) -> None:
-    torch.testing.assert_close(ours[0], theirs[0], rtol=1e-5, atol=0, msg=f"loss, {way}")
-    gap = (ours[1] - theirs[1]).norm() / theirs[1].norm()
-    assert gap < 1e-4, f"gradient, {way}: {gap:.1e}"
+    assert_close(ours[0], theirs[0], what=f"loss, {way}")
+    assert_close(ours[1], theirs[1], GRADIENT, what=f"gradient, {way}")
 
 
 @pytest.mark.parametrize("family", CAUSAL)

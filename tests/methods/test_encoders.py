@@ -5,6 +5,7 @@ from __future__ import annotations
 import peft
 import pytest
 import torch
+from numerics import assert_close, assert_gradients_close
 from peers import stir
 from tiny import (
     ENCODERS,
@@ -117,9 +118,8 @@ def test_loss_gradients_and_counts_are_those_of_peft(name, family):
     if name == "adalora":  # peft adds its penalty, which is a hook of its own here
         out.loss = cross_entropy(out.logits, batch.targets)
     out.loss.backward()
-    torch.testing.assert_close(ours, out.loss, rtol=1e-5, atol=0)
-    for which, parameter in peers.items():
-        torch.testing.assert_close(mine[which].grad, parameter.grad, rtol=1e-4, atol=1e-5)
+    assert_close(ours, out.loss)
+    assert_gradients_close(*({which: p.grad for which, p in each.items()} for each in (mine, peers)))
     head = [p.grad for n, p in mine.items() if "classifier" in n]
     assert head
     assert all(gradient.norm() > 1e-4 for gradient in head)
@@ -138,7 +138,7 @@ def test_peft_loads_what_is_saved_with_its_head_and_the_base_comes_back(name, fa
         tuned.save(tmp_path)
         theirs = peft.PeftModel.from_pretrained(plain(family), tmp_path).eval()
         loaded = theirs(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
-    torch.testing.assert_close(ours, loaded, rtol=1e-5, atol=1e-5)
+    assert_close(ours, loaded)
     tuned.detach()
     assert_same_state(base.network, before)
 
@@ -156,7 +156,7 @@ def test_fully_fine_tuned_it_is_a_model_of_transformers_that_knows_its_labels(fa
     assert tuple(theirs.config.id2label.values()) == LABELS
     with torch.no_grad():
         found = theirs(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
-        torch.testing.assert_close(tuned.logits(batch), found, rtol=1e-5, atol=1e-5)
+        assert_close(tuned.logits(batch), found)
 
 
 @pytest.mark.parametrize(

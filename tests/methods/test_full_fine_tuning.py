@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numerics import assert_close, assert_gradients_close
 from pydantic import ValidationError
 from tiny import (
     FAMILIES,
@@ -99,7 +100,7 @@ def test_transformers_loads_a_saved_model_and_gives_the_same_logits(family, tmp_
     if base.kind == "seq2seq":
         inputs["decoder_input_ids"] = batch.decoder_input_ids
     with torch.no_grad():
-        torch.testing.assert_close(tuned.logits(batch), theirs(**inputs).logits[batch.positions], rtol=1e-5, atol=1e-5)
+        assert_close(tuned.logits(batch), theirs(**inputs).logits[batch.positions])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -154,11 +155,11 @@ def test_a_part_has_the_gradients_that_it_has_when_all_is_trained(family, option
     other = torch.nn.functional.cross_entropy(logits, batch.targets)
     other.backward()
 
-    torch.testing.assert_close(loss, other, rtol=1e-5, atol=0)
+    assert_close(loss, other)
     peers = dict(head.named_parameters() if options.get("head_only") else network.named_parameters())
-    assert tuned.trainable()
-    for name, parameter in tuned.trainable().items():
-        torch.testing.assert_close(parameter.grad, peers[name].grad, rtol=1e-4, atol=1e-6)
+    trained = tuned.trainable()
+    assert trained
+    assert_gradients_close({name: p.grad for name, p in trained.items()}, {name: peers[name].grad for name in trained})
 
 
 @pytest.mark.parametrize("options", PARTS)

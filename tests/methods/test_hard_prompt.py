@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numerics import assert_close
 from pydantic import ValidationError
 from tiny import FAMILIES, assert_same_state, example, state_of, tiny_encoder, tiny_examples, tiny_model, tiny_splits
 
@@ -45,9 +46,9 @@ def test_few_shot_logits_are_those_of_the_whole_text(family, bos):
     before = state_of(base.network)
     with torch.no_grad():
         expected = TunedModel(base).logits(batches[1])
-        torch.testing.assert_close(tuned.logits(batches[0]), expected, rtol=1e-4, atol=1e-4)
+        assert_close(tuned.logits(batches[0]), expected)
         with tuned.evaluating():
-            torch.testing.assert_close(tuned.logits(batches[0]), expected, rtol=1e-4, atol=1e-4)
+            assert_close(tuned.logits(batches[0]), expected)
     tuned.detach()
     assert_same_state(base.network, before)
 
@@ -108,7 +109,7 @@ def test_calibration_is_that_of_the_paper(family, shots):
     weighted = probabilities(raw, rows) / without_content  # W p, W = diag(p_cf)^-1
     expected = weighted / weighted.sum(1, keepdims=True)
     found = probabilities(attach(base, splits, shots=shots, calibrate=True), rows)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert_close(found, expected)
     assert abs(found - probabilities(raw, rows)).max() > 1e-3
 
 

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import torch
+from numerics import assert_close
 from pydantic import ValidationError
 from tiny import tiny_model, tiny_splits
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -130,7 +131,7 @@ def test_labels_begin_with_the_mean_embedding_of_each_label_word_as_it_stands_be
     prompt = PromptTuning(init="labels", num_virtual_tokens=5).initial_prompt(base, dataset, 0)
     for row, word, ids in zip(prompt, LABELS, Encoder(base, template, LABELS).label_ids, strict=False):
         assert ids == tokens(base, before + word)
-        torch.testing.assert_close(row, embeddings(base, ids).mean(0))
+        assert_close(row, embeddings(base, ids).mean(0))
     if family == "llama":
         assert len(ids_of(base, prompt[2:])) == 3  # the rest is drawn from the vocabulary
 
@@ -139,7 +140,7 @@ def test_labels_of_an_encoder_decoder_stand_alone_without_special_tokens():
     base = tiny_model("t5")
     prompt = begin(base, init="labels", num_virtual_tokens=2)
     for row, word in zip(prompt, LABELS, strict=True):
-        torch.testing.assert_close(row, embeddings(base, tokens(base, word)).mean(0))
+        assert_close(row, embeddings(base, tokens(base, word)).mean(0))
 
 
 def test_normal_has_variance_one_and_vocab_norm_the_length_of_the_vocabularys_rows():
@@ -147,7 +148,7 @@ def test_normal_has_variance_one_and_vocab_norm_the_length_of_the_vocabularys_ro
     assert begin(base, init="random", init_scale="normal", num_virtual_tokens=200).std() == pytest.approx(1, rel=0.02)
     prompt = begin(base, init="random", init_scale="vocab_norm", num_virtual_tokens=200)
     expected = embeddings(base, range(112)).norm(dim=1).mean()
-    torch.testing.assert_close(prompt.norm(dim=1), expected.expand(200))
+    assert_close(prompt.norm(dim=1), expected.expand(200))
     assert (prompt @ prompt.T).fill_diagonal_(0).mean().abs() < 0.05 * expected**2  # in all directions
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from numerics import assert_close
 from peft import LoraConfig, PeftModel, get_peft_model
 from tiny import (
     FAMILIES,
@@ -56,7 +57,7 @@ def test_the_logits_are_those_of_the_peft_model_at_the_positions(family):
         if base.kind == "seq2seq":
             inputs["decoder_input_ids"] = batch.decoder_input_ids
         theirs = tuned.adapted(**inputs).logits[batch.positions]
-    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    assert_close(ours, theirs)
     assert (ours - plain).abs().max() > 1e-2
 
 
@@ -72,7 +73,7 @@ def test_an_untrained_adapter_changes_nothing(family):
             inputs["decoder_input_ids"] = batch.decoder_input_ids
         expected = tiny_network(family)(**inputs).logits[batch.positions]
     assert untouched is not base.network
-    torch.testing.assert_close(adapted, expected, rtol=1e-5, atol=1e-5)
+    assert_close(adapted, expected)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -164,7 +165,7 @@ def test_peft_loads_a_saved_adapter_and_gives_the_same_logits(family, tmp_path):
     if base.kind == "seq2seq":
         inputs["decoder_input_ids"] = batch.decoder_input_ids
     with torch.no_grad():
-        torch.testing.assert_close(tuned.logits(batch), theirs(**inputs).logits[batch.positions], rtol=1e-5, atol=1e-5)
+        assert_close(tuned.logits(batch), theirs(**inputs).logits[batch.positions])
 
 
 def test_the_same_adapter_by_peft_alone_trains_to_the_same_weights():
@@ -188,7 +189,7 @@ def test_the_same_adapter_by_peft_alone_trains_to_the_same_weights():
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
     train(other.values(), lambda: theirs(**inputs).logits[batch.positions])
     for (name, ours), peer in zip(tuned.trainable().items(), other.values(), strict=True):
-        torch.testing.assert_close(ours, peer, rtol=0, atol=1e-4, msg=name)
+        assert_close(ours, peer, what=name)
 
 
 def test_target_modules_that_match_nothing_are_infeasible_and_leave_no_trace():

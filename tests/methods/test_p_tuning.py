@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from numerics import assert_close
 from peers import assert_same_training_step, pairs_of, peft_answers, stir
 from peft import PeftConfig, PeftModel, PromptEncoderConfig, get_peft_model
 from pydantic import ValidationError
@@ -54,7 +55,7 @@ def test_peft_loads_the_folded_prompt_and_gives_the_same_logits(family, tmp_path
     theirs = PeftModel.from_pretrained(tiny_network(family), tmp_path).eval()
     with torch.no_grad():
         ours = tuned.logits(encoder.batch(pairs))
-    torch.testing.assert_close(ours, peft_answers(base, theirs, pairs), rtol=1e-4, atol=1e-4)
+    assert_close(ours, peft_answers(base, theirs, pairs))
 
 
 @pytest.mark.parametrize("options", ENCODERS, ids=["mlp", "lstm"])
@@ -74,7 +75,7 @@ def test_training_goes_on_where_it_was_saved(options, tmp_path):
     one.save(tmp_path)
     other = attach(tiny_model(), seed=2, **options)
     other.load(tmp_path)
-    torch.testing.assert_close(train(other, 2), train(one, 2))
+    assert_close(train(other, 2), train(one, 2))
 
 
 def test_peft_itself_goes_on_training_from_the_saved_encoder(tmp_path):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from numerics import assert_close
 from peers import assert_same_training_step, pairs_of, peft_answers, stir
 from peft import AdaLoraConfig, IA3Config, LNTuningConfig, LoHaConfig, LoraConfig, PeftModel, VeraConfig, get_peft_model
 from pydantic import ValidationError
@@ -75,7 +76,7 @@ def test_peft_loads_a_saved_adapter_and_gives_the_same_logits(name, family, tmp_
         ours = tuned.logits(encoder.batch(pairs))
     tuned.save(tmp_path)
     loaded = PeftModel.from_pretrained(tiny_network(family), tmp_path).eval()
-    torch.testing.assert_close(ours, peft_answers(base, loaded, pairs), rtol=1e-4, atol=1e-4)
+    assert_close(ours, peft_answers(base, loaded, pairs))
     assert (ours - peft_answers(base, tiny_network(family), pairs)).abs().max() > 1e-3
 
 
@@ -227,7 +228,7 @@ class TestAdaLora:
             model.base_model.update_and_allocate(step)
             optimizer.zero_grad()
         for ours, other in zip(tuned.trainable().values(), parameters, strict=True):
-            torch.testing.assert_close(ours, other, rtol=0, atol=1e-4)
+            assert_close(ours, other)
 
     @pytest.mark.parametrize("until", [3, 6, 12])
     def test_what_is_saved_at_any_step_is_what_was_measured(self, until, tmp_path):
@@ -240,10 +241,10 @@ class TestAdaLora:
             ours = tuned.logits(batch)
             tuned.save(tmp_path)
             loaded = PeftModel.from_pretrained(tiny_network(), tmp_path).eval()
-            torch.testing.assert_close(ours, peft_answers(base, loaded, pairs), rtol=1e-4, atol=1e-4)
+            assert_close(ours, peft_answers(base, loaded, pairs))
             stir(tuned.trainable().values(), 0.5)
             tuned.load(tmp_path)
-            torch.testing.assert_close(tuned.logits(batch), ours)
+            assert_close(tuned.logits(batch), ours)
         if until == 12:
             assert json.loads((tmp_path / "adapter_config.json").read_text())["rank_pattern"]
 
@@ -256,7 +257,7 @@ class TestAdaLora:
             ours = tuned.logits(encoder.batch(pairs))
         tuned.save(tmp_path)
         loaded = PeftModel.from_pretrained(tiny_network(), tmp_path).eval()
-        torch.testing.assert_close(ours, peft_answers(base, loaded, pairs), rtol=1e-4, atol=1e-4)
+        assert_close(ours, peft_answers(base, loaded, pairs))
 
     def test_the_penalty_is_that_of_peft(self):
         base = tiny_model()
@@ -273,7 +274,7 @@ class TestAdaLora:
         ids = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         with torch.no_grad():
             theirs = model(**ids, labels=batch.input_ids).loss - tiny_network()(**ids, labels=batch.input_ids).loss
-        torch.testing.assert_close(tuned.penalty(), theirs, rtol=1e-4, atol=1e-5)
+        assert_close(tuned.penalty(), theirs)
 
     @pytest.mark.parametrize("steps", [1, 2, 3])
     def test_a_very_short_training_ends(self, steps):

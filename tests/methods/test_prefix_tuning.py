@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from numerics import assert_close
 from peers import assert_same_training_step, pairs_of, peft_answers, stir
 from peft import PeftModel, PrefixTuningConfig, get_peft_model
 from pydantic import ValidationError
@@ -53,7 +54,7 @@ def test_peft_loads_a_saved_prefix_and_gives_the_same_logits(family, options, tm
     theirs = PeftModel.from_pretrained(tiny_network(family), tmp_path).eval()
     with torch.no_grad():
         ours = tuned.logits(encoder.batch(pairs))
-    torch.testing.assert_close(ours, peft_answers(base, theirs, pairs), rtol=1e-4, atol=1e-4)
+    assert_close(ours, peft_answers(base, theirs, pairs))
 
 
 @pytest.mark.parametrize("family", CAUSAL)
@@ -65,7 +66,7 @@ def test_a_text_begins_as_the_text_itself_before_the_input(family):
     text = SoftPrompt(base, base.network.get_input_embeddings()(torch.tensor(ids)))
     with torch.no_grad():
         ours, theirs = (way.logits(encoder.batch(pairs)) for way in (tuned, text))
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert_close(ours, theirs)
 
 
 def test_zero_begins_with_zeros_with_a_projection_too():
@@ -86,7 +87,7 @@ def test_evaluating_changes_no_logit():
     with torch.no_grad():
         outside = tuned.logits(batch)
         with tuned.evaluating():
-            torch.testing.assert_close(tuned.logits(batch), outside)
+            assert_close(tuned.logits(batch), outside)
 
 
 def test_a_projection_goes_on_training_where_it_was_saved(tmp_path):

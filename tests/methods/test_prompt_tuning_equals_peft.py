@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from numerics import GRADIENT, assert_close
 from peers import RAGGED, our_loss, pairs_of, peft_answers, peft_inputs
 from peft import PeftModel, PromptTuningConfig, get_peft_model
 from tiny import CAUSAL, FAMILIES, tiny_model, tiny_network
@@ -50,11 +51,10 @@ def assert_equal_to_peft(family, prompt, texts):
     loss = theirs(**peft_inputs(base, pairs)).loss
     loss.backward()
 
-    torch.testing.assert_close(ours, loss, rtol=1e-5, atol=0)
+    assert_close(ours, loss)
     gradient = weight(theirs).grad
     assert gradient.norm() > 1e-3
-    gap = (tuned.prompt.grad - gradient).norm() / gradient.norm()
-    assert gap < 1e-4
+    assert_close(tuned.prompt.grad, gradient, GRADIENT)
 
 
 @pytest.mark.parametrize("length", [1, 50, 150])
@@ -106,7 +106,7 @@ def test_evaluating_changes_no_logit(family, way):
         outside = tuned.logits(batch)
         with tuned.evaluating():
             first, again = tuned.logits(batch), tuned.logits(batch)
-    torch.testing.assert_close(first, outside, rtol=1e-5, atol=1e-5)
+    assert_close(first, outside)
     assert torch.equal(first, again)
 
 
@@ -122,7 +122,7 @@ def test_evaluating_sees_the_prompt_of_now_and_forgets_it_afterwards():
             with tuned.evaluating():
                 seen.append(tuned.logits(batch))
             seen.append(tuned.logits(batch))
-    torch.testing.assert_close(seen[2], seen[3], rtol=1e-5, atol=1e-5)
+    assert_close(seen[2], seen[3])
     assert (seen[0] - seen[2]).abs().max() > 1e-2
 
 
@@ -142,7 +142,7 @@ def test_after_twenty_steps_the_prompt_is_that_of_peft(way):
         theirs(**peft_inputs(base, part)).loss.backward()
         other.step()
     assert (tuned.prompt - start).abs().max() > 0.05
-    torch.testing.assert_close(tuned.prompt, weight(theirs), rtol=0, atol=1e-3)
+    assert_close(tuned.prompt, weight(theirs))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -155,7 +155,7 @@ def test_peft_loads_a_saved_prompt_and_gives_the_same_logits(family, tmp_path):
 
     with torch.no_grad():
         ours = tuned.logits(encoder.batch(pairs))
-    torch.testing.assert_close(ours, peft_answers(base, theirs, pairs), rtol=1e-4, atol=1e-4)
+    assert_close(ours, peft_answers(base, theirs, pairs))
 
 
 def test_the_record_says_which_way_the_forward_took():

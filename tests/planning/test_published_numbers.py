@@ -30,7 +30,6 @@ def test_bloomz_560m_with_eight_virtual_tokens_is_what_pefts_guide_prints():
     )
 
 
-@pytest.mark.skipif("p_tuning" not in methods, reason="no p_tuning in this checkout")
 def test_bloomz_560m_with_p_tuning_is_what_pefts_guide_prints():
     assert (
         printed("bloomz-560m", "p_tuning", num_virtual_tokens=20, hidden_size=128)

@@ -44,20 +44,9 @@ CASES = [
 ]
 
 
-def zero(stage: int) -> Ranks:
-    """Return this process as one of several that DeepSpeed divides a trial among."""
-    from bench.training.zero import Zero
-
-    # Even what is smallest is divided and gathered; a bucket smaller than a gradient is a bucket all the same.
-    parts = {"stage3_param_persistence_threshold": 0, "stage3_prefetch_bucket_size": "auto"}
-    return Zero(lambda *_: None, {"zero_optimization": {"stage": stage, **parts}})
-
-
 WAYS: dict[str, Callable[[], Ranks]] = {
     "whole": lambda: Together(lambda *_: None),
     "fsdp": lambda: FullySharded(lambda *_: None, reshard_after_forward=True, cpu_offload=False),
-    "zero2": lambda: zero(2),
-    "zero3": lambda: zero(3),
 }
 SETTINGS = Training(
     max_steps=3, batch_size=5, gradient_accumulation_steps=2, eval_steps=1, learning_rate=1e-3, max_grad_norm=0.5
@@ -99,8 +88,10 @@ def run(ranks: Ranks, family: str, name: str, folder: Path) -> dict:
         "norm": [step.grad_norm for step in result.train_curve],
         "tokens": [step.tokens for step in result.train_curve],
         "with_gradient": result.with_gradient,
-        "validation": [[one.loss, one.tokens, one.answers, one.scores.tolist()] for one in passes],
-        "test": [after.loss, after.tokens, after.answers, after.scores.tolist()],
+        "passes": [
+            {"loss": one.loss, "tokens": one.tokens, "answers": one.answers, "scores": one.scores.tolist()}
+            for one in [*passes, after]
+        ],
         "generated": scorer.non_label_share(splits.test[:3]),
         "few": scorer.run(splits.test[:1]).scores.tolist(),
         "sharded": size - int(ranks.notes().get("unsharded_parameters", 0)),

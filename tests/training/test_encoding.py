@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numerics import assert_close
 from tiny import SPECIALS, example, handle, tiny_encoder, tiny_examples, tiny_model, tiny_network, tiny_tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -167,7 +168,7 @@ def test_the_padded_batch_has_the_logits_and_targets_of_its_examples_one_by_one(
             base.network(torch.tensor([[*ids, *target]])).logits[0, len(ids) - 1 : len(ids) + len(target) - 1]
             for ids, target in pairs
         ]
-    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
+    assert_close(together, torch.cat(alone))
     assert batch.targets.tolist() == [token for _, target in pairs for token in target]
     assert len(batch) == len(pairs)
 
@@ -187,7 +188,7 @@ def test_the_padded_batch_of_an_encoder_decoder_has_them_too(data):
             base.network(input_ids=torch.tensor([ids]), labels=torch.tensor([target])).logits[0]
             for ids, target in pairs
         ]
-    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
+    assert_close(together, torch.cat(alone))
     assert batch.targets.tolist() == [token for _, target in pairs for token in target]
 
 

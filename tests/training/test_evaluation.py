@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from numerics import assert_close
 from tiny import tiny_encoder, tiny_examples, tiny_model, tiny_splits
 
 from bench.methods.base import TunedModel
@@ -45,14 +46,13 @@ def test_single_token_labels_are_scored_by_their_logits(size):
     done = Scorer(TunedModel(base), encoder, None, size).run(EXAMPLES)
     # Logits differ from log-probabilities by a constant an example.
     expected = np.array(reference(base, encoder, EXAMPLES))[:, :, 0]
-    gap = done.scores - expected
-    np.testing.assert_allclose(gap, gap[:, :1].repeat(2, 1), atol=1e-4)
+    assert_close(done.scores[:, 0] - done.scores[:, 1], expected[:, 0] - expected[:, 1])
     assert np.ptp(expected[:, 0] - expected[:, 1]) > 0.1
 
     probabilities = np.exp(expected) / np.exp(expected).sum(1, keepdims=True)
     predicted = done.predictions(EXAMPLES, encoder.labels)
     assert predicted.predictions == probabilities.argmax(1).tolist()
-    assert predicted.confidences == pytest.approx(probabilities.max(1).tolist(), abs=1e-4)
+    assert_close(predicted.confidences, probabilities.max(1))
     assert predicted.ids == [e.id for e in EXAMPLES]
     assert predicted.references == [e.label for e in EXAMPLES]
 
@@ -64,7 +64,7 @@ def test_labels_of_several_tokens_are_scored_by_their_mean_log_likelihood(family
     encoder = tiny_encoder(base, SEVERAL)
     done = Scorer(TunedModel(base), encoder, None, size).run(EXAMPLES)
     expected = [[np.mean(tokens) for tokens in row] for row in reference(base, encoder, EXAMPLES)]
-    np.testing.assert_allclose(done.scores, expected, rtol=1e-4, atol=1e-4)
+    assert_close(done.scores, expected)
 
 
 @pytest.mark.parametrize("labels", [("yes", "no"), SEVERAL], ids=["one token", "several"])
@@ -91,7 +91,7 @@ def test_a_trained_prompt_is_scored_like_any_model():
             embedded = torch.cat([tuned.prompt, base.network.get_input_embeddings()(ids)])
             logits = base.network(inputs_embeds=embedded[None]).logits[0, -1]
             expected = [logits[ids[0]].item() for ids in encoder.label_ids]
-            assert scores.tolist() == pytest.approx(expected, abs=1e-4)
+            assert_close(scores, expected)
 
 
 class Reader(TunedModel):

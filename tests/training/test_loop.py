@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from numerics import assert_close
 from tiny import example, tiny_encoder, tiny_examples, tiny_model, tiny_splits
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
@@ -76,8 +77,8 @@ def test_gradient_accumulation_changes_the_memory_and_not_the_result(tmp_path, m
     one, four, three = (
         Run(method, labels=labels, gradient_accumulation_steps=n).go(tmp_path / str(n)) for n in (1, 4, 3)
     )
-    torch.testing.assert_close(four.now(), one.now(), rtol=0, atol=1e-6)
-    torch.testing.assert_close(three.now(), one.now(), rtol=0, atol=1e-6)
+    assert_close(four.now(), one.now())
+    assert_close(three.now(), one.now())
     assert four.losses == pytest.approx(one.losses, rel=1e-5)
     assert [s.tokens for s in four.result.train_curve] == [s.tokens for s in one.result.train_curve]
     assert len(four.losses) == 6

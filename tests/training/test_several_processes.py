@@ -6,39 +6,28 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 from distributed_runs import CASES, run
+from numerics import assert_close
 from safetensors.torch import load_file
 
 from bench.training.ranks import Ranks
 
-needs_deepspeed = pytest.mark.skipif(
-    find_spec("deepspeed") is None, reason="DeepSpeed is not installed: pip install 'promptscale[deepspeed]'"
-)
-WAYS = ["whole", "fsdp", *(pytest.param(way, marks=needs_deepspeed) for way in ("zero2", "zero3"))]
+WAYS = ["whole", "fsdp"]
 NAMES = [f"{family} {name}" for family, name in CASES]
 
 
-@pytest.fixture(scope="module")
-def extensions(tmp_path_factory):
-    """Where DeepSpeed compiles: in the user's folder the lock of a process that was killed may stand, for ever."""
-    return tmp_path_factory.mktemp("torch_extensions")
-
-
 @pytest.fixture(scope="module", params=WAYS)
-def together(request, tmp_path_factory, extensions):
+def together(request, tmp_path_factory):
     """What two processes on gloo have found, and where they saved."""
     folder = tmp_path_factory.mktemp("together")
     here = Path(__file__).parent
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(here.parent), os.environ.get("PYTHONPATH", "")]),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),  # ninja
-        "TORCH_EXTENSIONS_DIR": str(extensions),
     }
     command = [sys.executable, str(here / "distributed_runs.py"), str(folder)]
     running = [
@@ -56,28 +45,31 @@ def together(request, tmp_path_factory, extensions):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
+    torch.set_num_threads(1)  # as in each of the two
     folder = tmp_path_factory.mktemp("alone")
     return folder, {f"{family} {name}": run(Ranks(), family, name, folder) for family, name in CASES}
-
-
-def flat(value) -> list[float]:
-    return [value] if not isinstance(value, list) else [number for part in value for number in flat(part)]
 
 
 @pytest.mark.parametrize("case", NAMES)
 def test_two_processes_see_what_one_sees(together, alone, case):
     one, two = alone[1][case], together[1][0][case]
-    for what in ("loss", "norm", "tokens", "validation", "test"):
-        assert flat(two[what]) == pytest.approx(flat(one[what]), rel=1e-5, abs=1e-6), what
+    assert two["tokens"] == one["tokens"]
+    for step in range(3):
+        assert_close(two["loss"][step], one["loss"][step], what=f"loss of step {step}")
+        assert_close(two["norm"][step], one["norm"][step], what=f"gradient norm of step {step}")
+    for ours, theirs in zip(two["passes"], one["passes"], strict=True):
+        assert (ours["tokens"], ours["answers"]) == (theirs["tokens"], theirs["answers"])
+        assert_close(ours["loss"], theirs["loss"])
+        assert_close(ours["scores"], theirs["scores"])
     assert two["generated"] == one["generated"]
-    assert flat(two["few"]) == pytest.approx(flat(one["few"]), rel=1e-5)  # fewer examples than processes
+    assert_close(two["few"], one["few"])  # fewer examples than processes
     assert two["with_gradient"] == one["with_gradient"]
 
 
 @pytest.mark.parametrize("case", NAMES)
 def test_all_processes_agree_to_the_last_bit(together, case):
     first, second = (found[case] for found in together[1])
-    for what in ("loss", "norm", "validation", "test"):
+    for what in ("loss", "norm", "passes"):
         assert first[what] == second[what], what
 
 
@@ -90,12 +82,13 @@ def test_what_rank_0_saves_is_what_one_process_saves(together, alone, case):
     one, two = load_file(theirs / weights), load_file(ours / weights)
     assert one.keys() == two.keys()
     for key, tensor in one.items():
-        torch.testing.assert_close(two[key], tensor, rtol=1e-5, atol=2e-6)
+        # What began with zeros is three steps of Adam, each a thousandth and as exact as the gradients that it divides.
+        assert_close(two[key], tensor, rounding=1e-6, what=key)
 
 
 @pytest.mark.parametrize("case", NAMES)
 def test_the_work_is_divided_and_the_base_model_where_it_was_asked_for(together, alone, case):
     rows = alone[1][case]["rows"]
     for found in together[1]:
-        assert (found[case]["sharded"] > 0) == (found[case]["way"] in ("fsdp", "zero3"))
+        assert (found[case]["sharded"] > 0) == (found[case]["way"] == "fsdp")
         assert 0.4 * rows < found[case]["rows"] < 0.7 * rows
