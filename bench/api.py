@@ -17,7 +17,7 @@ from bench.experiment.cautions import cautions
 from bench.experiment.cell import Cell
 from bench.experiment.expansion import plan_cells
 from bench.experiment.file import assigned, load_experiment, parse_experiment
-from bench.experiment.preparing import check_licenses, prepare
+from bench.experiment.preparing import check_licenses, infeasible_cells, prepare
 from bench.experiment.schema import Experiment
 from bench.runs.manifest import Manifest, Planned, portable_path, without_password
 from bench.runs.record import TrialRecord
@@ -260,4 +260,4 @@ def execute(
         for note in planned.notes:
             say(note)
         prepare(planned.cells, say)
-        return driver.run()
+        return driver.run(infeasible_cells(planned.cells))

@@ -233,10 +233,10 @@ def watch(
 def validate(file: File, set_: Set = None, plugin: Plugin = None) -> None:
     """Check an experiment file without running anything."""
     from bench.api import plan
-    from bench.experiment.preparing import imbalances
+    from bench.experiment.preparing import source_cautions
 
     planned = plan(file, changes=set_ or [], plugins=plugin or [])
-    for caution in [*planned.cautions, *imbalances(planned.cells)]:
+    for caution in [*planned.cautions, *source_cautions(planned.cells)]:
         typer.echo(f"caution: {caution}")
     typer.echo(f"{file}: valid; experiment '{planned.experiment.name}', {len(planned.cells)} cells")
 

@@ -18,7 +18,7 @@ from bench.core.errors import BadInput
 from bench.core.files import make_writable
 from bench.driver.signals import Terminated
 from bench.experiment.file import load_experiment
-from bench.experiment.preparing import downloads, imbalances, unaccepted
+from bench.experiment.preparing import downloads, source_cautions, unaccepted
 from bench.reporting.text import file_size
 from bench.runs.range_ends import best_at_range_end
 from bench.runs.record import BROKEN, FAILED, TrialRecord
@@ -54,7 +54,7 @@ def run_experiment(
     accepted = [*planned.experiment.accept_licenses, *accepted]
     if dry_run:
         show_plan(console, planned, accepted)
-        warn(console, imbalances(planned.cells))
+        warn(console, source_cautions(planned.cells))
         return 0
     out = reports or Path("reports") / planned.experiment.name
     if planned.shard is None:
@@ -84,7 +84,7 @@ def run_experiment(
 
         draw_report([planned.results], out)
     warn_of_range_ends(console, records)
-    warn(console, imbalances(planned.cells))
+    warn(console, source_cautions(planned.cells))
     return name_failures(console, records)
 
 

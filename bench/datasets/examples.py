@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,6 +68,17 @@ class Splits:
     def caution(self, objective: str) -> str | None:
         """Say why ``objective`` is no measure of these labels; None where it is."""
         return accuracy_caution(objective, self.majority_share)
+
+    def cautions(self, objective: str) -> Iterator[str]:
+        """Say what in these splits is likely to mislead: that, and labels of which too few rows are there."""
+        if (said := self.caution(objective)) is not None:
+            yield said
+        for name, part in (("train", self.train), ("test", self.test)):
+            rows = Counter(example.label for example in part)
+            if absent := [word for index, word in enumerate(self.labels) if not rows[index]]:
+                yield f"no row of {name} has the label {', '.join(map(repr, absent))}"
+            if name == "train" and (single := [word for index, word in enumerate(self.labels) if rows[index] == 1]):
+                yield f"one row of {name} alone has the label {', '.join(map(repr, single))}"
 
     def filled(self, text: str) -> str:
         """Return the template with ``text`` in place of every column, as a method may ask for."""

@@ -36,6 +36,7 @@ class CellRun:
         self._failures = self._tokens = 0
         self._seconds = 0.0
         self._next = 0
+        self._infeasible: str | None = None
         for record in store.iter_cell(self.path):
             spec = record.spec.model_copy(update={"cell": cell})
             if spec.kind == "final" and spec.hash != record.spec_hash:
@@ -67,6 +68,8 @@ class CellRun:
     def stopped(self) -> str | None:
         """Why no further trial begins although fewer than planned have run; None if that is not so."""
         study = self.cell.study
+        if self._infeasible is not None:
+            return self._infeasible
         if study.max_failures is not None and self._failures >= study.max_failures:
             return f"{self._failures} trials failed (study.max_failures)"
         if study.budget.seconds is not None and self._seconds >= study.budget.seconds:
@@ -74,6 +77,10 @@ class CellRun:
         if study.budget.tokens is not None and self._tokens >= study.budget.tokens:
             return f"its {study.budget.tokens} training tokens are used up (study.budget.tokens)"
         return None
+
+    def refuse(self, reason: str) -> None:
+        """Begin no further run: what is known of the cell before anything runs says that none can."""
+        self._infeasible = reason
 
     def peek(self) -> str | None:
         """Return what `next_spec` would give: ``retry``, ``trial``, ``final``, or None if it waits or is through."""
@@ -158,6 +165,8 @@ class CellRun:
 
     def _final_params(self) -> dict[str, bool | int | float | str | None] | None:
         """Return what the finals run: the best trial's values, the defaults if nothing is searched, or None."""
+        if self._infeasible is not None:
+            return None
         if self._best is not None:
             return self._best.spec.params
         return None if self.cell.search or self.cell.study.trials else {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -85,20 +86,26 @@ class Driver:
         """All records that count so far, without their training curves."""
         return [record for run in self.cells for record in run.records]
 
-    def run(self) -> list[TrialRecord]:
+    def run(self, infeasible: Mapping[str, str] | None = None) -> list[TrialRecord]:
         """Run everything that is missing and return all records that count, without their training curves.
+
+        Args:
+            infeasible: why no trial of a cell can run, by the cell's path; one record of it says so.
 
         On any exception, Ctrl-C included, workers are stopped; finished records stay on disk.
         """
         with self._signals:
-            return self._run()
+            return self._run(infeasible or {})
 
-    def _run(self) -> list[TrialRecord]:
+    def _run(self, infeasible: Mapping[str, str]) -> list[TrialRecord]:
         if Manifest.read(self.store.root) is None:
             self._write_manifest()
         pool = self._engine.start(self)
         try:
             self._watcher.begin(self.records)
+            for run in self.cells:
+                if run.path in infeasible:
+                    self._refuse(run, infeasible[run.path])
             self._update_database()
             while True:
                 self._signals.check()
@@ -115,6 +122,15 @@ class Driver:
             if self._database is not None:
                 self._database.close()
             self._say_stopped()
+
+    def _refuse(self, run: CellRun, reason: str) -> None:
+        """Write one record of a cell that cannot run, unless there is one."""
+        if not run.records and run.peek() is not None:
+            spec = run.next_spec()
+            self._watcher.started(spec)
+            began = datetime.now(UTC).isoformat(timespec="seconds")
+            self._take_in(TrialRecord.of(spec, status="infeasible", reason=reason, started_at=began))
+        run.refuse(reason)
 
     def _write_manifest(self) -> None:
         """Write down what was asked for.

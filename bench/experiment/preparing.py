@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 
 from bench.core.config import canonical_json
 from bench.core.entries import Entry
-from bench.core.errors import BadInput, BenchError
+from bench.core.errors import BadInput
 from bench.core.packages import Download
 from bench.datasets import datasets
 from bench.datasets.base import Dataset
 from bench.datasets.general_text import read_general_text, text_downloads
 from bench.experiment.cell import Cell
+from bench.experiment.feasibility import infeasible, looked_at
 from bench.experiment.preparing_process import prepare_in_process
 from bench.experiment.settings import RetentionText
 from bench.metrics import metrics
@@ -65,13 +65,43 @@ def prepare(cells: Sequence[Cell], say: Callable[[str], None]) -> None:
                 prepare_in_process("metric", metric)
 
 
-def imbalances(cells: Sequence[Cell]) -> Iterator[str]:
-    """Say which data sets optimise accuracy although most rows have one label; what is not at hand is not looked at."""
+def source_cautions(cells: Sequence[Cell]) -> Iterator[str]:
+    """Look at the data and the tokenizers that are on this machine, and say what in them is likely to mislead.
+
+    What would have to be fetched first is named as not looked at.
+
+    Raises:
+        BadInput: data that cannot be read as they are described, or too few rows.
+    """
     for entry, dataset in _datasets(cells):
-        if all(download.cached for download in dataset.downloads()):
-            with suppress(BenchError):  # data that cannot be read are for `prepare` to name
-                if said := dataset.splits().caution(dataset.metrics[0].name):
-                    yield f"data set {entry.label}: {said}"
+        if not _at_hand(dataset):
+            yield f"data set {entry.label}: not looked at, it has to be fetched first"
+            continue
+        splits = dataset.splits()
+        yield from (f"data set {entry.label}: {said}" for said in splits.cautions(dataset.metrics[0].name))
+    unseen = dict.fromkeys(cell.model.label for cell in cells if cell.model is not None and not looked_at(cell))
+    yield from (f"model {label}: not looked at, it has to be fetched or converted first" for label in unseen)
+    titles = {cell.path: cell.title for cell in cells}
+    yield from (f"{titles[path]}: infeasible: {reason}" for path, reason in infeasible_cells(cells).items())
+
+
+def infeasible_cells(cells: Sequence[Cell]) -> dict[str, str]:
+    """Return why no trial of a cell can run, by the paths of such cells; what is not at hand is not looked at."""
+    read = {
+        canonical_json([entry.name, entry.options]): (dataset.template, dataset.splits().labels)
+        for entry, dataset in _datasets([cell.model_copy(update={"transfer": ()}) for cell in cells])
+        if _at_hand(dataset)
+    }
+    found = {}
+    for cell in cells:
+        source = read.get(canonical_json([cell.dataset.name, cell.dataset.options]))
+        if source is not None and (reason := infeasible(cell, *source)) is not None:
+            found[cell.path] = reason
+    return found
+
+
+def _at_hand(dataset: Dataset) -> bool:
+    return all(download.cached for download in dataset.downloads())
 
 
 def _announce(needed: Iterable[Download], user: str, say: Callable[[str], None]) -> None:

@@ -1,0 +1,85 @@
+"""What `bench validate` and `bench run` know of a cell before anything runs."""
+
+from __future__ import annotations
+
+import pytest
+from plugin import write_tiny_model
+from typer.testing import CliRunner
+
+from bench.api import execute, plan
+from bench.cli import app
+from bench.core.errors import BadInput
+from bench.experiment.preparing import infeasible_cells, source_cautions
+
+ROWS = [f"word {i},{'good' if i % 2 else 'bad'}" for i in range(40)]
+
+
+@pytest.fixture
+def experiment(tmp_path, monkeypatch):
+    """Return a function that plans an experiment on a tiny model and a table of forty rows."""
+    monkeypatch.chdir(tmp_path)
+    write_tiny_model(tmp_path / "model")
+
+    def make(rows=ROWS, method="lora", **dataset):
+        (tmp_path / "data.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+        table = {"path": "data.csv", "validation_size": 4, "test_size": 8, **dataset}
+        return plan(
+            {
+                "name": "looked-at",
+                "models": [{"local": {"path": "model"}}],
+                "datasets": [{"local": table}],
+                "methods": ["majority", method],
+                "training": {"max_steps": 2},
+                "study": {"trials": 2},
+                "finals": {"seeds": 1},
+            }
+        )
+
+    return make
+
+
+def test_data_that_are_as_they_are_described_give_no_word(experiment):
+    assert list(source_cautions(experiment().cells)) == []
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ({"path": "other.csv"}, "other.csv: no such file"),
+        ({"template": "{txt}"}, "the template names the column 'txt', which is not there; did you mean 'text'"),
+        ({"label_words": {"good": "yes", "fine": "no"}}, "the label 'bad' in column 'label' is not in label_words"),
+        ({"test_size": 60}, "test_size 60 .* is more than the 40 rows"),
+    ],
+)
+def test_data_that_are_not_are_bad_input_to_validate_too(experiment, dataset, message):
+    with pytest.raises(BadInput, match=message):
+        list(source_cautions(experiment(**dataset).cells))
+
+
+def test_labels_with_too_few_rows_are_named(experiment):
+    said = list(source_cautions(experiment(rows=[*ROWS, "a word of its own,odd"]).cells))
+    assert any("has the label 'odd'" in line for line in said)
+
+
+def test_more_virtual_tokens_than_the_context_holds_make_a_cell_infeasible_before_a_trial(experiment):
+    method = {"prompt_tuning": {"num_virtual_tokens": 5000, "search": {"num_virtual_tokens": 5000}}}
+    planned = experiment(method=method)
+    ((path, reason),) = infeasible_cells(planned.cells).items()
+    assert "5000 virtual tokens and a label of" in reason and "leave no room for text" in reason
+    records = execute(planned)
+    (only,) = [record for record in records if record.cell_path == path]
+    assert (only.status, only.reason, only.seconds) == ("infeasible", reason, {})
+    assert [record.status for record in records if record.cell_path != path] == ["ok"]
+    assert [record.started_at for record in execute(planned) if record.cell_path == path] == [only.started_at]
+
+
+def test_validate_says_it_on_the_command_line(experiment, tmp_path):
+    experiment(rows=["word 1,good", *ROWS])
+    (tmp_path / "e.yaml").write_text(
+        "name: said\nmodels: [{local: {path: model}}]\nmethods: [majority, lora]\n"
+        "datasets: [trec6, {local: {path: data.csv, validation_size: 4, test_size: 400}}]\n"
+    )
+    refused = CliRunner().invoke(app, ["validate", "e.yaml"])
+    assert refused.exit_code == 2 or isinstance(refused.exception, BadInput)
+    good = CliRunner().invoke(app, ["validate", "e.yaml", "--set", "datasets.1.local.test_size=8"])
+    assert good.exit_code == 0 and "valid; experiment 'said', 4 cells" in good.output
