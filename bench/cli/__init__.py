@@ -237,7 +237,7 @@ def validate(file: File, set_: Set = None, plugin: Plugin = None) -> None:
 
     planned = plan(file, changes=set_ or [], plugins=plugin or [])
     for caution in [*planned.cautions, *source_cautions(planned.cells)]:
-        typer.echo(f"caution: {caution}")
+        typer.echo(f"warning: {caution}")
     typer.echo(f"{file}: valid; experiment '{planned.experiment.name}', {len(planned.cells)} cells")
 
 

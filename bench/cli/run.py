@@ -49,8 +49,7 @@ def run_experiment(
     planned = plan(
         file, results, changes=changes, workers=workers, engine=engine, engine_options=options, plugins=plugins
     ).select(selection)
-    for caution in planned.cautions:
-        console.print(f"[yellow]caution:[/] {escape(caution)}", soft_wrap=True, highlight=False)
+    warn(console, planned.cautions)
     accepted = [*planned.experiment.accept_licenses, *accepted]
     if dry_run:
         show_plan(console, planned, accepted)

@@ -148,8 +148,9 @@ def test_accuracy_is_no_measure_where_one_label_has_over_seventy_percent():
     def labels(most):
         return toy([(f"text {i}", int(i >= most), None) for i in range(100)], label_words=["a", "b"]).splits()
 
-    assert labels(70).majority_share == 0.7
-    assert labels(70).caution("accuracy") is None
+    # Of train and validation: the test split is for finals alone to read.
+    assert labels(68).majority_share == pytest.approx(0.68, abs=0.01)
+    assert labels(68).caution("accuracy") is None
     assert "72% of the rows have the same label" in labels(72).caution("accuracy")
     assert labels(72).caution("f1_macro") is None
 

@@ -39,8 +39,8 @@ class Untouchable(tuple):
 class Guarded(Session):
     """A session that guards the test split."""
 
-    def splits(self, entry, fold=0):
-        return dataclasses.replace(super().splits(entry, fold), test=Untouchable())
+    def splits(self, entry, fold=0, draw=0):
+        return dataclasses.replace(super().splits(entry, fold, draw), test=Untouchable())
 
 
 class Listener:
