@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -40,7 +41,7 @@ class RetentionLoss(Figure):
             for cell in members:
                 style = styles[cell.method]
                 panel.errorbar(
-                    [cell.retention_loss or 0.0], [cell.mean or 0.0], yerr=[cell.sd or 0.0],
+                    [cell.retention_loss or 0.0], [cell.mean or 0.0], yerr=[math.nan if cell.sd is None else cell.sd],
                     color=style.colour, marker=style.marker, linestyle="none", capsize=2.5, elinewidth=1.0,
                 )  # fmt: skip
             panel.margins(x=0.1, y=0.1)
