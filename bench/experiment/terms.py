@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from bench.core.distributions import Choice
 from bench.experiment.cell import Cell
 
+EQUAL_STEPS = "equal steps"
 AS_PUBLISHED = "as published"
-FREE = {"equal tokens": ("steps", "trials"), "equal seconds": ("steps", "trials")}
+TOKENS = "tokens seen"
+FREE = {"equal tokens": ("steps", "trials", TOKENS), "equal seconds": ("steps", "trials", TOKENS)}
 """What may differ where the budget is equal in something else."""
 
 
@@ -37,17 +39,30 @@ def unequal(cells: Iterable[Cell], terms: str, measured: Mapping[str, Mapping[st
         terms: the experiment's ``terms``.
         measured: further terms that records alone know, such as tokens seen: their values by the cell's path.
     """
+    return [
+        f"{dataset}: the cells differ in {term}: {_listed(values)}"
+        for dataset, found in differing(cells, terms, measured).items()
+        for term, values in found.items()
+    ]
+
+
+def differing(
+    cells: Iterable[Cell], terms: str, measured: Mapping[str, Mapping[str, str]] | None = None
+) -> dict[str, dict[str, dict[str, list[Cell]]]]:
+    """Return, by data set and term, the values that differ, each with the cells that have it; see `unequal`."""
     if terms == AS_PUBLISHED:
-        return []
+        return {}
     by_dataset: dict[str, list[Cell]] = {}
     for cell in cells:
         by_dataset.setdefault(cell.dataset.label, []).append(cell)
-    return [
-        f"{dataset}: the cells differ in {term}: {_listed(values)}"
+    return {
+        dataset: {
+            term: values
+            for term, values in _by_value(group, measured or {}).items()
+            if len(values) > 1 and term not in FREE.get(terms, ())
+        }
         for dataset, group in by_dataset.items()
-        for term, values in _by_value(group, measured or {}).items()
-        if len(values) > 1 and term not in FREE.get(terms, ())
-    ]
+    }
 
 
 def _by_value(cells: Sequence[Cell], measured: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, list[Cell]]]:

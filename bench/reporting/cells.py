@@ -5,20 +5,28 @@ The table, the figure and the words of a report all ask here, so that they speak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, stdev
 
 from bench.core.entries import Entry
 from bench.experiment.cell import Cell
+from bench.experiment.terms import EQUAL_STEPS
 from bench.metrics import metrics
 from bench.reporting.statistics.intervals import MIN_SEEDS, Interval, mean_interval
 from bench.reporting.statistics.noise import Gap, gap_between
-from bench.runs.record import Provenance, TrialRecord
+from bench.runs.record import Provenance, Retention, TrialRecord
 from bench.runs.selection import best_trial, finals_of
 
-REVISIONS = {"git_commit": "git commit", "model_revision": "model revision", "data_revision": "data revision"}
+REVISIONS = {
+    "git_commit": "git commit",
+    "model_revision": "model revision",
+    "data_revision": "data revision",
+    "device": "device",
+    "precision": "precision",
+    "torch": "version of torch",
+}
 """What must be alike for numbers to be compared: fields of the provenance, and their names for people."""
 
 
@@ -61,6 +69,10 @@ class CellResults:
     """Parameters of the base model; None if no record of it says so, or if there is no model."""
     chosen: str | None = None
     """The metric that scores are read by, where it is not the one that the study optimised."""
+    terms: str = EQUAL_STEPS
+    """On what terms its experiment says that it compares (`Experiment.terms`)."""
+    study_best: TrialRecord | None = None
+    """The best trial, where the study stands in another row: that of the cell's finals on another device."""
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -111,7 +123,7 @@ class CellResults:
     @cached_property
     def best(self) -> TrialRecord | None:
         """The best trial on validation."""
-        return best_trial(self.runs)
+        return self.study_best or best_trial(self.runs)
 
     @cached_property
     def finals(self) -> list[TrialRecord]:
@@ -137,6 +149,17 @@ class CellResults:
     def scores(self) -> list[float]:
         """The main metric on the test split, one number a final that ended well."""
         return self.metrics.get(self.metric, [])
+
+    @property
+    def shots(self) -> int | None:
+        """Solved examples that the prompt shows; None for a method that trains."""
+        if not self.measured:
+            return None
+        run = self.measured[0]
+        untrained = self.uses_model and run.parameters is not None and not run.parameters.trainable
+        # Without training, a model that is shown no example is zero-shot, which an experiment need not spell out.
+        shots = run.spec.method_options.get("shots", 0 if untrained else None)
+        return shots if isinstance(shots, int) else None
 
     @property
     def test_items(self) -> int | None:
@@ -183,6 +206,28 @@ class CellResults:
             found.append(Transfer(label, target.objective, target.greater_is_better, values, reasons))
         return found
 
+    @cached_property
+    def retained(self) -> list[Retention]:
+        """What the finals measured on general text before and after; those without figures left out."""
+        measured = [run.retention for run in self.finals if run.status == "ok" and run.retention]
+        return [one for one in measured if one.before is not None and one.after is not None]
+
+    @property
+    def retention_loss(self) -> float | None:
+        """Bits per byte on general text that training has cost: after minus before, mean over the finals."""
+        losses = [one.after - one.before for one in self.retained if one.after is not None and one.before is not None]
+        return fmean(losses) if losses else None
+
+    @property
+    def workers(self) -> int | None:
+        """The most trials that ran at the same time as any run of this cell, itself counted; None if unknown."""
+        return max((one.workers for one in provenances(self.runs) if one.workers is not None), default=None)
+
+    @property
+    def times_of_earlier_version(self) -> bool:
+        """Whether train times hold tokenising, measuring and saving as well (see `TrialRecord.seconds`)."""
+        return any(run.train_curve and "encode" not in run.seconds for run in self.measured)
+
     def gap_to(self, other: CellResults) -> Gap | None:
         """Compare the scores with another cell's; None where one has none."""
         return gap_between(self.scores, other.scores, (self.stochastic, other.stochastic))
@@ -212,8 +257,9 @@ class CellResults:
 
     @cached_property
     def mixed(self) -> list[str]:
-        """What differs between the runs of this cell that count: commit, model revision, data revision."""
-        made = provenances([*(run for run in self.runs if run.spec.kind == "trial"), *self.finals])
+        """What differs between the runs of this cell that count, of `REVISIONS`."""
+        best = [self.study_best] if self.study_best else []
+        made = provenances([*(run for run in self.runs if run.spec.kind == "trial"), *best, *self.finals])
         return [name for field, name in REVISIONS.items() if len({getattr(one, field) for one in made} - {None}) > 1]
 
 
@@ -223,14 +269,20 @@ def provenances(runs: Iterable[TrialRecord]) -> list[Provenance]:
 
 
 def group_cells(
-    records: Iterable[TrialRecord], methods: Mapping[str, str] | None = None, metric: str | None = None
+    records: Iterable[TrialRecord],
+    methods: Mapping[str, str] | None = None,
+    metric: str | None = None,
+    terms: Mapping[str, str] | None = None,
 ) -> list[CellResults]:
     """Group records into cells, ordered by data set, metric, size of the model, model and method.
+
+    A cell whose finals ran on several devices or in several precisions is a row for each: they are never averaged.
 
     Args:
         records: of any number of cells.
         methods: cell path to the label of its method, where it is not the label of the record.
         metric: what scores are read by, where it is not the metric that the studies optimised.
+        terms: cell path to the terms of its experiment, where they are not equal steps.
     """
     by_path: dict[str, list[TrialRecord]] = {}
     sizes: dict[str, int] = {}
@@ -244,8 +296,30 @@ def group_cells(
         model, dataset, method = runs[0].spec.cell.labels
         # A cell that never got as far as loading its model still has its place on the size axis.
         base = _base_parameters(runs) or sizes.get(model)
-        cells.append(CellResults(model, dataset, (methods or {}).get(path, method), tuple(runs), base, metric))
+        label, on_terms = (methods or {}).get(path, method), (terms or {}).get(path, EQUAL_STEPS)
+        for where, members, best in _by_device(runs):
+            cells.append(CellResults(model, dataset, label + where, members, base, metric, on_terms, best))
     return sorted(cells, key=_order)
+
+
+def _by_device(runs: Sequence[TrialRecord]) -> Iterator[tuple[str, tuple[TrialRecord, ...], TrialRecord | None]]:
+    """Split the runs of a cell by device and precision of its finals: what to add to its label, runs, best trial.
+
+    The study, and all that did not come to a score, stay with the finals that ran as the best trial did.
+    """
+    best = best_trial(runs)
+    tested = {id(run): _ran_on(run) for run in finals_of(best, runs) if run.status == "ok"}
+    if len(set(tested.values())) < 2:
+        yield "", tuple(runs), None
+        return
+    home, *others = sorted(set(tested.values()), key=lambda key: (best is None or key != _ran_on(best), key))
+    yield f" [{', '.join(home)}]", tuple(run for run in runs if tested.get(id(run), home) == home), None
+    for key in others:
+        yield f" [{', '.join(key)}]", tuple(run for run in runs if tested.get(id(run)) == key), best
+
+
+def _ran_on(run: TrialRecord) -> tuple[str, str]:
+    return run.provenance.device or "unknown device", run.provenance.precision or "unknown precision"
 
 
 def _base_parameters(runs: Iterable[TrialRecord]) -> int | None:

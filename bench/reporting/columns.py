@@ -19,6 +19,12 @@ SummaryRow = Mapping[str, Any]
 WITHIN = "≈"
 """Marks a score whose gap to the best of its model lies within the noise over seeds."""
 
+SHARED = "†"
+"""Marks a time of a machine on which other trials ran at the same time."""
+
+EARLIER = "‡"
+"""Marks a train time of an earlier version, which holds more than training."""
+
 _SHORT = {
     "best configuration",
     "base parameters",
@@ -61,7 +67,7 @@ def repeats(row: SummaryRow) -> str:
 
 def all_columns(summary: pd.DataFrame) -> list[Column]:
     """Return the columns of a summary that have something to say."""
-    count, size, time, flops = _of(text.count), _of(text.file_size), _of(text.duration), _of(text.flops)
+    count, size, flops = _of(text.count), _of(text.file_size), _of(text.flops)
     columns = [
         *name_columns(summary),
         count("base parameters", "base_parameters"),
@@ -89,9 +95,7 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
             for kind in ("allocated", "reserved")
             for phase in PHASES
         ),
-        time("train time", "train_seconds"),
-        time("test time", "test_seconds"),
-        time("search time", "search_seconds"),
+        *(_time(f"{phase} time", f"{phase}_seconds") for phase in ("train", "test", "search")),
         count("tokens/s (train)", "train_tokens_per_second"),
         count("tokens/s (test)", "test_tokens_per_second"),
         flops("FLOPs (training)", "train_flops", optional=True),
@@ -103,6 +107,7 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
             for name in map(str, summary.columns)
             if name.startswith("measurement.")
         ),
+        Column("loss on general text (bits/byte)", _retention, needs="retention_loss", sort="retention_loss"),
         Column("answers that are no label", lambda row: _share(row["non_label_share"]), needs="non_label_share"),
         Column("runs", statuses, number=False),
     ]
@@ -144,6 +149,15 @@ def score(row: SummaryRow) -> str:
     return text.mean_sd(row["test_mean"], row["test_sd"]) + near + mark
 
 
+def timed(row: SummaryRow, name: str) -> str:
+    """Write a time, and mark it where it was shared or holds more than its name says."""
+    if row[name] is None:
+        return text.MISSING
+    shared = SHARED if (row.get("workers") or 1) > 1 else ""
+    earlier = EARLIER if name == "train_seconds" and row.get("train_seconds_of_earlier_version") else ""
+    return " ".join(part for part in (text.duration(row[name]), shared + earlier) if part)
+
+
 def params_text(params: Mapping[str, Any]) -> str:
     """Write a configuration in one line: ``learning_rate 0.00312, rank 8``."""
     parts = (f"{key} {text.significant(value) if isinstance(value, float) else value}" for key, value in params.items())
@@ -163,6 +177,14 @@ def _of(write: Callable[[Any], str]) -> Callable[..., Column]:
         return Column(heading, lambda row: write(row[name]), needs=name if optional else None, sort=name)
 
     return make
+
+
+def _time(heading: str, name: str) -> Column:
+    return Column(heading, lambda row: timed(row, name), sort=name)
+
+
+def _retention(row: SummaryRow) -> str:
+    return text.signed(row["retention_loss"])
 
 
 def _interval(row: SummaryRow) -> str:

@@ -41,7 +41,8 @@ def long_frame(frame: pd.DataFrame) -> pd.DataFrame:
 def lm_eval_results(cells: Sequence[CellResults]) -> dict[str, Any]:
     """Return the results of one model with one method as lm-evaluation-harness writes them.
 
-    A task is a data set; ``_stderr`` is the standard error over seeds (theirs is over items).
+    A task is a data set, its version what pins the data; ``_stderr`` is the standard error over seeds (theirs is over
+    items).
 
     Args:
         cells: of one model and method, a data set each.
@@ -68,8 +69,8 @@ def lm_eval_results(cells: Sequence[CellResults]) -> dict[str, Any]:
             }
             for cell in cells
         },
-        "versions": {cell.dataset: cell.settings.version for cell in cells},
-        "n-shot": {cell.dataset: 0 for cell in cells},
+        "versions": {cell.dataset: _data_version(cell) for cell in cells},
+        "n-shot": {cell.dataset: cell.shots or 0 for cell in cells},
         "higher_is_better": {cell.dataset: {cell.metric: cell.greater_is_better} for cell in cells},
         "n-samples": {
             cell.dataset: {"original": items, "effective": items}
@@ -83,6 +84,12 @@ def lm_eval_results(cells: Sequence[CellResults]) -> dict[str, Any]:
         "git_hash": first.provenance.git_commit,
         "model_name": f"{cells[0].model}__{cells[0].method}",
     }
+
+
+def _data_version(cell: CellResults) -> str:
+    """Return what pins the data and the code that reads them, else the sha256 of the splits as they were used."""
+    pin = cell.settings.data_pin or next((run.provenance.data_revision for run in cell.measured), None)
+    return pin[:12] if pin else "N/A"
 
 
 def model_index(cells: Sequence[CellResults]) -> dict[str, Any]:

@@ -56,7 +56,8 @@ class Results:
     @cached_property
     def cells(self) -> list[CellResults]:
         """The runs by cell."""
-        return group_cells(self.records, self.method_labels, self.metric)
+        terms = {path: one.terms for one in self.manifests for path in one.cells}
+        return group_cells(self.records, self.method_labels, self.metric, terms)
 
     @cached_property
     def method_labels(self) -> dict[str, str]:

@@ -31,6 +31,9 @@ _FIXED: dict[str, _Column] = {
     "parameters.base": ("Int64", lambda r: r.parameters and r.parameters.base),
     "adapter_bytes": ("Int64", lambda r: r.parameters and r.parameters.adapter_bytes),
     "non_label_share": ("Float64", lambda r: r.non_label_share),
+    "device": ("string", lambda r: r.provenance.device),
+    "precision": ("string", lambda r: r.provenance.precision),
+    "workers": ("Int64", lambda r: r.provenance.workers),
     "started_at": ("string", lambda r: r.started_at),
     "experiment": ("string", lambda r: r.spec.experiment),
     "spec_hash": ("string", lambda r: r.spec_hash),
@@ -47,9 +50,9 @@ def load_results(path: str | Path | Iterable[str | Path]) -> pd.DataFrame:
     configuration: the runs that the table is made of. Families of columns follow: ``param.*`` (what
     the study chose), ``validation.*`` (at the best step), ``test.*``, ``transfer.<data set>.*`` (tests on
     data sets that finals were not trained on), ``seconds.*``, ``memory.<phase>.*_bytes``,
-    ``tokens_per_second.*``, ``flops.*``, ``note.*`` and ``measurement.*``. What was not measured is
-    missing (``pandas.NA``). ``frame.attrs["left_out"]`` says how many records do not
-    count, and why.
+    ``tokens_per_second.*``, ``flops.*``, ``note.*``, ``retention.*`` (bits per byte) and
+    ``measurement.*``. What was not measured is missing (``pandas.NA``). ``frame.attrs["left_out"]`` says how many
+    records do not count, and why.
 
     Args:
         path: a results folder, or several that are merged.
@@ -161,6 +164,9 @@ def _families(record: TrialRecord) -> dict[str, Mapping[str, Any]]:
         "tokens_per_second": record.tokens_per_second,
         "flops": record.flops,
         "note": record.notes,
+        "retention": {
+            name: value for name in ("before", "after") if (value := getattr(record.retention, name, None)) is not None
+        },
         "measurement": record.measurements,
     }
 

@@ -14,6 +14,7 @@ from bench.reporting.folders import Results
 from bench.reporting.statistics.intervals import MIN_SEEDS, Interval
 from bench.reporting.statistics.paired import MIN_DATA_SETS
 from bench.reporting.superseded import ADVICE
+from bench.reporting.terms import unequal_terms
 from bench.runs.record import FAILED, TrialRecord
 
 _MOST_FAILURES = 50
@@ -124,6 +125,8 @@ def _seeds(cell: CellResults) -> str:
 
 def cautions(results: Results) -> Iterator[str]:
     """Say what a reader has to know before comparing rows: what was left out, and what is not alike."""
+    for sentence in unequal_terms(results.cells):
+        yield f"Unequal terms. {text.markdown(sentence, 2000)}."
     if results.stale:
         shown = [*map(str, results.superseded[:_MOST_SUPERSEDED])]
         more = len(results.superseded) - len(shown)
@@ -159,10 +162,13 @@ def cautions(results: Results) -> Iterator[str]:
             f"Cross-validated: {', '.join(map(text.markdown, folded))}. Each final tests another fold, so the spread "
             f"is that of the data and the seeds together{chosen}."
         )
+    yield from _split(results.cells)
     yield from _truncated(results.cells)
     yield from _chosen(results.cells)
     yield from _imbalanced(results.cells)
     yield from _not_transferred(results.cells)
+    yield from _retention(results.cells)
+    yield from _times(results.cells)
     yield from _unlike(results.records)
 
 
@@ -215,6 +221,48 @@ def _not_transferred(cells: Iterable[CellResults]) -> Iterator[str]:
         yield f"Not transferred {where}: {who}; {text.markdown(reason)}."
 
 
+def _split(cells: Sequence[CellResults]) -> Iterator[str]:
+    """Name the cells whose finals are in several rows, for they ran on several devices or in several precisions."""
+    rows: dict[str, list[CellResults]] = {}
+    for cell in cells:
+        rows.setdefault(cell.runs[0].cell_path, []).append(cell)
+    for split in rows.values():
+        if len(split) > 1:
+            named = " and ".join(text.markdown(cell.method) for cell in split)
+            yield (
+                f"{text.markdown(split[0].model)} / {text.markdown(split[0].dataset)}: the finals of one cell ran on "
+                f"unlike devices or in unlike precisions, and are not averaged: {named}."
+            )
+
+
+def _retention(cells: Sequence[CellResults]) -> Iterator[str]:
+    """Say why finals have no loss on general text, a line a reason; and whether it was one text."""
+    reasons: dict[str, list[str]] = {}
+    for cell in cells:
+        for run in cell.finals:
+            if run.retention and run.retention.reason:
+                reasons.setdefault(text.one_line(run.retention.reason), []).append(f"{cell.model} / {cell.method}")
+    for reason, who in reasons.items():
+        named = ", ".join(map(text.markdown, dict.fromkeys(who)))
+        yield f"No loss on general text: {named}; {text.markdown(reason)}."
+    texts = {(one.text, one.bytes, one.text_sha256) for cell in cells for one in cell.retained}
+    if len(texts) > 1:
+        named = ", ".join(sorted(f"{text.markdown(str(name))} of {text.count(size)} bytes" for name, size, _ in texts))
+        yield f"The loss on general text is not of one text: {named}."
+
+
+def _times(cells: Sequence[CellResults]) -> Iterator[str]:
+    """Say that train times of an earlier version hold more than those of this one."""
+    trained = [cell for cell in cells if any(run.train_curve for run in cell.measured)]
+    earlier = [cell for cell in trained if cell.times_of_earlier_version]
+    if earlier:
+        others = ", and do not compare with those of the other rows" if len(earlier) < len(trained) else ""
+        yield (
+            f"Train times of {text.number_of(len(earlier), 'row')} are of an earlier version: they hold tokenising, "
+            f"measuring and saving too{others}."
+        )
+
+
 def _unlike(records: Sequence[TrialRecord]) -> Iterator[str]:
     """Say where rows that a reader will compare were made with different code, data or models."""
     seen: dict[tuple[str, str], set[str]] = {}
@@ -222,8 +270,9 @@ def _unlike(records: Sequence[TrialRecord]) -> Iterator[str]:
     unlike = {(id(record.provenance), id(record.spec.cell)): record for record in records if not record.transfer}
     for record in [*unlike.values(), *(record for record in records if record.transfer)]:
         model, dataset, _ = record.spec.cell.labels
-        whose = {"git_commit": "the code", "model_revision": f"model {model}", "data_revision": f"data set {dataset}"}
-        for field, owner in whose.items():
+        owners = {"git_commit": "the code", "model_revision": f"model {model}", "data_revision": f"data set {dataset}"}
+        for field in REVISIONS:
+            owner = owners.get(field, "")
             value = getattr(record.provenance, field)
             if value is not None:
                 seen.setdefault((field, owner), set()).add(value)
@@ -235,7 +284,8 @@ def _unlike(records: Sequence[TrialRecord]) -> Iterator[str]:
             # Hashes are cut; what stands behind a commit ("+changes") is not.
             short = [re.sub(r"^([0-9a-f]{12})[0-9a-f]+", r"\1", value) for value in sorted(values)]
             shown = ", ".join(map(text.markdown, short))
-            yield f"Not alike in all runs: {REVISIONS[field]} of {text.markdown(owner)} ({shown})."
+            whose = f" of {text.markdown(owner)}" if owner else ""
+            yield f"Not alike in all runs: {REVISIONS[field]}{whose} ({shown})."
 
 
 def failures(cells: Iterable[CellResults]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -61,6 +61,11 @@ _TYPES = {
     "train_flops": "Float64",
     "example_flops": "Float64",
     "search_seconds": "Float64",
+    "workers": "Int64",
+    "train_seconds_of_earlier_version": "boolean",
+    "retention_before": "Float64",
+    "retention_after": "Float64",
+    "retention_loss": "Float64",
     "non_label_share": "Float64",
     **{f"runs_{status}": "Int64" for status in STATUSES},
     "superseded_finals": "Int64",
@@ -68,8 +73,11 @@ _TYPES = {
 }
 
 _OPTIONAL = {f"{phase}_{figure}" for figure in _MEMORY.values() for phase in PHASES} - {"train_peak_live_tensors_bytes"}
-_OPTIONAL |= {"truncated_test", "truncated_train"}
+_OPTIONAL |= {"truncated_test", "truncated_train", "workers", "train_seconds_of_earlier_version"}
+_OPTIONAL |= {"retention_before", "retention_after", "retention_loss"}
 """Columns that are there only where something was measured."""
+
+_Run = TypeVar("_Run")
 
 CUDA_COLUMNS = ("train_cuda_allocated_peak_bytes", "train_cuda_reserved_peak_bytes")
 
@@ -87,12 +95,15 @@ def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     says whether the gap to the best is ``beyond`` or ``within`` the noise over seeds, and
     ``gap_to_full`` is the mean minus that of full fine-tuning. Times, FLOPs, shares and
     ``measurement.*`` (what a method measures itself) are means, memory is the peak, all over these
-    finals (over the best trial where there are none); ``search_seconds`` is what all trials took.
+    finals (over the best trial where there are none); ``search_seconds`` is what all trials took. ``workers`` is how
+    many trials ran at the same time: with more than one, times are those of a shared machine.
+    ``train_seconds_of_earlier_version`` says that train times hold tokenising, measuring and saving as well.
+    ``retention_before``, ``retention_after`` and ``retention_loss`` (the difference) are bits per byte on general text.
     ``transfer.<data set>.<metric>`` and ``.._sd`` are what these finals scored on the test split of another data set;
     ``frame.attrs["transfer"]`` has data set and metric of each.
     ``runs_<status>`` counts all runs of the cell, trials and finals. ``differs`` names what is not the
-    same in all its runs: git commit, model revision, data revision. Columns of memory by phase are there
-    only where it was measured. ``model`` is ``none`` for methods that use no model.
+    same in all its runs: git commit, model and data revision, device, precision, version of torch. Columns of memory
+    by phase are there only where it was measured. ``model`` is ``none`` for methods that use no model.
     """
     return summarise_cells(group_cells(records))
 
@@ -179,6 +190,11 @@ def _row(cell: CellResults, standing: Placement) -> dict[str, Any]:
         "train_flops": _over(fmean, runs, lambda run: run.flops.get("train")),
         "example_flops": _over(fmean, runs, lambda run: run.flops.get("example")),
         "search_seconds": _over(sum, cell.trials, lambda run: run.seconds.get("total")),
+        "workers": cell.workers,
+        "train_seconds_of_earlier_version": cell.times_of_earlier_version or None,
+        "retention_before": _over(fmean, cell.retained, lambda one: one.before),
+        "retention_after": _over(fmean, cell.retained, lambda one: one.after),
+        "retention_loss": cell.retention_loss,
         "non_label_share": _over(fmean, runs, lambda run: run.non_label_share),
         **{f"runs_{status}": statuses.count(status) for status in STATUSES},
         "superseded_finals": cell.superseded,
@@ -186,7 +202,7 @@ def _row(cell: CellResults, standing: Placement) -> dict[str, Any]:
     }
 
 
-def _over(combine: Callable[[list[Any]], Any], runs: Iterable[TrialRecord], value: Callable[[TrialRecord], Any]) -> Any:
+def _over(combine: Callable[[list[Any]], Any], runs: Iterable[_Run], value: Callable[[_Run], Any]) -> Any:
     """Combine what was measured; None if nothing was."""
     values = [found for run in runs if (found := value(run)) is not None]
     return combine(values) if values else None

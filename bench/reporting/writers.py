@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.reporting import text
 from bench.reporting.columns import (
+    EARLIER,
+    SHARED,
     WITHIN,
     Column,
     all_columns,
@@ -17,6 +19,7 @@ from bench.reporting.columns import (
     score,
     score_heading,
     statuses,
+    timed,
 )
 from bench.reporting.frame import plain_rows
 from bench.reporting.table import best_rows
@@ -102,6 +105,10 @@ def legend(summary: pd.DataFrame) -> str:
         )
     if (summary["gap_to_best"] == "too few seeds").any():
         parts.append("Where a method has fewer than 3 seeds, nothing is said about noise and no interval is given.")
+    if "workers" in summary and (summary["workers"] > 1).any():
+        parts.append(f"{SHARED}: other trials ran at the same time, so times are those of a shared machine.")
+    if "train_seconds_of_earlier_version" in summary:
+        parts.append(f"{EARLIER}: of an earlier version, whose train time holds tokenising, measuring and saving too.")
     return " ".join(parts)
 
 
@@ -148,7 +155,7 @@ def _terminal_columns(summary: pd.DataFrame, narrow: bool) -> list[Column]:
     costs = [
         Column("%", lambda row: text.percent(row["trainable_percent"])),
         Column("peak live\ntensors", lambda row: text.file_size(row["train_peak_live_tensors_bytes"])),
-        Column("train\ntime", lambda row: text.duration(row["train_seconds"])),
+        Column("train\ntime", lambda row: timed(row, "train_seconds")),
     ]
     return [
         *metric_columns(summary),

@@ -14,6 +14,7 @@ from bench.core.errors import BadInput
 from bench.core.files import write_atomic
 from bench.core.plugins import PluginFile
 from bench.experiment.cell import Cell
+from bench.experiment.terms import EQUAL_STEPS
 from bench.runs.record import TrialRecord
 
 FILENAME = "experiment.json"
@@ -68,6 +69,11 @@ class Manifest(Config):
     def name(self) -> str:
         """Name of the experiment."""
         return str(self.experiment.get("name", ""))
+
+    @property
+    def terms(self) -> str:
+        """On what terms the experiment compares (`Experiment.terms`), equal steps where it does not say."""
+        return str(self.experiment.get("terms", EQUAL_STEPS))
 
     @property
     def command(self) -> str | None:

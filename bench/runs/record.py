@@ -155,6 +155,11 @@ class Provenance(Config):
     host: str | None = None
     platform: str | None = None
 
+    @property
+    def torch(self) -> str | None:
+        """Version of torch, with its build: ``2.13.0+cpu``."""
+        return self.versions.get("torch")
+
 
 class TrialRecord(Config):
     """One finished run, however it ended."""

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_records import cell, run, study, write_results
 
+from bench.core.distributions import Choice
 from bench.core.errors import BadInput
 from bench.reporting import collect, summarise, text
 from bench.reporting.cells import group_cells
@@ -49,6 +50,19 @@ def test_the_harness_json_has_the_harness_keys(results):
     assert found["results"]["trec6"]["accuracy_stderr,none"] == pytest.approx(0.1)
     assert {"configs", "versions", "n-shot", "higher_is_better", "n-samples", "config", "git_hash"} <= set(found)
     assert found["higher_is_better"] == {"trec6": {"accuracy": True}}
+
+
+def test_the_harness_is_told_the_shots_of_the_prompt_and_the_version_of_the_data():
+    nothing = Parameters(total=5, trainable=0, base=5)
+    shown = study(cell(method="hard", options={"shots": 4}, data_pin="p" * 64, version=7), [0.5], parameters=nothing)
+    searched = cell(dataset="searched", method="hard", search={"shots": Choice(choices=(0, 8))})
+    shown += study(searched, [0.5], params={"shots": 8}, parameters=nothing)
+    shown += study(cell(dataset="zero", method="hard", data_pin="q" * 64), [0.5], parameters=nothing)
+    found = lm_eval_results(group_cells(shown))
+    assert found["n-shot"] == {"trec6": 4, "searched": 8, "zero": 0}
+    assert found["versions"] == {"trec6": "p" * 12, "searched": "d" * 12, "zero": "q" * 12}
+    trained = lm_eval_results(group_cells(study(cell(), [0.5])))
+    assert trained["n-shot"] == {"trec6": 0}
 
 
 def test_the_long_frame_is_the_frame_turned(results):

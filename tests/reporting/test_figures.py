@@ -24,7 +24,7 @@ from bench.reporting.figures.curves import thinned
 from bench.reporting.figures.ensemble import vote_accuracy
 from bench.reporting.page.tables import statistics_tables
 from bench.runs.objectives import undominated
-from bench.runs.record import Parameters, PhaseMemory, Predictions, TrainStep
+from bench.runs.record import Parameters, PhaseMemory, Predictions, Retention, TrainStep
 
 LONG = "a-very-long-label-of-a-method-with-everything-in-it-and-more"
 
@@ -70,8 +70,9 @@ def everything(models=3, methods=("lora", "prompt_tuning-text", "prompt_tuning-r
         for n in range(3):
             moved = {one.dataset.label: scored_there(score - 0.1 + n / 50, one.objective) for one in of.transfer}
             final = run(
-                of, n, "final", score + n / 100, params=params, predictions=answers(n), transfer=moved, **values
-            )
+                of, n, "final", score + n / 100, params=params, predictions=answers(n), transfer=moved,
+                retention=Retention(before=1.5, after=1.5 + k / 10 + n / 100, text="general", bytes=65536), **values,
+            )  # fmt: skip
             records.append(final)
     for m, shots in itertools.product(range(models), (0, 4, 16)):
         records += few_shot(
@@ -204,6 +205,18 @@ def test_a_method_that_was_transferred_stands_beside_itself_trained_where_it_is_
     assert {("|", False, 0.9), (shape, True, 0.8), (shape, False, 0.6)} <= set(marks(panel))
     assert panel.get_title().startswith("a → b\nm")
     assert drawing.title == "Transfer: accuracy on b of what was trained on a"
+
+
+def test_a_point_of_retention_is_a_cell_at_its_mean_loss_and_mean_score():
+    kept = [Retention(before=1.5, after=1.5 + loss, text="general") for loss in (0.25, 0.75)]
+    of = cell()
+    records = [run(of, n, "final", 0.6 + n / 5, params={}, retention=one) for n, one in enumerate(kept)]
+    records += study(cell(method="full"), [0.9])
+    (drawing,) = figures.get("retention")().drawings("retention", group_cells(records))
+    (panel,) = (axes for axes in drawing.canvas.axes if axes.axison)
+    (bars,) = panel.containers
+    assert (bars[0].get_xdata(), bars[0].get_ydata()) == (pytest.approx([0.5]), pytest.approx([0.7]))
+    assert bars[0].get_color() == method_styles(["full", "lora"])["lora"].colour
 
 
 def test_methods_without_a_model_stand_in_every_panel_of_transfer_and_no_other_model_does():

@@ -20,6 +20,7 @@ BUILTIN = {
     "shots": "bench.reporting.figures.shots:Shots",
     "transfer": "bench.reporting.figures.transfer:Transfers",
     "ensemble": "bench.reporting.figures.ensemble:Ensemble",
+    "retention": "bench.reporting.figures.retention:RetentionLoss",
     "memory": "bench.reporting.figures.memory:Memory",
     "confusion": "bench.reporting.figures.confusion:Confusion",
     "ranks": "bench.reporting.figures.ranks:Ranks",

@@ -14,6 +14,7 @@ from bench.reporting.figures.axis_labels import label_models
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.canvas import Style, new_canvas, split_word
 from bench.reporting.figures.published import LESTER_2021, SOURCE, TASKS, comparable
+from bench.reporting.terms import unequal_names
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -116,6 +117,9 @@ def draw_scale(cells: Sequence[CellResults], styles: Mapping[str, Style], publis
     axes.grid(axis="x", visible=False)
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.015, 1.0), borderaxespad=0.0, frameon=False)
     label_models(axes, sizes)
+    if names := unequal_names(cells):
+        note = text.wrap(f"Not on equal terms: the cells differ in {', '.join(names)}.", 90)
+        axes.set_xlabel(f"{axes.get_xlabel()}\n{note}")
     return figure
 
 

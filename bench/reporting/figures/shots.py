@@ -38,7 +38,7 @@ class Shots(Figure):
         """Draw the cells of one data set and metric."""
         methods: dict[str, dict[str, list[tuple[int, CellResults]]]] = {}
         for cell in cells:
-            shots = _shots(cell) if cell.mean is not None else None
+            shots = cell.shots if cell.mean is not None else None
             if shots is not None:
                 name = cell.settings.method.name
                 methods.setdefault(name, {}).setdefault(cell.model, []).append((shots, cell))
@@ -61,12 +61,3 @@ class Shots(Figure):
         axes[0].set_ylabel(f"{cells[0].metric} on test{split_word(cells[0].greater_is_better)}")
         model_legend(figure, cells, {model for lines in methods.values() for model in lines}, styles_of)
         return figure
-
-
-def _shots(cell: CellResults) -> int | None:
-    """Return the examples in the prompt of a cell's finals; None for a method that trains."""
-    final = cell.finals[0]
-    untrained = cell.uses_model and final.parameters is not None and not final.parameters.trainable
-    # Without training, a model that is shown no example is zero-shot, which an experiment need not spell out.
-    shots = final.spec.method_options.get("shots", 0 if untrained else None)
-    return shots if isinstance(shots, int) else None
