@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.experiment.file import assigned
-from bench.planning.costs import Costs, costs_of
 from bench.planning.parameters import attach_weightless, parameters_of, peft_line
 from bench.reporting import text
+from bench.training.costs import Costs, costs_of
 
 
 def show_params(model: str, method: str, assignments: Sequence[str]) -> None:
