@@ -1,6 +1,6 @@
 """How PEFT with the Trainer of transformers runs a decoder, to be traced beside our own way.
 
-Examples are padded to the longest, whatever stands before them is run with each, and there are logits at every position.
+Examples are padded to the longest, what stands before them is run with each, and there are logits at every position.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,7 +29,7 @@ from bench.training.optimization import planned_steps
 from bench.training.step import Stepper
 
 ALL_TRACED = 8
-"""Layers up to which a model is traced whole; of deeper ones two shallow copies, and on from them in a straight line."""
+"""Layers up to which a model is traced whole; of deeper ones two shallow copies, on a line."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,15 @@ class Work:
     seed: int = 0
     """Seeds the order of the data, as a trial's does."""
 
+    def with_settings(self, **changes: Any) -> Work:
+        """Return the work with other training settings."""
+        return replace(self, settings=self.settings.model_copy(update=changes))
+
+    def in_smallest_passes(self) -> Work:
+        """Return the work in passes of one example. Two passes stand for all: later ones add nothing to the peak."""
+        two = min(2, self.settings.batch_size)
+        return self.with_settings(batch_size=two, gradient_accumulation_steps=two, eval_batch_size=1)
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -64,8 +73,13 @@ class Prediction:
     steps: int
     tokens: float
     """Mean tokens of a step by those of the step that was traced."""
+    evaluated: int
+    """Examples of that pass."""
+    answer: int
+    """Passes that a generated answer takes."""
     way: str
     """See `bench.forward.pathway.Pathway`."""
+    layers_of_model: int
     layers: tuple[int, ...]
     """Layers of the copies that were traced; one number is the model itself."""
 
@@ -119,8 +133,22 @@ def predict(work: Work, whole: bool = False, beside: bool = True) -> Prediction:
             layers = (every,)
     if len(layers) == 1:
         found = _traced(work, None, beside)
-    steps, mean, _ = _training(work, _encoder(work, _base(work, work.fields)), found.trainable)
-    return Prediction(parameters, found.step, found.padded, found.evaluation, steps, mean, found.way, layers)
+    encoder = _encoder(work, _base(work, work.fields))
+    steps, mean, _ = _training(work, encoder, found.trainable)
+    labels = 1 if encoder.single_token_labels else len(encoder.label_ids)
+    return Prediction(
+        parameters,
+        found.step,
+        found.padded,
+        found.evaluation,
+        steps,
+        mean,
+        evaluated=min(len(work.splits.validation), max(1, work.settings.eval_batch_size // labels)),
+        answer=max(map(len, encoder.label_ids)) + 1 if encoder.generates else 0,
+        way=found.way,
+        layers_of_model=every,
+        layers=layers,
+    )
 
 
 def _traced(work: Work, layers: int | None, beside: bool) -> _Traces:
