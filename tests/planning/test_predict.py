@@ -11,7 +11,9 @@ from bench.core.errors import BadInput, Infeasible
 from bench.experiment.settings import Training
 from bench.methods import methods
 from bench.methods.hard_prompt import HardPrompt
+from bench.planning.changes import changes
 from bench.planning.data import assumed
+from bench.planning.devices import RESERVED, Device
 from bench.planning.predict import Work, predict
 from bench.planning.trace import SEGMENTS
 from benchmarks.planning import METHODS, measured, mixed
@@ -108,3 +110,14 @@ def test_what_cannot_be_traced_is_named_with_what_to_do():
     splits, tokenizer = assumed(fields, 8)
     with pytest.raises(BadInput, match=r"cannot be traced without weights .*study\.trials=1"):
         predict(Work("tiny", fields, Reads(), splits, tokenizer, Training(batch_size=2), torch.float32))
+
+
+def test_what_does_not_fit_is_told_what_would_make_it_fit():
+    work = work_for(tiny_model(), "full_fine_tuning")
+    found = predict(work, beside=False)
+    device = Device("tiny", RESERVED + 0.75 * found.peak, 1.0, 1.0, 1.0, "none")
+    offered = dict(changes(work, found, device))
+    lora = Work(**{**vars(work), "method": methods.build("lora", {}, "test")})
+    assert offered["LoRA in place of all weights"] == predict(lora, beside=False).peak
+    assert offered["both"] < found.peak
+    assert next(peak for words, peak in offered.items() if "FSDP" in words) <= device.usable
