@@ -334,6 +334,31 @@ def params(
     show_params(model, method, set_ or [])
 
 
+@app.command("plan")
+def plan_(
+    target: Annotated[str, typer.Argument(metavar="FILE|MODEL", help="An experiment file; or a model, and a method.")],
+    method: Annotated[str | None, typer.Argument(help="A method, with a model: see 'bench list methods'.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A key of the file, or an option of method or training."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="h100, a100, l40s, t4 or rtx4090.")] = "h100",
+    price: Annotated[float | None, typer.Option(min=0, help="Of an hour of the device, for a file.")] = None,
+    tokens: Annotated[int, typer.Option(min=1, help="Of every input, for a model and a method.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="For a model and a method.")] = 16,
+    plugin: Plugin = None,
+) -> None:
+    """Predict memory and time before anything is downloaded: no weights, no GPU."""
+    from bench.cli.plan import plan_file, plan_one
+    from bench.core.plugins import load_plugins
+
+    if method is None:
+        plan_file(Path(target), set_ or [], device, price, plugin or [])
+    else:
+        load_plugins(plugin or [])
+        plan_one(target, method, set_ or [], device, tokens, batch_size)
+
+
 new = typer.Typer(no_args_is_help=True, help="Write the skeleton of a plug-in.")
 app.add_typer(new, name="new")
 

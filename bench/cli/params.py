@@ -9,15 +9,15 @@ from bench.experiment.file import assigned
 from bench.methods import methods
 
 if TYPE_CHECKING:
-    from bench.planning.costs import Costs
+    from bench.training.costs import Costs
 
 
 def show_params(model: str, method: str, assignments: Sequence[str]) -> None:
     """Print PEFT's line, and what memory and FLOPs it implies."""
     options = assigned({}, assignments)
     methods.build(method, options, "--set")  # what is wrong there need not wait for torch
-    from bench.planning.costs import costs_of
     from bench.planning.parameters import attach_weightless, parameters_of, peft_line
+    from bench.training.costs import costs_of
 
     tuned = attach_weightless(model, method, options, "--set")
     print(peft_line(parameters_of(tuned)))

@@ -31,6 +31,10 @@ def checkpointed(network: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         getattr(network, f"{name}_checkpointing_disable")()
+        # Enabling lets gradients reach the embedding's output; disabling leaves it so, and every later trial on this
+        # network would compute them for nothing.
+        if hasattr(network, "_require_grads_hook"):
+            network.disable_input_require_grads()
 
 
 def is_checkpointed(network: PreTrainedModel) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +36,14 @@ def weightless(name: str) -> LanguageModel:
         BadInput: nothing of that name.
         Unavailable: its configuration would have to be fetched, and cannot be.
     """
+    return built(name, model_config(name))
+
+
+def built(name: str, fields: Mapping[str, Any]) -> LanguageModel:
+    """Return a model on the meta device from the fields of its ``config.json``; ``name`` begins messages."""
     from transformers import AutoConfig
 
     with quiet():
-        fields = model_config(name)
         try:
             config = AutoConfig.for_model(**fields)
             kind = Kind.of(config)

@@ -204,7 +204,7 @@ class TrialRecord(Config):
     tokens_per_second: dict[str, float] = {}
     """Real tokens a second in train (of the steps that are in its seconds), validate, test and transfer."""
     flops: dict[str, float] = {}
-    """Estimated from real tokens and parameters (`bench.planning.costs`): ``train`` of the whole training, ``example``
+    """Estimated from real tokens and parameters (`bench.training.costs`): ``train`` of the whole training, ``example``
     of answering one example of the test split, what all examples share left out; by FLOPs, not FLOPs a second."""
     notes: dict[str, int | float | str | bool | None] = {}
     """Counted notes, such as ``truncated_inputs``, and what a method has to say."""

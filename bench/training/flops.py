@@ -1,10 +1,10 @@
-"""What a run took in FLOPs, estimated from the tokens that it ran: the rule stands in `bench.planning.costs`."""
+"""What a run took in FLOPs, estimated from the tokens that it ran: the rule stands in `bench.training.costs`."""
 
 from __future__ import annotations
 
 from bench.experiment.settings import Training
 from bench.methods.base import TunedModel
-from bench.planning.costs import costs_of
+from bench.training.costs import costs_of
 from bench.training.evaluation import Pass
 from bench.training.loop import TrainingResult
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, T5Config
 
-from bench.planning.costs import Costs
+from bench.training.costs import Costs
 from bench.training.fully_sharded import blocks_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "large_models.md"

@@ -8,8 +8,8 @@ from tiny import tiny_model, tiny_splits
 
 from bench.experiment.settings import Training
 from bench.methods import methods
-from bench.planning.costs import costs_of
 from bench.runs.record import TrainStep
+from bench.training.costs import costs_of
 from bench.training.evaluation import Pass
 from bench.training.flops import Flops
 from bench.training.loop import TrainingResult

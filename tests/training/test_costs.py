@@ -6,8 +6,8 @@ from tiny import CAUSAL, tiny_model, tiny_splits
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.methods import methods
-from bench.planning.costs import costs_of
 from bench.planning.parameters import attach_weightless
+from bench.training.costs import costs_of
 
 IDS = torch.arange(8)[None].repeat(2, 1)
 

@@ -1,0 +1,131 @@
+"""``bench plan``: what a model with a method, or a whole experiment, is going to take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.api import Plan, plan
+from bench.core.errors import BenchError
+from bench.experiment.file import assigned
+from bench.experiment.settings import Training
+from bench.methods import methods
+from bench.planning.cells import Estimate, estimate
+from bench.planning.changes import changes
+from bench.planning.data import assumed
+from bench.planning.devices import Device, device
+from bench.planning.predict import Prediction, Work, predict
+from bench.planning.trace import KINDS, Traced
+from bench.planning.weightless import model_config
+from bench.reporting.text import file_size, flops
+
+NOT_PREDICTED = (
+    "Bytes of live tensors; the allocator's fragments, workspaces of kernels and the context of CUDA come on top "
+    "(1.5 GiB are kept free for them). Seconds rest on assumed efficiencies: see docs/planning.md."
+)
+
+
+def plan_one(model: str, method: str, assignments: Sequence[str], on: str, tokens: int, batch_size: int) -> None:
+    """Print what a training step and an evaluation pass of a model with a method take."""
+    console, where = Console(), device(on)
+    kind = methods.get(method)
+    options = assigned({}, assignments)
+    own = {key: options.pop(key) for key in list(options) if key in Training.model_fields}
+    fields = model_config(model)
+    splits, tokenizer = assumed(fields, tokens)
+    settings = Training.parse({"batch_size": batch_size, **kind.training_defaults, **own}, "--set")
+    dtype = torch.bfloat16 if where.bfloat16 else torch.float32
+    work = Work(model, fields, methods.build(method, options, "--set"), splits, tokenizer, settings, dtype)
+    found = predict(work)
+    counts = found.parameters
+    console.print(
+        f"{counts.trainable:,} of {counts.total:,} parameters are trained ({counts.percent} %)", highlight=False
+    )
+    console.print(
+        f"{str(dtype).removeprefix('torch.')}, batches of {settings.batch_size} inputs of {tokens} tokens "
+        f"({found.way}), {settings.optimizer}"
+    )
+    console.print(_memory(found))
+    if found.step:
+        seconds = where.seconds(found.step, dtype)
+        console.print(f"a step: {flops(found.step.flops)}, about {seconds:.3g} s on a {where.title}", highlight=False)
+    _fits(console, work, found, where)
+    console.print(NOT_PREDICTED, soft_wrap=True)
+
+
+def plan_file(file: Path, assignments: Sequence[str], on: str, price: float | None, plugins: Sequence[str]) -> None:
+    """Print what every cell of an experiment takes, and all of them."""
+    show_estimates(Console(), plan(file, changes=assignments, plugins=plugins), device(on), price)
+
+
+def show_estimates(console: Console, planned: Plan, on: Device, price: float | None = None) -> None:
+    """Print memory and time of the cells of a plan on a device."""
+    table = Table(title=f"on a {on.title}", title_justify="left")
+    for heading in ("cell", "peak memory", "fits", "a trial", "trials", "finals"):
+        table.add_column(heading, justify="left" if heading in ("cell", "fits") else "right")
+    total, notes, large = 0.0, dict[str, None](), list[Estimate]()
+    for cell in planned.cells:
+        try:
+            found = estimate(cell, on)
+        except BenchError as error:
+            table.add_row(cell.title, "-", f"unknown: {escape(str(error))}", "-", "-", "-")
+            continue
+        if found is None:
+            table.add_row(cell.title, "-", "no model", "-", "-", "-")
+            continue
+        total += found.seconds
+        notes.update(dict.fromkeys(f"{cell.labels[0]} / {cell.labels[1]}: {note}" for note in found.assumptions))
+        peak = found.prediction.peak
+        if peak > on.usable:
+            large.append(found)
+        times = (_time(found.trial), _time(found.trials), _time(found.finals))
+        table.add_row(cell.title, file_size(round(peak)), "yes" if peak <= on.usable else "no", *times)
+    console.print(table)
+    money = f", {price * total / 3600:.2f} at {price:g} an hour" if price is not None else ""
+    console.print(f"all cells: {_time(total)} of one device{money}; loading models is not counted", highlight=False)
+    for note in notes:
+        console.print(f"assumed for {escape(note)}", soft_wrap=True, highlight=False)
+    for found in large:
+        _fits(console, found.work, found.prediction, on)
+    console.print(NOT_PREDICTED, soft_wrap=True)
+
+
+def _memory(found: Prediction) -> Table:
+    table = Table("at the peak", *KINDS, "sum", "FLOPs")
+    rows: list[tuple[str, Traced | None]] = [
+        ("step", found.step),
+        ("PEFT, padded", found.padded),
+        ("evaluation", found.evaluation),
+    ]
+    for name, traced in rows:
+        if traced:
+            parts = [file_size(round(traced.bytes[kind])) for kind in KINDS]
+            table.add_row(name, *parts, file_size(round(traced.peak)), flops(traced.flops))
+    return table
+
+
+def _fits(console: Console, work: Work, found: Prediction, on: Device) -> None:
+    if found.peak <= on.usable:
+        console.print(
+            f"fits a {on.title}: {file_size(round(found.peak))} of {file_size(round(on.usable))}", highlight=False
+        )
+        return
+    title = work.method.title or type(work.method).__name__
+    console.print(
+        f"{work.name} with {title} does not fit a {on.title} ({file_size(round(on.usable))}); instead:", highlight=False
+    )
+    for words, peak in changes(work, found, on):
+        verdict = "fits" if peak <= on.usable else "does not fit"
+        console.print(f"  {words}: {file_size(round(peak))}, {verdict}", highlight=False)
+
+
+def _time(seconds: float) -> str:
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"

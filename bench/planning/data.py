@@ -1,0 +1,52 @@
+"""The data of a plan: a cell's own where data and tokenizer are on this machine, else texts of an assumed length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+from zlib import crc32
+
+from bench.datasets.base import Example, Splits
+from bench.planning.weightless import WordCounter
+
+TOKENS = 64
+"""Tokens of every input where nothing is known of them."""
+EXAMPLES = 512
+"""Examples of a split where nothing is known of it."""
+
+
+class HashedWords(WordCounter):
+    """Stands in for a tokenizer: a token a word, different words different ids as far as there are."""
+
+    def __call__(self, text: str | Sequence[str], **_: Any) -> dict[str, Any]:
+        """Return ids and masks of a text or of several."""
+        texts = [text] if isinstance(text, str) else text
+        ids = [[3 + crc32(word.encode()) % (self.vocab_size - 3) for word in one.split()] for one in texts]
+        return {"input_ids": ids[0] if isinstance(text, str) else ids}
+
+
+def assumed(
+    fields: Mapping[str, Any],
+    tokens: int = TOKENS,
+    labels: Sequence[str] = ("no", "yes"),
+    sizes: Sequence[int] = (EXAMPLES, EXAMPLES, EXAMPLES),
+) -> tuple[Splits, HashedWords]:
+    """Return data whose every input has so many tokens and shares none with another, and their tokenizer.
+
+    Args:
+        fields: of the model's ``config.json``; its vocabulary is asked for.
+        tokens: of an input.
+        labels: the label words, a token each.
+        sizes: examples of train, validation and test.
+    """
+    from bench.planning.fake import vocabulary
+
+    draw = Random(0)
+    parts = []
+    for number, size in enumerate(sizes):
+        rows = [" ".join(f"{draw.getrandbits(40):x}" for _ in range(tokens)) for _ in range(size)]
+        parts.append(tuple(Example(f"{number}-{n}", text, n % len(labels)) for n, text in enumerate(rows)))
+    train, validation, test = parts
+    splits = Splits(train, validation, test, labels=tuple(labels), revision="assumed", duplicates=0)
+    return splits, HashedWords(vocabulary(fields))
