@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+import torch
 from numerics import GRADIENT, assert_close
 from tiny import tiny_network, tiny_tokenizer
 
