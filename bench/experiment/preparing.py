@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 
 from bench.core.config import canonical_json
 from bench.core.entries import Entry
@@ -11,6 +10,7 @@ from bench.core.errors import BadInput, BenchError
 from bench.core.packages import Download
 from bench.datasets import datasets
 from bench.datasets.base import Dataset
+from bench.datasets.examples import Splits
 from bench.datasets.general_text import read_general_text, text_downloads
 from bench.experiment.cell import Cell
 from bench.experiment.preparing_process import prepare_in_process
@@ -68,10 +68,24 @@ def prepare(cells: Sequence[Cell], say: Callable[[str], None]) -> None:
 def imbalances(cells: Sequence[Cell]) -> Iterator[str]:
     """Say which data sets optimise accuracy although most rows have one label; what is not at hand is not looked at."""
     for entry, dataset in _datasets(cells):
-        if all(download.cached for download in dataset.downloads()):
-            with suppress(BenchError):  # data that cannot be read are for `prepare` to name
-                if said := dataset.splits().caution(dataset.metrics[0].name):
-                    yield f"data set {entry.label}: {said}"
+        if (splits := _at_hand(dataset)) and (said := splits.caution(dataset.metrics[0].name)):
+            yield f"data set {entry.label}: {said}"
+
+
+def items_to_test(cells: Sequence[Cell]) -> dict[str, int]:
+    """Return how many test items each data set has, by its label; without those that are not at hand."""
+    found = {entry.label: _at_hand(dataset) for entry, dataset in _datasets(cells)}
+    return {label: len(splits.test) for label, splits in found.items() if splits}
+
+
+def _at_hand(dataset: Dataset) -> Splits | None:
+    """Return the splits; None where they would have to be fetched, or cannot be read, which `prepare` names."""
+    if not all(download.cached for download in dataset.downloads()):
+        return None
+    try:
+        return dataset.splits()
+    except BenchError:
+        return None
 
 
 def _announce(needed: Iterable[Download], user: str, say: Callable[[str], None]) -> None:
