@@ -233,11 +233,14 @@ def watch(
 def validate(file: File, set_: Set = None, plugin: Plugin = None) -> None:
     """Check an experiment file without running anything."""
     from bench.api import plan
+    from bench.cli.resolution import planned_resolutions
     from bench.experiment.preparing import source_cautions
 
     planned = plan(file, changes=set_ or [], plugins=plugin or [])
     for caution in [*planned.cautions, *source_cautions(planned.cells)]:
         typer.echo(f"warning: {caution}")
+    for line in planned_resolutions(planned.cells):
+        typer.echo(line)
     typer.echo(f"{file}: valid; experiment '{planned.experiment.name}', {len(planned.cells)} cells")
 
 

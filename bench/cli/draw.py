@@ -87,7 +87,7 @@ def convert_results(form: str, results: Sequence[Path], out: Path | None) -> Non
 
 
 def compare_results(before: Path, after: Path) -> None:
-    """Print what changed between two results folders, with 95 % intervals over seeds."""
+    """Print what changed between two results folders, with 95 % intervals over seeds and test items."""
     from bench.reporting.compare import compare
 
     found = compare(collect(before), collect(after))
@@ -96,21 +96,20 @@ def compare_results(before: Path, after: Path) -> None:
     console = Console()
     spread = console.width >= 100  # else names need the room; the interval says more
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("", "before", "after", "change", "95 % interval", "noise"):
+    for heading in ("", "before", "after", "change", "95 % interval", "chance"):
         table.add_column(Text(heading), overflow="fold", no_wrap=heading != "")
     group: tuple[str, str] | None = None
     for change in found.changes:
-        gap = change.gap
-        interval = gap.interval if gap else None
+        interval = change.between.interval
         model, dataset, method = change.after.labels
         if group != (group := (model, dataset)):
             table.add_row(Text(f"{model} / {dataset}", style="cyan"))
         cells = (
             f"  {method}",
             *(text.mean_sd(cell.mean, cell.sd if spread else None) for cell in (change.before, change.after)),
-            text.signed(gap.difference if gap else None),
+            text.signed(change.gap),
             f"{text.signed(interval.low)} to {text.signed(interval.high)}" if interval else text.MISSING,
-            _VERDICTS[gap.verdict] if gap else "no score",
+            "no score" if change.gap is None else _VERDICTS.get(change.between.verdict, change.between.verdict),
         )
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
@@ -131,8 +130,7 @@ def _unlike(changes: Iterable[Change]) -> dict[str, list[str]]:
 
 
 _VERDICTS = {
-    "beyond": "beyond",
-    "within": "within",
     "too few seeds": "few seeds",
-    "exact": "none",
+    "too few items": "few items",
+    "no predictions": "no answers",
 }

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from bench.api import Plan, Selection, execute, plan
 from bench.cli.live import View
+from bench.cli.resolution import planned_resolutions
 from bench.core.distributions import Choice, Distribution
 from bench.core.errors import BadInput
 from bench.core.files import make_writable
@@ -53,6 +54,8 @@ def run_experiment(
     accepted = [*planned.experiment.accept_licenses, *accepted]
     if dry_run:
         show_plan(console, planned, accepted)
+        for line in planned_resolutions(planned.cells):
+            console.print(escape(line), soft_wrap=True, highlight=False)
         warn(console, source_cautions(planned.cells))
         return 0
     out = reports or Path("reports") / planned.experiment.name

@@ -100,6 +100,11 @@ def infeasible_cells(cells: Sequence[Cell]) -> dict[str, str]:
     return found
 
 
+def items_to_test(cells: Sequence[Cell]) -> dict[str, int]:
+    """Return how many test items each data set has, by its label; without those that are not at hand."""
+    return {entry.label: len(dataset.splits().test) for entry, dataset in _datasets(cells) if _at_hand(dataset)}
+
+
 def _at_hand(dataset: Dataset) -> bool:
     return all(download.cached for download in dataset.downloads())
 

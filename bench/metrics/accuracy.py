@@ -13,6 +13,8 @@ class Accuracy(BuiltinMetric):
 
     title: ClassVar[str] = "Accuracy"
     key: ClassVar[str] = "accuracy"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    share_of_right: ClassVar[bool] = True
 
     def score(self, predictions: Sequence[int], references: Sequence[int]) -> float:
         """Compute the share of positions where both agree."""

@@ -15,6 +15,10 @@ class Metric(Config):
 
     title: ClassVar[str] = ""
     citation: ClassVar[str] = ""
+    bounds: ClassVar[tuple[float, float] | None] = None
+    """The lowest and the highest score that it can give; None where it has no ends, or they are not known."""
+    share_of_right: ClassVar[bool] = False
+    """Whether it is the mean over items that count 1 where the prediction is right and 0 where not."""
 
     greater_is_better: bool = True
     """Whether a study maximises it."""

@@ -17,6 +17,7 @@ class F1Macro(BuiltinMetric):
     title: ClassVar[str] = "Macro-averaged F1"
     citation: ClassVar[str] = "van Rijsbergen, Information Retrieval, 2nd edition, Butterworths, 1979"
     key: ClassVar[str] = "f1"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def score(self, predictions: Sequence[int], references: Sequence[int]) -> float:
         """Compute the unweighted mean of the labels' F1."""

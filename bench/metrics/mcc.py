@@ -21,6 +21,7 @@ class MatthewsCorrelation(BuiltinMetric):
         "Computational Biology and Chemistry 28, 2004; Matthews, Biochimica et Biophysica Acta 405, 1975"
     )
     key: ClassVar[str] = "matthews_correlation"
+    bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def score(self, predictions: Sequence[int], references: Sequence[int]) -> float:
         """Compute R_K."""

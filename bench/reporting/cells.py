@@ -1,4 +1,4 @@
-"""A cell with all its runs: which of them count, and what they say.
+"""A cell with all its runs: which of them count, and what they say; and the cells that are held against each other.
 
 The table, the figure and the words of a report all ask here, so that they speak of the same numbers.
 """
@@ -6,16 +6,17 @@ The table, the figure and the words of a report all ask here, so that they speak
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean, stdev
 
-from bench.core.entries import Entry
 from bench.experiment.cell import Cell
 from bench.experiment.terms import EQUAL_STEPS
-from bench.metrics import metrics
-from bench.reporting.statistics.intervals import MIN_SEEDS, Interval, mean_interval
-from bench.reporting.statistics.noise import Gap, gap_between
+from bench.metrics import Metric
+from bench.reporting.answers import answered, chance_score, metric_of, one_label_only, seeds_agree
+from bench.reporting.statistics.intervals import Interval
+from bench.reporting.statistics.runs import Runs
+from bench.reporting.statistics.verdict import Bounds, Difference, Verdicts, mean_interval, verdicts
 from bench.runs.record import Provenance, Retention, TrialRecord
 from bench.runs.selection import best_trial, finals_of
 
@@ -32,7 +33,10 @@ REVISIONS = {
 
 @dataclass(frozen=True)
 class Transfer:
-    """What the finals of a cell scored on another data set, with nothing trained further."""
+    """What the finals of a cell scored on another data set, with nothing trained further.
+
+    Such tests keep no predictions: whether a difference between them is chance cannot be said.
+    """
 
     dataset: str
     """Label of the data set that they were tested on."""
@@ -55,7 +59,7 @@ class Transfer:
         return stdev(self.scores) if len(self.scores) > 1 else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CellResults:
     """The runs of one cell, trials and finals."""
 
@@ -73,11 +77,23 @@ class CellResults:
     """On what terms its experiment says that it compares (`Experiment.terms`)."""
     study_best: TrialRecord | None = None
     """The best trial, where the study stands in another row: that of the cell's finals on another device."""
+    group: Group = field(default_factory=lambda: Group(), repr=False)
+    """The methods that it is held against."""
 
     @property
     def labels(self) -> tuple[str, str, str]:
         """Model, data set and method."""
         return (self.model, self.dataset, self.method)
+
+    @property
+    def key(self) -> str:
+        """What tells its row from all others: a cell whose finals ran on several devices has a row for each."""
+        return f"{self.path} {self.method}"
+
+    @property
+    def path(self) -> str:
+        """The cell's folder below ``records/``, which no other cell has."""
+        return self.runs[0].cell_path
 
     @property
     def title(self) -> str:
@@ -104,11 +120,17 @@ class CellResults:
         """Whether a greater score of the main metric is a better one."""
         if self.metric == self.settings.objective:
             return self.settings.greater_is_better
-        given = [Entry.model_validate(one) for one in self.settings.dataset.options.get("metrics", ())]
-        entry = next((one for one in given if one.label == self.metric), Entry(name=self.metric, label=self.metric))
         # Of a plug-in that is not there now nothing is known but that most metrics are better when greater.
-        known = entry.name in metrics
-        return metrics.build(entry.name, entry.options, self.metric).greater_is_better if known else True
+        return self._metric.greater_is_better if self._metric else True
+
+    @cached_property
+    def _metric(self) -> Metric | None:
+        return metric_of(self.settings, self.metric)
+
+    @property
+    def bounds(self) -> Bounds:
+        """The lowest and the highest score that the main metric can give; None where they are not known."""
+        return self._metric.bounds if self._metric else None
 
     @property
     def stochastic(self) -> bool:
@@ -187,10 +209,34 @@ class CellResults:
         """Standard deviation of the scores over seeds (n - 1 below the line); None below two of them."""
         return stdev(self.scores) if len(self.scores) > 1 else None
 
-    @property
+    @cached_property
+    def _scored(self) -> list[TrialRecord]:
+        return [run for run in self.finals if run.status == "ok" and run.test and self.metric in run.test.metrics]
+
+    @cached_property
+    def answers(self) -> Runs | None:
+        """The scores item by item; None where there are no predictions of all finals, or none can be scored here."""
+        return answered(self._scored, self._metric, self.stochastic)
+
+    @cached_property
     def interval(self) -> Interval | None:
-        """95 % interval of the mean over seeds; None below `MIN_SEEDS` of them."""
-        return mean_interval(self.scores) if len(self.scores) >= MIN_SEEDS else None
+        """95 % interval of the mean over seeds and test items; None where nothing can be said."""
+        return mean_interval(self.answers, self.bounds)
+
+    @cached_property
+    def agreement(self) -> float | None:
+        """How often two seeds answer the same test item alike, 0 to 1; None below two seeds."""
+        return seeds_agree(self._scored)
+
+    @cached_property
+    def one_label_only(self) -> bool:
+        """Whether it is the majority class, or as good as that: no model, and the same answer to all items."""
+        return not self.uses_model and one_label_only(self._scored)
+
+    @cached_property
+    def chance(self) -> float | None:
+        """What the most frequent label of its test items scores on them; None where it is not known."""
+        return chance_score(self._scored, self._metric)
 
     @cached_property
     def transfers(self) -> list[Transfer]:
@@ -228,10 +274,6 @@ class CellResults:
         """Whether train times hold tokenising, measuring and saving as well (see `TrialRecord.seconds`)."""
         return any(run.train_curve and "encode" not in run.seconds for run in self.measured)
 
-    def gap_to(self, other: CellResults) -> Gap | None:
-        """Compare the scores with another cell's; None where one has none."""
-        return gap_between(self.scores, other.scores, (self.stochastic, other.stochastic))
-
     @property
     def rank_key(self) -> float:
         """What cells with scores are sorted by, the best first."""
@@ -263,6 +305,64 @@ class CellResults:
         return [name for field, name in REVISIONS.items() if len({getattr(one, field) for one in made} - {None}) > 1]
 
 
+@dataclass(eq=False)
+class Group:
+    """The methods that are held against each other: of one model on one data set, and those without a model."""
+
+    cells: list[CellResults] = field(default_factory=list)
+
+    @cached_property
+    def baseline(self) -> CellResults | None:
+        """The majority class, where it was run."""
+        return next((cell for cell in self.cells if cell.one_label_only), None)
+
+    @cached_property
+    def tested(self) -> list[CellResults]:
+        """The cells with a score on test, without the baseline; the best mean first."""
+        scored = (cell for cell in self.cells if cell.mean is not None and cell is not self.baseline)
+        return sorted(scored, key=lambda cell: cell.rank_key)
+
+    @cached_property
+    def chance(self) -> float | None:
+        """What the majority class scores on test, or the most frequent label there; None where it is not known."""
+        if self.baseline:
+            return self.baseline.mean
+        return next((known for cell in self.cells if (known := cell.chance) is not None), None)
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """What every table, sentence and figure says of these methods; names are `CellResults.key`."""
+        baseline = self.baseline.answers if self.baseline else None
+        if not self.tested:
+            return verdicts({})
+        first = self.tested[0]
+        return verdicts(
+            {cell.key: cell.answers for cell in self.tested}, baseline, first.bounds, first.greater_is_better
+        )
+
+    @cached_property
+    def best(self) -> list[CellResults]:
+        """The methods that are called best: `Verdicts.best`, where there is something that they are held against.
+
+        A method is not best while the mean of one that nothing can be said about is better.
+        """
+        found = self.verdicts
+        if len(found.ranks) < 2 and not found.to_baseline:
+            return []
+        unknown = [cell.rank_key for cell in self.tested if cell.key not in found.ranks]
+        top = min(unknown, default=float("inf"))
+        return [cell for cell in self.tested if cell.key in found.best and cell.rank_key <= top]
+
+    def between(self, first: CellResults, second: CellResults) -> Difference:
+        """Return the first minus the second, both of `tested`."""
+        return self.verdicts.pairs[first.key, second.key]
+
+
+def groups(cells: Iterable[CellResults]) -> list[Group]:
+    """Return the groups of some cells, those of a model only, in the order of the cells."""
+    return list({id(cell.group): cell.group for cell in cells if cell.uses_model}.values())
+
+
 def provenances(runs: Iterable[TrialRecord]) -> list[Provenance]:
     """Return with what the runs were made, once where many share it, as those of a large folder do."""
     return list({id(run.provenance): run.provenance for run in runs}.values())
@@ -292,14 +392,22 @@ def group_cells(
         if size is not None:
             sizes.setdefault(record.spec.cell.labels[0], size)
     cells = []
+    found: dict[tuple[str, str, str], Group] = {}
     for path, runs in by_path.items():
         model, dataset, method = runs[0].spec.cell.labels
         # A cell that never got as far as loading its model still has its place on the size axis.
         base = _base_parameters(runs) or sizes.get(model)
+        group = found.setdefault((dataset, metric or runs[0].spec.cell.objective, model), Group())
         label, on_terms = (methods or {}).get(path, method), (terms or {}).get(path, EQUAL_STEPS)
         for where, members, best in _by_device(runs):
-            cells.append(CellResults(model, dataset, label + where, members, base, metric, on_terms, best))
-    return sorted(cells, key=_order)
+            cells.append(CellResults(model, dataset, label + where, members, base, metric, on_terms, best, group))
+    cells.sort(key=_order)
+    for cell in cells:
+        # A method without a model stands beside those of every model.
+        alike = (group for key, group in found.items() if key[:2] == (cell.dataset, cell.metric))
+        for group in [cell.group] if cell.uses_model else alike:
+            group.cells.append(cell)
+    return cells
 
 
 def _by_device(runs: Sequence[TrialRecord]) -> Iterator[tuple[str, tuple[TrialRecord, ...], TrialRecord | None]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SummaryRow = Mapping[str, Any]
 
 WITHIN = "≈"
-"""Marks a score whose gap to the best of its model lies within the noise over seeds."""
+"""Marks a score whose gap to the highest mean of its model lies within chance."""
 
 SHARED = "†"
 """Marks a time of a machine on which other trials ran at the same time."""
@@ -36,6 +36,8 @@ _SHORT = {
     "tokens/s (train)",
     "tokens/s (test)",
     "validation (best trial)",
+    "rank",
+    "seeds agree",
 }
 """What a table on paper has no room for."""
 
@@ -73,7 +75,9 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
         count("base parameters", "base_parameters"),
         Column(score_heading(summary), score, sort="test_mean"),
         Column("95 % interval", _interval, needs="test_low", sort="test_low"),
+        Column("rank", lambda row: text.count(row["rank"]), needs="rank", sort="rank"),
         Column("seeds", repeats, sort="test_seeds"),
+        Column("seeds agree", lambda row: _share(row["agreement"]), needs="agreement", sort="agreement"),
         *(
             _mean_sd(f"{name.removeprefix('test.')} (test)", name, f"{name}.sd")
             for name in map(str, summary.columns)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.reporting.cells import REVISIONS, CellResults
 from bench.reporting.folders import Results
-from bench.reporting.statistics.noise import Gap
+from bench.reporting.statistics.verdict import Difference, difference
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,10 @@ class Change:
 
     before: CellResults
     after: CellResults
-    gap: Gap | None
-    """After minus before; None where one has no score on test."""
+    gap: float | None
+    """Mean after minus mean before; None where one has no score on test."""
+    between: Difference
+    """The same over seeds and test items, with its interval and verdict."""
     unlike: tuple[str, ...]
     """What differs besides the score: settings, git commit, model or data revision."""
 
@@ -35,15 +37,17 @@ def compare(before: Results, after: Results) -> Comparison:
     """Match the cells of two results by model, data set and method."""
     ours, theirs = _by_labels(before.cells), _by_labels(after.cells)
     shared = [labels for labels in ours if labels in theirs]
-    changes = tuple(
-        Change(ours[labels], theirs[labels], theirs[labels].gap_to(ours[labels]), _unlike(ours[labels], theirs[labels]))
-        for labels in shared
-    )
     return Comparison(
-        changes,
+        tuple(_change(ours[labels], theirs[labels]) for labels in shared),
         tuple(cell.title for labels, cell in ours.items() if labels not in theirs),
         tuple(cell.title for labels, cell in theirs.items() if labels not in ours),
     )
+
+
+def _change(before: CellResults, after: CellResults) -> Change:
+    gap = None if before.mean is None or after.mean is None else after.mean - before.mean
+    between = difference(after.answers, before.answers, after.bounds)
+    return Change(before, after, gap, between, _unlike(before, after))
 
 
 def _by_labels(cells: Iterable[CellResults]) -> dict[tuple[str, ...], CellResults]:

@@ -1,28 +1,41 @@
-"""What the cells of a comparison say together: over tasks, over data sets, over test items, over trials.
+"""What the cells of a comparison say together: over tasks, over data sets, over trials.
 
 Numbers and reasons, no words: `bench.reporting.sentences` and the page write them out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
+from typing import TypeVar
 
 import numpy as np
 
 from bench.core.config import derive_seed
-from bench.reporting.cells import CellResults
+from bench.core.distributions import Float
+from bench.reporting.answers import metric_of
+from bench.reporting.cells import CellResults, groups
 from bench.reporting.statistics import paired
 from bench.reporting.statistics.aggregate import (
     interquartile_mean,
+    normalised,
     probability_of_improvement,
     stratified_bootstrap,
 )
 from bench.reporting.statistics.intervals import MIN_SEEDS, Interval
-from bench.reporting.statistics.outcomes import Outcome, Scores, outcomes, ranks
-from bench.reporting.statistics.search import expected_best, learning_rate_sensitivity
+from bench.reporting.statistics.outcomes import Outcome, outcomes
+from bench.reporting.statistics.search import (
+    Trial,
+    counted_score,
+    expected_best,
+    expected_best_band,
+    learning_rate_sensitivity,
+)
+from bench.runs.record import TrialRecord
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -31,11 +44,11 @@ class Aggregate:
 
     method: str
     iqm: float
-    """Interquartile mean of the scores of all its seeds on all tasks."""
+    """Interquartile mean of the normalised scores of all its seeds on all tasks: 0 the majority class, 1 perfect."""
     interval: Interval | None
     """95 % interval, seeds resampled within each task; None where a task has fewer than `MIN_SEEDS`."""
-    rank: float
-    """Mean rank, 1 is best."""
+    rank: float | None
+    """Mean rank, 1 is best; None where a task has no verdict."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +56,18 @@ class OverTasks:
     """Methods held against each other on the tasks (a model on a data set) that all of them have."""
 
     metric: str
+    methods: tuple[str, ...]
     tasks: tuple[str, ...]
+    """Those whose scores are pooled."""
     aggregates: tuple[Aggregate, ...]
-    """Best first."""
+    """Best first; empty where fewer than two tasks can be pooled."""
     improvement: dict[tuple[str, str], float]
     """How likely a run of the first method beats one of the second."""
     outcomes: dict[tuple[str, str], Outcome]
     partial: tuple[str, ...] = ()
     """Methods left out of aggregates, because they lack a task that most have."""
+    unscaled: tuple[str, ...] = ()
+    """Tasks left out of aggregates: what the majority class scores is not known, or what a perfect score is."""
 
 
 @dataclass(frozen=True)
@@ -70,73 +87,127 @@ class Search:
     """What the study of one cell says about how much the method needs tuning."""
 
     cell: CellResults
-    finished: int
-    """Trials with a validation score, pruned ones left out."""
+    counted: int
+    """Trials that count: finished, pruned and diverged ones."""
     expected: tuple[tuple[int, float], ...]
     """Expected best validation score after so many trials."""
     sensitivity: float | None
-    """Score lost on average by a learning rate from the searched range instead of the best; None where too few."""
+    """Score lost on average by a learning rate from the declared range instead of the best; None where too few."""
 
 
-def scores_by_method(cells: Iterable[CellResults]) -> dict[str, dict[str, Scores]]:
-    """Return method, then task, then scores on test; methods without a model have no task of a model."""
-    table: dict[str, dict[str, Scores]] = {}
+def ranks_by_method(cells: Iterable[CellResults]) -> dict[str, dict[str, int]]:
+    """Return method, then task, then rank by the verdicts, of the methods that have most tasks."""
+    table: dict[str, dict[str, int]] = {}
     for cell in cells:
-        if cell.scores and cell.uses_model:
-            scores = Scores(cell.scores, cell.stochastic, cell.greater_is_better)
-            table.setdefault(cell.method, {})[f"{cell.model} / {cell.dataset}"] = scores
-    return table
+        rank = cell.group.verdicts.ranks.get(cell.key) if cell.uses_model else None
+        if rank is not None:
+            table.setdefault(cell.method, {})[_task(cell)] = rank
+    return _whole(table)
 
 
 def over_tasks(cells: Sequence[CellResults]) -> list[OverTasks]:
     """Compare methods over tasks, for each metric that has two methods with two tasks in common."""
-    found = []
-    for metric in dict.fromkeys(cell.metric for cell in cells):
-        table = scores_by_method(cell for cell in cells if cell.metric == metric)
-        most = max((len(tasks) for tasks in table.values()), default=0)
-        whole = {method: tasks for method, tasks in table.items() if len(tasks) == most}
-        shared = sorted(set.intersection(*(set(tasks) for tasks in whole.values()))) if whole else []
-        if len(whole) < 2 or len(shared) < 2:
-            continue
-        placed = ranks(whole)
-        values = {method: [list(tasks[task].values) for task in shared] for method, tasks in whole.items()}
-        greater = next(iter(whole[next(iter(whole))].values())).greater_is_better
-        aggregates = [
+    return [
+        found
+        for metric in dict.fromkeys(cell.metric for cell in cells)
+        if (found := _over_tasks(metric, [cell for cell in cells if cell.metric == metric]))
+    ]
+
+
+def _over_tasks(metric: str, cells: Sequence[CellResults]) -> OverTasks | None:
+    table: dict[str, dict[str, CellResults]] = {}
+    for cell in cells:
+        if cell.scores and cell.uses_model:
+            table.setdefault(cell.method, {})[_task(cell)] = cell
+    whole = _whole(table)
+    shared = sorted(set.intersection(*(set(tasks) for tasks in whole.values()))) if whole else []
+    if len(whole) < 2 or len(shared) < 2:
+        return None
+    scaled = [task for task in shared if all(_normalised(tasks[task]) is not None for tasks in whole.values())]
+    placed = ranks_by_method(cells)
+    aggregates = []
+    for method, tasks in whole.items() if len(scaled) > 1 else ():
+        members = [tasks[task] for task in scaled]
+        scores = [_normalised(cell) or [] for cell in members]
+        places = placed.get(method, {})
+        aggregates.append(
             Aggregate(
                 method,
                 interquartile_mean([score for task in scores for score in task]),
-                _iqm_interval(whole[method].values(), scores, _generator("iqm", metric, method)),
-                fmean(placed[method].values()),
+                _iqm_interval(members, scores, _generator("iqm", metric, method)),
+                fmean(places.values()) if set(shared) <= places.keys() else None,
             )
-            for method, scores in values.items()
-        ]
-        aggregates.sort(key=lambda one: (-one.iqm if greater else one.iqm, one.method))
-        improvement = {
-            (one, other): probability_of_improvement(values[one], values[other], greater)
-            for one in values
-            for other in values
-            if one != other
-        }
-        left = tuple(sorted(table.keys() - whole.keys()))
-        found.append(OverTasks(metric, tuple(shared), tuple(aggregates), improvement, outcomes(table), left))
-    return found
+        )
+    aggregates.sort(key=lambda one: (-one.iqm, one.method))
+    greater = cells[0].greater_is_better
+    values = {method: [tasks[task].scores for task in shared] for method, tasks in whole.items()}
+    improvement = {
+        (one, other): probability_of_improvement(values[one], values[other], greater)
+        for one in values
+        for other in values
+        if one != other
+    }
+    beaten = outcomes(
+        (
+            {
+                (one.method, other.method): group.between(one, other)
+                for one in group.tested
+                for other in group.tested
+                if one is not other
+            }
+            for group in groups(cells)
+        ),
+        greater,
+    )
+    return OverTasks(
+        metric,
+        tuple(one.method for one in aggregates) or tuple(sorted(whole)),
+        tuple(scaled),
+        tuple(aggregates),
+        improvement,
+        beaten,
+        tuple(sorted(table.keys() - whole.keys())),
+        tuple(task for task in shared if task not in scaled),
+    )
+
+
+def _task(cell: CellResults) -> str:
+    return f"{cell.model} / {cell.dataset}"
+
+
+def _whole(table: Mapping[str, Mapping[str, Value]]) -> dict[str, dict[str, Value]]:
+    """Return the methods that have most tasks."""
+    most = max(map(len, table.values()), default=0)
+    return {method: dict(tasks) for method, tasks in table.items() if len(tasks) == most}
+
+
+def _normalised(cell: CellResults) -> list[float] | None:
+    """Return the scores on the scale of their task; None where it is not known."""
+    chance, bounds = cell.group.chance, cell.bounds
+    if chance is None or bounds is None:
+        return None
+    perfect = bounds[1] if cell.greater_is_better else bounds[0]
+    return None if chance == perfect else [normalised(score, chance, perfect) for score in cell.scores]
 
 
 def _iqm_interval(
-    tasks: Iterable[Scores], scores: Sequence[Sequence[float]], generator: np.random.Generator
+    cells: Iterable[CellResults], scores: Sequence[Sequence[float]], generator: np.random.Generator
 ) -> Interval | None:
-    if any(task.stochastic and len(task.values) < MIN_SEEDS for task in tasks):
+    if any(cell.stochastic and len(cell.scores) < MIN_SEEDS for cell in cells):
         return None
     return stratified_bootstrap(scores, interquartile_mean, generator)
 
 
 def pair_tests(cells: Sequence[CellResults]) -> list[PairTest]:
-    """Test each pair of methods of a model over the data sets that both have; empty where these are too few."""
+    """Test each pair of methods of a model over the data sets that both have, by normalised scores.
+
+    Empty where these are too few.
+    """
     by_model: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for cell in cells:
-        if cell.mean is not None and cell.uses_model:
+        if cell.uses_model and (scores := _normalised(cell)):
             methods = by_model.setdefault((cell.model, cell.metric), {})
-            methods.setdefault(cell.method, {})[cell.dataset] = cell.mean
+            methods.setdefault(cell.method, {})[cell.dataset] = fmean(scores)
     found = []
     for (model, _), methods in by_model.items():
         tests = []
@@ -160,49 +231,69 @@ def most_data_sets(cells: Iterable[CellResults]) -> int:
 
 
 def searches(cells: Iterable[CellResults]) -> list[Search]:
-    """Return what each study of at least two finished trials says."""
+    """Return what each study of at least two trials that count says."""
     found = []
     for cell in cells:
-        done = [run for run in cell.trials if run.status == "ok" and run.objective is not None]
-        scores = [run.objective for run in done if run.objective is not None]
+        trials = counted_trials(cell)
+        scores = [score for _, score in trials]
         if len(scores) < 2:
             continue
         steps = sorted({1, max(1, len(scores) // 2), len(scores)})
-        expected = tuple((n, expected_best(scores, n, cell.settings.greater_is_better)) for n in steps)
-        rated = [
-            (run.spec.params["learning_rate"], run.objective) for run in done if "learning_rate" in run.spec.params
-        ]
-        pairs = [(rate, score) for rate, score in rated if isinstance(rate, int | float) and score is not None]
+        greater = cell.settings.greater_is_better
+        expected = tuple((n, expected_best(scores, n, greater)) for n in steps)
+        rated = [(rate, score) for run, score in trials if (rate := rate_of(run)) is not None]
+        declared = cell.settings.search.get("learning_rate")
         sensitivity = learning_rate_sensitivity(
-            [float(rate) for rate, _ in pairs], [score for _, score in pairs], cell.settings.greater_is_better
+            [rate for rate, _ in rated],
+            [score for _, score in rated],
+            greater,
+            (declared.low, declared.high) if isinstance(declared, Float) and declared.low > 0 else None,
         )
         found.append(Search(cell, len(scores), expected, sensitivity))
     return found
 
 
-def on_same_items(first: CellResults, second: CellResults) -> paired.ItemGap | None:
-    """Compare two methods on the test items that both predicted; None where these are too few.
+def counted_trials(cell: CellResults) -> list[tuple[TrialRecord, float]]:
+    """Return the trials of a study that count, each with what it counts as on validation.
 
-    Each method counts by the share of its seeds that have an item right.
+    Where nothing says what the majority class scores, a diverged trial counts as the worst score of the study.
     """
-    ours, theirs = _right_by_item(first), _right_by_item(second)
-    shared = sorted(ours.keys() & theirs.keys())
-    if not shared:
-        return None
-    generator = _generator("items", first.title, second.title)
-    return paired.paired_bootstrap(
-        np.array([ours[item] for item in shared]), np.array([theirs[item] for item in shared]), generator
-    )
+    trials = [(run, _trial(run)) for run in cell.trials]
+    scores = [one.score for _, one in trials if one.score is not None and one.status == "ok"]
+    if not scores:
+        return []
+    chance = cell.group.chance if cell.metric == cell.settings.objective else None
+    if chance is None:
+        seen = [*scores, *(one.last for _, one in trials if one.last is not None and one.status == "pruned")]
+        chance = min(seen) if cell.settings.greater_is_better else max(seen)
+    counted = ((run, counted_score(one, chance)) for run, one in trials)
+    return [(run, score) for run, score in counted if score is not None]
 
 
-def _right_by_item(cell: CellResults) -> dict[str, float]:
-    seen: dict[str, list[bool]] = {}
-    for run in cell.finals:
-        if run.status == "ok" and run.predictions:
-            answers = run.predictions
-            for item, reference, prediction in zip(answers.ids, answers.references, answers.predictions, strict=True):
-                seen.setdefault(item, []).append(reference == prediction)
-    return {item: fmean(right) for item, right in seen.items()}
+def expected_curve(cell: CellResults) -> tuple[list[float], list[Interval] | None]:
+    """Return the scores that a curve of the expected best is drawn from, and its band.
+
+    The band needs independent draws and a metric with ends: a random search without pruning, whose first trial, the
+    defaults, is no draw and is left out. Otherwise None, and all trials that count.
+    """
+    trials = counted_trials(cell)
+    metric = metric_of(cell.settings, cell.settings.objective)
+    random = cell.settings.study.sampler == "random" and all(run.status != "pruned" for run in cell.trials)
+    drawn = [score for run, score in trials if run.spec.number]
+    if random and metric and metric.bounds and len(drawn) > 1:
+        return drawn, expected_best_band(drawn, metric.bounds, cell.settings.greater_is_better)
+    return [score for _, score in trials], None
+
+
+def rate_of(run: TrialRecord) -> float | None:
+    """Return the learning rate that a study chose; None if it did not vary it."""
+    rate = run.spec.params.get("learning_rate")
+    return float(rate) if isinstance(rate, int | float) and rate > 0 else None
+
+
+def _trial(run: TrialRecord) -> Trial:
+    last = run.validation_curve[-1].metrics.get(run.spec.cell.objective) if run.validation_curve else None
+    return Trial(run.status, run.objective, last)
 
 
 def _generator(*of: str) -> np.random.Generator:

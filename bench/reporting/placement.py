@@ -1,51 +1,55 @@
-"""Where each method stands at a model and a data set: best, second, in the noise of the best; the gap to full."""
+"""Where each method stands at a model and a data set, by the verdicts of its group; the gap to full fine-tuning."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.reporting.cells import CellResults
-from bench.reporting.statistics.noise import Gap, Verdict
+from bench.reporting.statistics.verdict import Difference
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The place of a cell among the methods of its model on its data set."""
+    """The place of a cell among the methods of its model on its data set; empty for a method without a model."""
 
     place: Literal["best", "second"] | None = None
-    """Equals share a place."""
-    to_best: Verdict | None = None
-    """Whether the gap to the best is more than chance; None for the best itself, and without a score."""
-    to_full: Gap | None = None
-    """The gap to full fine-tuning of the same model; None where there is none, and for itself."""
+    """``best``: no method is better beyond chance, and it is better than the majority class beyond chance; ``second``:
+    the next rank. Methods share a place."""
+    rank: int | None = None
+    """One more than the number of methods that are better beyond chance."""
+    to_best: str | None = None
+    """The verdict on the gap to the highest mean; None for that one itself, and without a score."""
+    gap_to_full: float | None = None
+    """The mean minus that of full fine-tuning of the same model; None where there is none, and for itself."""
+    to_full: Difference | None = None
+    """The same with its interval."""
+    resolution: float | None = None
+    """No smaller gap between two of the methods could be told from chance."""
 
 
-def rivals(cells: Iterable[CellResults]) -> dict[tuple[str, str, str], list[CellResults]]:
-    """Group cells by what can be compared directly: data set, metric and model, methods without a model left out."""
-    groups: dict[tuple[str, str, str], list[CellResults]] = {}
-    for cell in cells:
-        if cell.uses_model:
-            groups.setdefault((cell.dataset, cell.metric, cell.model), []).append(cell)
-    return groups
-
-
-def placements(cells: Sequence[CellResults]) -> list[Placement]:
+def placements(cells: Iterable[CellResults]) -> list[Placement]:
     """Return the place of each cell, in their order."""
-    found = {id(cell): Placement() for cell in cells}
-    for group in rivals(cells).values():
-        tested = sorted((cell for cell in group if cell.mean is not None), key=lambda cell: cell.rank_key)
-        if not tested:
-            continue
-        means = list(dict.fromkeys(cell.mean for cell in tested))
-        full = next((cell for cell in tested if cell.trains_everything), None)
-        for cell in tested:
-            gap = cell.gap_to(tested[0])
-            best = cell.mean == means[0]
-            found[id(cell)] = Placement(
-                place="best" if best else "second" if cell.mean == means[1] else None,
-                to_best=None if best or gap is None else gap.verdict,
-                to_full=None if full is None or full is cell else cell.gap_to(full),
-            )
-    return [found[id(cell)] for cell in cells]
+    return [_placement(cell) for cell in cells]
+
+
+def _placement(cell: CellResults) -> Placement:
+    group = cell.group
+    if not cell.uses_model or cell.mean is None:
+        return Placement()
+    found = group.verdicts
+    rank = found.ranks.get(cell.key)
+    full = next((one for one in group.tested if one.trains_everything), None)
+    return Placement(
+        place="best" if cell in group.best else "second" if group.best and rank == _next(found.ranks) else None,
+        rank=rank,
+        to_best=None if cell is group.tested[0] else group.between(cell, group.tested[0]).verdict,
+        gap_to_full=None if full is None or full is cell or full.mean is None else cell.mean - full.mean,
+        to_full=None if full is None or full is cell else group.between(cell, full),
+        resolution=found.resolution,
+    )
+
+
+def _next(ranks: dict[str, int]) -> int | None:
+    return min((rank for rank in ranks.values() if rank > 1), default=None)

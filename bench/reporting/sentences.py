@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bench.datasets.examples import accuracy_caution
 from bench.reporting import text
-from bench.reporting.cells import REVISIONS, CellResults
-from bench.reporting.findings import most_data_sets, on_same_items
+from bench.reporting.cells import REVISIONS, CellResults, Group, groups
+from bench.reporting.findings import most_data_sets
 from bench.reporting.folders import Results
-from bench.reporting.statistics.intervals import MIN_SEEDS, Interval
-from bench.reporting.statistics.paired import MIN_DATA_SETS
+from bench.reporting.statistics.intervals import MIN_SEEDS
+from bench.reporting.statistics.paired import MIN_DATA_SETS, MIN_ITEMS
+from bench.reporting.statistics.verdict import Bounds
 from bench.reporting.superseded import ADVICE
 from bench.reporting.terms import unequal_terms
 from bench.runs.record import FAILED, TrialRecord
@@ -22,80 +23,113 @@ _MOST_SUPERSEDED = 20
 
 
 def verdicts(cells: Sequence[CellResults]) -> Iterator[str]:
-    """Say for each model which method is best on a data set, and whether that is more than noise.
+    """Say for each model which methods are best on a data set, and whether that is more than chance.
 
     Args:
         cells: of one data set and one metric.
     """
-    references = [cell for cell in cells if not cell.uses_model and cell.mean is not None]
-    by_model: dict[str, list[CellResults]] = {}
+    for group in groups(cells):
+        first = next(cell for cell in group.cells if cell.uses_model)
+        size = first.base_parameters
+        name = f"**{text.markdown(first.model)}**" + (f" ({text.short_count(size)} parameters)" if size else "")
+        yield f"{name}: {_verdict(group)}"
     for cell in cells:
-        if cell.uses_model:
-            by_model.setdefault(cell.model, []).append(cell)
-    for model, rivals in by_model.items():
-        size = rivals[0].base_parameters
-        name = f"**{text.markdown(model)}**" + (f" ({text.short_count(size)} parameters)" if size else "")
-        yield f"{name}: {_verdict(rivals)}"
-    for cell in references:
-        yield f"For comparison, {_scored(cell)} without a model."
+        if not cell.uses_model and cell.mean is not None:
+            yield f"For comparison, {_scored(cell)} without a model."
 
 
-def _verdict(rivals: Sequence[CellResults]) -> str:
-    tested = sorted((cell for cell in rivals if cell.mean is not None), key=lambda cell: cell.rank_key)
-    missing = [text.markdown(cell.method) for cell in rivals if cell.mean is None]
+def _verdict(group: Group) -> str:
+    tested = group.tested
+    missing = [text.markdown(cell.method) for cell in group.cells if cell.mean is None]
     without = f" No score on test: {', '.join(missing)}." if missing else ""
-    if not tested:
+    if not any(cell.uses_model for cell in tested):
         return "no method has a score on test, so nothing can be said about which is best."
+    best = group.best
     if len(tested) == 1:
-        return f"{_scored(tested[0])}; no other method has a score on test to compare it with.{without}"
+        beaten = _against_baseline(group) if group.baseline else ""
+        return f"{_scored(tested[0])}; no other method has a score on test to compare it with.{beaten}{without}"
     first, second = tested[:2]
-    if first.mean == second.mean:
-        equals = [cell for cell in tested if cell.mean == first.mean]
-        return f"{' and '.join(map(_scored, equals))} are equal; no method is best.{without}"
-    return f"{_scored(first)} is best, followed by {_scored(second)}. {_gap(first, second)}{without}"
+    if len(best) > 1:
+        said = f"{_listed(best)} are best: no method is better than any of them beyond chance."
+    elif best:
+        higher = "" if best[0] is first else f"; the highest mean has {_scored(first)}"
+        said = f"{_scored(best[0])} is best{higher}, followed by {_scored(second)}."
+    else:
+        said = f"{_scored(first)} has the highest mean, followed by {_scored(second)}."
+    against = _against_baseline(group) if group.baseline and not best else ""
+    return f"{said} {_gap(group, first, second)}{against}{_resolution(group)}{without}"
 
 
-def _gap(first: CellResults, second: CellResults) -> str:
-    """Say whether the gap is more than the noise over seeds, and what the same test items say."""
-    gap = first.gap_to(second)
-    assert gap is not None
-    shown = f"gap of {text.score(abs(gap.difference))}"
+def _against_baseline(group: Group) -> str:
+    """Say whether any method is better than the majority class; nothing where that is not known."""
+    to_baseline = group.verdicts.to_baseline
+    if group.best:
+        return " It is better than the majority class beyond chance."
+    if not any(group.verdicts.ranks.get(path) == 1 and one.p is not None for path, one in to_baseline.items()):
+        return ""
+    return " No method of the first rank is better than the majority class beyond chance, so none is called best."
+
+
+def _gap(group: Group, first: CellResults, second: CellResults) -> str:
+    """Say whether the gap between the two highest means is more than chance."""
+    gap = group.between(first, second)
+    assert first.mean is not None and second.mean is not None
+    shown = f"gap of {text.score(abs(first.mean - second.mean))}"
     if gap.verdict == "too few seeds":
         few = [cell for cell in (first, second) if cell.stochastic and len(cell.scores) < MIN_SEEDS]
         who = " and ".join(f"{text.markdown(cell.method)} has {_seeds(cell)}" for cell in few)
-        said = f"Too few seeds to say whether the {shown} is more than chance: {who}, {MIN_SEEDS} are the least."
-    elif gap.verdict == "exact":
-        said = f"Neither depends on a seed; the {shown} is not a matter of chance between runs."
-    elif gap.verdict == "beyond":
-        said = f"The {shown} ({_interval(gap.interval)}) is beyond the noise over seeds."
-    else:
-        said = f"The {shown} lies within the noise over seeds ({_interval(gap.interval)}): the order may be chance."
-    return said + _items(first, second)
+        return f"Too few seeds to say whether the {shown} is more than chance: {who}, {MIN_SEEDS} are the least."
+    if gap.verdict == "too few items":
+        return f"Too few test items to say whether the {shown} is more than chance: {MIN_ITEMS} are the least."
+    if gap.verdict == "no predictions":
+        return (
+            f"Whether the {shown} is more than chance cannot be said: answers to the test items are not in the "
+            "records, or cannot be scored here."
+        )
+    if gap.interval is None or gap.corrected is None:
+        return f"Whether the {shown} is more than chance cannot be said: all differences are equal."
+    interval = f"95 % interval {text.signed(gap.interval.low)} to {text.signed(gap.interval.high)}"
+    pairs = len(group.tested) * (len(group.tested) - 1) // 2
+    p = text.p_value(gap.corrected)
+    p = f"p {p if p.startswith('<') else f'= {p}'}" + (f" corrected for {pairs} pairs" if pairs > 1 else "")
+    if gap.verdict == "beyond":
+        return f"The {shown} ({interval}; {p}) is beyond chance over seeds and test items."
+    return f"The {shown} is within chance over seeds and test items ({interval}; {p}): the order may be another."
 
 
-def _items(first: CellResults, second: CellResults) -> str:
-    """Say what a bootstrap of the test items makes of the difference in accuracy; nothing where there are too few."""
-    gap = on_same_items(first, second)
-    if gap is None:
+def _resolution(group: Group) -> str:
+    known = group.verdicts.resolution
+    if known is None:
         return ""
-    points = 100 * gap.difference
-    low, high = 100 * gap.interval.low, 100 * gap.interval.high
-    verdict = "may come" if 0.0 in gap.interval else "hardly comes"
-    return (
-        f" On the same {text.number_of(gap.items, 'test item')} {text.markdown(first.method)} has {abs(points):.1f} "
-        f"points {'more' if points >= 0 else 'fewer'} right (95 % interval {low:+.1f} to {high:+.1f}, "
-        f"p {_equals(gap.p)}), which {verdict} from the choice of items."
-    )
+    return f" Gaps under {points(known, group.tested[0].bounds)} cannot be told apart."
 
 
-def _interval(interval: Interval | None) -> str:
-    assert interval is not None
-    return f"95 % interval {text.signed(interval.low)} to {text.signed(interval.high)}"
+def points(gap: float, bounds: Bounds) -> str:
+    """Write a gap: ``4.1 points`` of a score from 0 to 1, else a number of the score's own scale."""
+    return f"{100 * gap:.1f} points" if bounds == (0.0, 1.0) else text.score(gap)
 
 
-def _equals(p: float) -> str:
-    shown = text.p_value(p)
-    return shown if shown.startswith("<") else f"= {shown}"
+def resolutions(cells: Iterable[CellResults]) -> Iterator[str]:
+    """Say, a line a data set and metric, under which size no gap can be told apart: that of the finest model."""
+    found: dict[tuple[str, str], list[Group]] = {}
+    for group in groups(cells):
+        if group.verdicts.resolution is not None:
+            first = group.tested[0]
+            found.setdefault((first.dataset, first.metric), []).append(group)
+    for (dataset, metric), members in found.items():
+        finest = min(members, key=lambda group: group.verdicts.resolution or 0.0)
+        first = finest.tested[0]
+        seeds = max(len(cell.scores) for group in members for cell in group.tested)
+        items = max(cell.test_items or 0 for group in members for cell in group.tested)
+        yield (
+            f"{text.markdown(dataset)}: with {text.number_of(seeds, 'fold' if first.folds else 'seed')} and "
+            f"{text.number_of(items, 'test item')}, gaps in {text.markdown(metric)} under "
+            f"{points(finest.verdicts.resolution or 0.0, first.bounds)} cannot be told apart."
+        )
+
+
+def _listed(cells: Sequence[CellResults]) -> str:
+    return f"{', '.join(map(_scored, cells[:-1]))} and {_scored(cells[-1])}"
 
 
 def too_few(cells: Sequence[CellResults]) -> Iterator[str]:

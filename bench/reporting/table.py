@@ -42,7 +42,10 @@ _TYPES = {
     "truncated_test": "Int64",
     "truncated_train": "Int64",
     "standing": "string",
+    "rank": "Int64",
     "gap_to_best": "string",
+    "resolution": "Float64",
+    "agreement": "Float64",
     "gap_to_full": "Float64",
     "gap_to_full_low": "Float64",
     "gap_to_full_high": "Float64",
@@ -86,14 +89,17 @@ def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Summarise records, one row a cell; a cell without any good run has its row too.
 
     ``test_mean``, ``test_sd`` (n - 1 below the line, missing below two seeds), ``test_low`` and
-    ``test_high`` (95 % interval of the mean, missing below three) and ``test_seeds`` are the main metric
-    on the test split over the finals of the best trial's configuration; ``test_items`` is how many
-    examples it has.
+    ``test_high`` (95 % interval of the mean over seeds and test items, missing below three seeds, 20 items or without
+    predictions) and ``test_seeds`` are the main metric on the test split over the finals of the best trial's
+    configuration; ``test_items`` is how many examples it has, ``agreement`` how often two seeds answer the same one
+    alike.
     ``test.<metric>`` and ``test.<metric>.sd`` are the other metrics there. ``truncated_test`` and
     ``truncated_train`` are how many texts were cut to fit the context, missing where none was.
-    ``standing`` is ``best`` or ``second`` among the methods of a model on a data set, ``gap_to_best``
-    says whether the gap to the best is ``beyond`` or ``within`` the noise over seeds, and
-    ``gap_to_full`` is the mean minus that of full fine-tuning. Times, FLOPs, shares and
+    ``standing`` (``best``, ``second``), ``rank`` (one more than the number of methods that are better beyond chance)
+    and ``gap_to_best`` (whether the gap to the highest mean is ``beyond`` or ``within`` chance, or why that is not
+    known) are the verdicts on the methods of a model on a data set (docs/statistics.md), ``resolution`` is the smallest
+    gap that could be told from chance between any two of them, ``gap_to_full`` is the mean minus that of full
+    fine-tuning. Times, FLOPs, shares and
     ``measurement.*`` (what a method measures itself) are means, memory is the peak, all over these
     finals (over the best trial where there are none); ``search_seconds`` is what all trials took. ``workers`` is how
     many trials ran at the same time: with more than one, times are those of a shared machine.
@@ -133,9 +139,9 @@ def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
 
 
 def best_rows(summary: pd.DataFrame) -> set[int]:
-    """Return the positions of the best test scores of each model on each data set; equals share it.
+    """Return the positions of the best methods of each model on each data set: those that `Verdicts.best` names.
 
-    Methods that use no model have nothing to be compared with under that heading.
+    Methods that use no model are held against those of every model, and are best under none of them.
     """
     return {
         position
@@ -167,8 +173,11 @@ def _row(cell: CellResults, standing: Placement) -> dict[str, Any]:
         "truncated_test": cell.truncated.get("test"),
         "truncated_train": cell.truncated.get("train"),
         "standing": standing.place,
+        "rank": standing.rank,
         "gap_to_best": standing.to_best,
-        "gap_to_full": full and full.difference,
+        "resolution": standing.resolution,
+        "agreement": cell.agreement,
+        "gap_to_full": standing.gap_to_full,
         "gap_to_full_low": full and full.interval and full.interval.low,
         "gap_to_full_high": full and full.interval and full.interval.high,
         "validation_best": cell.best and cell.best.objective,

@@ -22,6 +22,8 @@ from bench.reporting.columns import (
     timed,
 )
 from bench.reporting.frame import plain_rows
+from bench.reporting.statistics.intervals import MIN_SEEDS
+from bench.reporting.statistics.paired import MIN_ITEMS
 from bench.reporting.table import best_rows
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def csv_table(frame: pd.DataFrame) -> str:
 def markdown_table(summary: pd.DataFrame) -> str:
     """Write a summary for people, in Markdown.
 
-    Of each model on a data set the best score is bold and the second underlined.
+    Of each model on a data set the best methods are bold and the second underlined.
     """
     columns = all_columns(summary)
     lines = [
@@ -93,24 +95,38 @@ def latex_table(summary: pd.DataFrame, caption: str = "") -> str:
 
 
 def legend(summary: pd.DataFrame) -> str:
-    """Say what the marks of a table mean, and where seeds are too few for one of them; plain text."""
+    """Say what the marks of a table mean, and where too little is there for one of them; plain text."""
     parts = [
         "Scores on test are of the best configuration on validation, run again on fresh seeds: mean ± standard "
-        "deviation over these seeds; the best of a model in bold, the second underlined."
+        "deviation over these seeds."
     ]
-    if (summary["gap_to_best"] == "within").any():
+    if summary["rank"].notna().any():
         parts.append(
-            f"{WITHIN}: within the noise of the best, for the 95 % interval of the difference (Welch's t over seeds) "
-            "holds zero."
+            "Intervals and verdicts are over seeds and test items together, all pairs of a model and data set "
+            "corrected by Holm. Rank: one more than the number of methods that are better beyond chance. "
+            "Bold: rank 1 and, where the majority class was run, beyond it; underlined: the next rank."
         )
-    if (summary["gap_to_best"] == "too few seeds").any():
-        parts.append("Where a method has fewer than 3 seeds, nothing is said about noise and no interval is given.")
+    if (summary["gap_to_best"] == "within").any():
+        parts.append(f"{WITHIN}: the gap to the highest mean of the model is within chance.")
+    unknown = [reason for gap, reason in _UNKNOWN.items() if (summary["gap_to_best"] == gap).any()]
+    if unknown:
+        parts.append(f"Nothing is said about chance, and nothing marked, for methods {'; or '.join(unknown)}.")
+    if summary.attrs.get("transfer"):
+        parts.append(
+            "Tests on other data sets (transfer) keep no predictions: which differences are chance is not known."
+        )
     if "workers" in summary and (summary["workers"] > 1).any():
         parts.append(f"{SHARED}: other trials ran at the same time, so times are those of a shared machine.")
     if "train_seconds_of_earlier_version" in summary:
         parts.append(f"{EARLIER}: of an earlier version, whose train time holds tokenising, measuring and saving too.")
     return " ".join(parts)
 
+
+_UNKNOWN = {
+    "too few seeds": f"with fewer than {MIN_SEEDS} seeds",
+    "too few items": f"with fewer than {MIN_ITEMS} test items",
+    "no predictions": "whose answers to the test items are not in the records, or cannot be scored here",
+}
 
 _NARROW = 100
 """A terminal of fewer columns has no room for percent, memory and time beside the score; they are in the report."""

@@ -109,6 +109,21 @@ def test_accuracy_where_most_rows_have_one_label_is_warned_of(bench, command):
     assert "warning" not in bench(*command[:1], "x.yaml", *command[1:])
 
 
+@pytest.mark.parametrize("command", [["validate"], ["run", "--dry-run"]], ids=" ".join)
+def test_before_a_run_it_is_said_which_gaps_it_will_not_tell_apart(bench, command):
+    lines = [f"text {n},{'yes' if n % 2 else 'no'}" for n in range(600)]
+    Path("rows.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    data = "{local: {path: rows.csv, label: rows, train_size: 200, validation_size: 100, test_size: 300}}"
+    asked = f"name: a\nmodels: [glasslm-0.9m]\nmethods: [prompt_tuning, lora]\ndatasets: [{data}]\n"
+    Path("x.yaml").write_text(asked)
+    said = bench(*command[:1], "x.yaml", *command[1:])
+    # The cell of docs/statistics.md for 2 methods, 3 seeds and 300 items.
+    assert "data set rows: with 3 seeds and 300 test items, gaps between 2 methods under 7.7 points of accuracy" in said
+    said = bench(*command[:1], "x.yaml", *command[1:], "--set", "finals.seeds=2")
+    assert "with 2 seeds and 300 test items nothing can be said about which gaps are chance" in said
+    assert "cannot be told apart" not in bench(*command[:1], "x.yaml", *command[1:], "--set", "methods=[lora]")
+
+
 def test_a_dry_run_shows_trials_ranges_and_downloads_and_writes_nothing(bench, monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     Path("x.yaml").write_text("name: a\nmodels: [glasslm-0.9m]\ndatasets: [trec6]\nmethods: [majority, lora]\n")

@@ -10,7 +10,7 @@ from bench.core.entries import Entry
 from bench.experiment.cell import Cell, Target
 from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
 from bench.runs.manifest import Manifest, Planned
-from bench.runs.record import Evaluated, Parameters, PhaseMemory, Provenance, TransferTest, TrialRecord
+from bench.runs.record import Evaluated, Parameters, PhaseMemory, Predictions, Provenance, TransferTest, TrialRecord
 from bench.runs.spec import TrialSpec
 from bench.runs.store import RecordStore
 
@@ -80,9 +80,24 @@ def run(
     return TrialRecord.of(spec, **{**defaults, **values})
 
 
-def study(of: Cell, scores: Sequence[float], validation: float = 0.6, **values: Any) -> list[TrialRecord]:
-    """One good trial and a final for each test score."""
-    finals = [run(of, number, "final", score, **values) for number, score in enumerate(scores)]
+def answered(right: int, items: int, seed: int = 0) -> Predictions:
+    """Answers to a test split of two labels: the first ``right`` items, moved on a little by each seed, are right."""
+    references = [item % 2 for item in range(items)]
+    good = {(item + 3 * seed) % items for item in range(right)}
+    predictions = [one if item in good else 1 - one for item, one in enumerate(references)]
+    return Predictions(
+        ids=[f"item-{item}" for item in range(items)], references=references, predictions=predictions, labels=["a", "b"]
+    )
+
+
+def study(
+    of: Cell, scores: Sequence[float], validation: float = 0.6, items: int | None = None, **values: Any
+) -> list[TrialRecord]:
+    """One good trial and a final for each test score; with ``items``, accuracies of answers to so many of them."""
+    kept = [
+        {} if items is None else {"predictions": answered(round(s * items), items, n)} for n, s in enumerate(scores)
+    ]
+    finals = [run(of, number, "final", score, **values, **kept[number]) for number, score in enumerate(scores)]
     return [run(of, 0, score=validation, **values), *finals]
 
 

@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.core.errors import BadInput
+from bench.reporting import collect
 from bench.reporting.exports import FORMATS
+from bench.reporting.statistics.verdict import difference
 from bench.reporting.table import summarise
 
 PNG = b"\x89PNG"
@@ -25,7 +27,7 @@ def records(better=0.0, **values):
     for model, base in (("small-model", 1_000_000), ("large-model", 100_000_000)):
         for method, score in (("lora", 0.7 + better), ("prompt_tuning-text", 0.6)):
             scores = [score, score + 0.02, score + 0.01]
-            found += study(cell(model, method=method, options={"init": method}), scores, base=base, **values)
+            found += study(cell(model, method=method, options={"init": method}), scores, base=base, items=100, **values)
     return found
 
 
@@ -125,7 +127,11 @@ def test_compare_fits_a_narrow_terminal_and_breaks_no_number(results, tmp_path):
     assert all(len(line.rstrip()) <= 80 for line in lines)
     assert [line.strip() for line in lines].count("large-model / trec6") == 1, "a heading of its rows"
     lora = next(line for line in lines if "lora" in line)
-    assert lora.split() == ["lora", "0.710", "0.810", "+0.100", "+0.077", "to", "+0.123", "beyond"]
+    before, now = (found.cells for found in map(collect, (results, after)))
+    of = [next(one for one in cells if one.title == "large-model / trec6 / lora") for cells in (before, now)]
+    interval = difference(of[1].answers, of[0].answers).interval
+    shown = [f"{interval.low:+.3f}", "to", f"{interval.high:+.3f}"]
+    assert lora.split() == ["lora", "0.710", "0.810", "+0.100", *shown, "within" if 0 in interval else "beyond"]
     wide = next(line for line in bench("compare", results, after, width=120).splitlines() if "lora" in line)
     assert "0.710 ± 0.010" in wide and "0.810 ± 0.010" in wide
 

@@ -101,26 +101,31 @@ def test_no_text_is_a_command_a_comment_or_a_column_in_latex(raw):
 
 
 def test_the_latex_table_has_rules_marks_and_escaped_names():
-    cells = group_cells([*study(cell(), [0.5, 0.6, 0.7]), *study(cell(method="full"), [0.8, 0.81, 0.82])])
-    renamed = group_cells([run for one in cells for run in one.runs], {cells[1].runs[0].cell_path: r"50% of_a & \b"})
+    lora, full = study(cell(), [0.79, 0.8, 0.83], items=100), study(cell(method="full"), [0.8, 0.81, 0.82], items=100)
+    cells = group_cells([*lora, *full, *study(cell(method="c"), [0.1, 0.11, 0.12], items=100)])
+    lora = next(one for one in cells if one.method == "lora")
+    renamed = group_cells([run for one in cells for run in one.runs], {lora.path: r"50% of_a & \b"})
     table = latex_table(summarise_cells(renamed), "A 100% true_caption")
     for part in (r"\toprule", r"\bottomrule", r"50\% of\_a \& \textbackslash{}b", r"\textbf{0.810 $\pm$ 0.010}"):
         assert part in table, part
-    assert r"\underline{0.600 $\pm$ 0.100 $\approx$}" in table
+    assert r"\textbf{0.807 $\pm$ 0.021 $\approx$}" in table
+    assert r"\underline{0.110 $\pm$ 0.010}" in table
     assert r"\caption{A 100\% true\_caption}" in table
     rows = [line for line in table.splitlines() if line.endswith(r"\\")]
     assert len({len(re.findall(r"(?<!\\)&", row)) for row in rows}) == 1
 
 
-def test_best_second_and_what_is_within_the_noise_are_marked():
+def test_best_second_and_what_is_within_chance_are_marked():
     records = [
-        *study(cell(method="a"), [0.80, 0.81, 0.82]),
-        *study(cell(method="b"), [0.79, 0.80, 0.83]),
-        *study(cell(method="c"), [0.10, 0.11, 0.12]),
+        *study(cell(method="a"), [0.80, 0.81, 0.82], items=100),
+        *study(cell(method="b"), [0.79, 0.80, 0.83], items=100),
+        *study(cell(method="c"), [0.40, 0.41, 0.42], items=100),
+        *study(cell(method="d"), [0.10, 0.11, 0.12], items=100),
     ]
     table = markdown_table(summarise(records))
     assert "**0.810 ± 0.010**" in table
-    assert "<ins>0.807 ± 0.021 ≈</ins>" in table
+    assert "**0.807 ± 0.021 ≈**" in table
+    assert "<ins>0.410 ± 0.010</ins>" in table
     assert "| 0.110 ± 0.010 |" in table
 
 
@@ -135,13 +140,13 @@ def test_the_gap_to_full_fine_tuning_is_that_of_the_same_size_by_whatever_name()
 
 def test_what_changed_between_two_results_has_an_interval_and_says_what_else_differs(tmp_path):
     before = collect(
-        write_results(tmp_path / "a", [*study(cell(), [0.5, 0.51, 0.52]), *study(cell(method="x"), [0.1])])
+        write_results(tmp_path / "a", [*study(cell(), [0.5, 0.51, 0.52], items=100), *study(cell(method="x"), [0.1])])
     )
-    after = collect(write_results(tmp_path / "b", study(cell(version=2), [0.9, 0.91, 0.92])))
+    after = collect(write_results(tmp_path / "b", study(cell(version=2), [0.9, 0.91, 0.92], items=100)))
     found = compare(before, after)
     (change,) = found.changes
-    assert change.gap.verdict == "beyond"
-    assert change.gap.difference == pytest.approx(0.4)
-    assert 0.3 < change.gap.interval.low < 0.4 < change.gap.interval.high < 0.5
+    assert change.between.verdict == "beyond"
+    assert change.gap == pytest.approx(0.4)
+    assert 0.28 < change.between.interval.low < 0.4 < change.between.interval.high < 0.52
     assert change.unlike == ("settings",)
     assert found.only_before == ("tiny / trec6 / x",)

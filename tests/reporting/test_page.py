@@ -13,28 +13,28 @@ from bench.reporting import collect
 from bench.reporting.cells import group_cells
 from bench.reporting.page import html_page
 from bench.reporting.page import runs as page_runs
-from bench.runs.record import Predictions, Provenance, TrainStep
+from bench.runs.record import Provenance, TrainStep
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\""
 
 
 def records():
     """Two models, two methods with three seeds, a failure, and text that wants to be markup."""
-    predictions = Predictions(
-        ids=[f"item-{n}" for n in range(30)],
-        references=[n % 2 for n in range(30)],
-        predictions=[0] * 30,
-        labels=[HOSTILE, "plain"],
-        confidences=[0.75] * 30,
-    )
     curve = [TrainStep(step=n, loss=2 - n / 10, learning_rate=0.01, grad_norm=1.0, tokens=9) for n in range(1, 11)]
     found = []
     for model, base in (("small", 1_000_000), ("big", 100_000_000)):
         for method, scores in (("lora", [0.5, 0.52, 0.51]), ("prompt", [0.7, 0.9, 0.8])):
-            values = {"base": base, "predictions": predictions, "train_curve": curve}
-            found += study(cell(model, method=method), scores, **values)
+            done = study(cell(model, method=method), scores, base=base, train_curve=curve, items=100)
+            found += [one.model_copy(update={"predictions": hostile(one.predictions)}) for one in done]
     found.append(run(cell("big", method="lora"), 1, status="oom", reason=HOSTILE))
     return found
+
+
+def hostile(answers):
+    """The same answers under a label that wants to be markup."""
+    if answers is None:
+        return None
+    return answers.model_copy(update={"labels": [HOSTILE, "plain"], "confidences": [0.75] * len(answers.ids)})
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,8 @@ def test_the_page_says_what_was_found_in_words(page):
     text = " ".join(Tags(page.read_text()).text.split())
     for part in (
         "prompt with 0.800 ± 0.100 (3 seeds) is best, followed by lora with 0.510 ± 0.010",
-        "beyond the noise over seeds",
+        "is beyond chance over seeds and test items.",
+        "trec6: with 3 seeds and 100 test items, gaps in accuracy under ",
         "Wins / ties / losses",
         "Probability of improvement",
         "fewer than 6 the test cannot reach p < 0.05",

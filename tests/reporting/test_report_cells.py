@@ -6,11 +6,15 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_records import MIB, cell, run, study
+from report_records import MIB, answered, cell, run, study
+from sklearn.metrics import f1_score, matthews_corrcoef
 
+from bench.reporting.cells import group_cells
 from bench.reporting.frame import plain_rows
 from bench.reporting.table import CUDA_COLUMNS, best_rows, summarise
-from bench.runs.record import STATUSES, Parameters, PhaseMemory, Provenance
+from bench.runs.record import STATUSES, Parameters, PhaseMemory, Predictions, Provenance
+
+MACRO = {"f1_macro": {"average": "macro"}}
 
 
 def only_row(records):
@@ -61,7 +65,9 @@ def test_where_lower_is_better_the_lowest_trial_is_the_best_and_the_lowest_score
     records += [run(low, 0, "final", 3.5, params={"rank": 4}), *study(high, [7.0])]
     summary = summarise(records)
     assert plain_rows(summary)[0]["validation_best"] == 3.0
-    assert best_rows(summary) == {0}
+    first, second = group_cells(records)[0].group.tested
+    assert (first.method, second.method) == ("lora", "prompt_tuning")
+    assert best_rows(summary) == set(), "of one seed and without predictions nobody is called best"
 
 
 def test_a_trial_that_failed_or_was_pruned_is_never_the_best():
@@ -141,11 +147,81 @@ def test_rows_are_ordered_by_data_set_then_size_then_method():
     ]
 
 
-def test_equal_best_scores_share_the_honour_and_baselines_without_a_model_have_none():
-    records = [*study(cell(method="a"), [0.5]), *study(cell(method="b"), [0.5]), *study(cell(method="c"), [0.4])]
-    records += study(cell(None, method="majority"), [0.9])
+def best_methods(records):
     summary = summarise(records)
-    assert {plain_rows(summary)[position]["method"] for position in best_rows(summary)} == {"a", "b"}
+    return {plain_rows(summary)[position]["method"] for position in best_rows(summary)}
+
+
+def test_methods_within_chance_share_the_honour_and_baselines_without_a_model_have_none():
+    records = [
+        *study(cell(method="a"), [0.80, 0.81, 0.82], items=100),
+        *study(cell(method="b"), [0.79, 0.80, 0.83], items=100),
+        *study(cell(method="c"), [0.40, 0.41, 0.42], items=100),
+        *study(cell(None, method="tfidf", stochastic=False), [0.8], items=100),
+    ]
+    assert best_methods(records) == {"a", "b"}
+    rows = {row["method"]: row for row in plain_rows(summarise(records))}
+    assert [rows[name]["rank"] for name in ("a", "b", "c", "tfidf")] == [1, 1, 4, None]
+    assert (rows["c"]["standing"], rows["c"]["gap_to_best"], rows["b"]["gap_to_best"]) == ("second", "beyond", "within")
+
+
+def majority(dataset="trec6"):
+    answers = Predictions(
+        ids=[f"item-{item}" for item in range(100)],
+        references=[item % 2 for item in range(100)],
+        predictions=[0] * 100,
+        labels=["a", "b"],
+    )
+    return study(cell(None, dataset, "majority", stochastic=False), [0.5], predictions=answers)
+
+
+def test_nobody_is_best_that_is_not_beyond_the_majority_class():
+    records = [
+        *study(cell(method="a"), [0.52, 0.53, 0.51], items=100),
+        *study(cell(method="b"), [0.1, 0.1, 0.1], items=100),
+    ]
+    assert best_methods(records) == {"a"}
+    assert best_methods([*records, *majority()]) == set()
+    assert best_methods([*records, *majority("other")]) == {"a"}, "another data set says nothing of this one"
+
+
+def test_one_item_in_a_hundred_is_not_beyond_chance_though_all_seeds_score_the_same():
+    records = [
+        *study(cell(method="a"), [0.21] * 3, items=100),
+        *study(cell(method="b"), [0.20] * 3, items=100),
+    ]
+    rows = {row["method"]: row for row in plain_rows(summarise(records))}
+    assert rows["b"]["gap_to_best"] == "within"
+    assert best_methods(records) == {"a", "b"}
+    assert rows["a"]["resolution"] > 0.01
+
+
+def test_nobody_is_best_while_the_mean_of_one_that_nothing_can_be_said_about_is_higher():
+    known = [*study(cell(method="a"), [0.8] * 3, items=100), *study(cell(method="b"), [0.3] * 3, items=100)]
+    assert best_methods([*known, *study(cell(method="c"), [0.2] * 2, items=100)]) == {"a"}
+    assert best_methods([*known, *study(cell(method="c"), [0.9] * 2, items=100)]) == set()
+    assert best_methods([*study(cell(method="a"), [0.9] * 3), *study(cell(method="b"), [0.1] * 3)]) == set()
+
+
+def test_an_interval_is_within_the_range_of_the_metric_and_seeds_agree_as_often_as_they_answer_alike():
+    row = only_row(study(cell(), [0.99, 1.0, 1.0], items=100))
+    assert 0.9 < row["test_low"] < 0.9967 < row["test_high"] <= 1
+    assert row["agreement"] == pytest.approx((0.99 + 0.99 + 1.0) / 3)
+    row = only_row(study(cell(), [0.99, 1.0, 1.0]))
+    assert (row["test_low"], row["agreement"]) == (None, None), "without predictions nothing is known of them"
+
+
+@pytest.mark.parametrize(("metric", "score"), [("f1_macro", f1_score), ("mcc", matthews_corrcoef)])
+def test_the_mean_of_the_items_is_the_metric(metric, score):
+    of = cell(objective=metric)
+    finals = [
+        run(of, n, "final", float(score(one.references, one.predictions, **MACRO.get(metric, {}))), predictions=one)
+        for n, one in enumerate(answered(70 + n, 100, n) for n in range(3))
+    ]
+    (found,) = group_cells([run(of), *finals])
+    assert found.answers.mean == pytest.approx(found.mean)
+    assert found.bounds == {"f1_macro": (0, 1), "mcc": (-1, 1)}[metric]
+    assert found.interval.low < found.mean < found.interval.high <= 1
 
 
 def test_a_cell_whose_runs_differ_in_commit_or_data_says_so():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pandas as pd
 import pytest
-from report_records import cell, run, study, write_results
+from report_records import answered, cell, run, study, write_results
 from rich.console import Console
+from sklearn.metrics import accuracy_score, matthews_corrcoef
 from typer.testing import CliRunner
 
 from bench.cli import app
@@ -17,6 +19,7 @@ from bench.experiment.settings import Training
 from bench.reporting import collect, csv_table, markdown_table, sentences, summarise, terminal_table, write_report
 from bench.reporting.cells import group_cells
 from bench.reporting.report import report_text
+from bench.reporting.statistics.verdict import difference
 from bench.reporting.table import summarise_cells
 from bench.runs.manifest import Manifest, Planned
 from bench.runs.record import STATUSES, Evaluated, Predictions, Provenance
@@ -148,9 +151,13 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_blank_lines():
 
 
 def test_the_best_score_of_a_model_is_bold_in_markdown():
-    table = markdown_table(summarise([*study(cell(method="a"), [0.5]), *study(cell(method="b"), [0.75])]))
-    assert "**0.750**" in table
-    assert "**0.500**" not in table
+    records = [
+        *study(cell(method="a"), [0.5, 0.51, 0.52], items=100),
+        *study(cell(method="b"), [0.9, 0.91, 0.92], items=100),
+    ]
+    table = markdown_table(summarise(records))
+    assert "**0.910 ± 0.010**" in table
+    assert "**0.510" not in table
 
 
 def test_memory_headings_say_what_they_are_and_name_no_gpu():
@@ -167,30 +174,78 @@ def test_the_summary_survives_a_round_trip_through_csv():
 
 
 def test_a_gap_whose_interval_leaves_out_zero_is_beyond_the_noise():
-    line = verdict_of(*study(cell(method="a"), [0.50, 0.51, 0.52]), *study(cell(method="b"), [0.90, 0.91, 0.92]))
+    a, b = study(cell(method="a"), [0.50, 0.51, 0.52], items=100), study(cell(method="b"), [0.9, 0.91, 0.92], items=100)
+    line = verdict_of(*a, *b)
     assert line.startswith("**tiny** (1M parameters): b with 0.910 ± 0.010 (3 seeds) is best, followed by a with 0.510")
-    assert "The gap of 0.400 (95 % interval +0.377 to +0.423) is beyond the noise over seeds." in line
+    shown = interval_of("b", "a", *a, *b)
+    assert f"The gap of 0.400 ({shown}; p = 0.001) is beyond chance over seeds and test items." in line
 
 
-def test_a_gap_whose_interval_holds_zero_may_be_chance():
-    line = verdict_of(*study(cell(method="a"), [0.4, 0.5, 0.6]), *study(cell(method="b"), [0.45, 0.5, 0.58]))
-    assert "lies within the noise over seeds (95 % interval -0.194 to +0.214): the order may be chance." in line
+def interval_of(one, other, *records):
+    """What scripts would compute of these records, by the functions that tests/reporting/test_verdict.py holds."""
+    found = {cell.method: cell.answers for cell in group_cells(records)}
+    interval = difference(found[one], found[other]).interval
+    return f"95 % interval {interval.low:+.3f} to {interval.high:+.3f}"
+
+
+def test_methods_whose_gap_may_be_chance_are_best_together_and_the_resolution_is_said():
+    a, b = study(cell(method="a"), [0.4, 0.5, 0.6], items=100), study(cell(method="b"), [0.45, 0.5, 0.58], items=100)
+    line = verdict_of(*a, *b)
+    assert "b with 0.510 ± 0.066 (3 seeds) and a with 0.500 ± 0.100 (3 seeds) are best: no method is better" in line
+    assert f"is within chance over seeds and test items ({interval_of('b', 'a', *a, *b)}; p = " in line
+    low, high = map(float, re.search(r"interval (\S+) to (\S+);", line).groups())
+    assert f"Gaps under {100 * (high - low) / 2:.1f} points cannot be told apart." in line
+
+
+def test_where_none_is_better_than_the_majority_class_none_is_best():
+    one_answer = answered(50, 100).model_copy(update={"predictions": [0] * 100})
+    majority = study(cell(None, method="majority", stochastic=False), [0.5], predictions=one_answer)
+    a, b = study(cell(method="a"), [0.51, 0.52, 0.5], items=100), study(cell(method="b"), [0.2, 0.2, 0.2], items=100)
+    line, reference = sentences.verdicts(group_cells([*majority, *a, *b]))
+    assert "a with 0.510 ± 0.010 (3 seeds) has the highest mean, followed by b" in line and "are best" not in line
+    assert (
+        "No method of the first rank is better than the majority class beyond chance, so none is called best." in line
+    )
+    assert reference == "For comparison, majority with 0.500 (no seed changes it) without a model."
+    better = next(sentences.verdicts(group_cells([*majority, *study(cell(), [0.9] * 3, items=100)])))
+    assert "It is better than the majority class beyond chance." in better
 
 
 def test_too_few_seeds_are_called_too_few():
-    line = verdict_of(*study(cell(method="a"), [0.1, 0.2]), *study(cell(method="b"), [0.8, 0.9, 1.0]))
+    a, b = study(cell(method="a"), [0.1, 0.2], items=100), study(cell(method="b"), [0.8, 0.9, 1.0], items=100)
+    line = verdict_of(*a, *b)
     assert "Too few seeds to say" in line and "a has 2 seeds, 3 are the least" in line
 
 
+def test_without_answers_to_the_test_items_nobody_is_best():
+    line = verdict_of(*study(cell(method="a"), [0.1] * 3), *study(cell(method="b"), [0.9] * 3))
+    assert "b with 0.900 ± 0.000 (3 seeds) has the highest mean, followed by a" in line and "best" not in line
+    assert "Whether the gap of 0.800 is more than chance cannot be said: answers to the test items are not" in line
+
+
+def test_too_few_test_items_are_called_too_few():
+    a, b = (study(cell(method=name), [right] * 3, items=19) for name, right in (("a", 0.0), ("b", 1.0)))
+    assert "Too few test items to say whether the gap of 1.000 is more than chance: 20 are" in verdict_of(*a, *b)
+
+
 def test_a_method_that_no_seed_changes_needs_no_seeds():
-    zero_shot = study(cell(method="zero_shot", stochastic=False), [0.4])
-    line = verdict_of(*zero_shot, *study(cell(), [0.8, 0.81, 0.82]))
-    assert "The gap of 0.410 (95 % interval +0.385 to +0.435) is beyond the noise over seeds." in line
+    zero_shot = study(cell(method="zero_shot", stochastic=False), [0.4], items=100)
+    lora = study(cell(), [0.8, 0.81, 0.82], items=100)
+    line = verdict_of(*zero_shot, *lora)
+    shown = interval_of("lora", "zero_shot", *zero_shot, *lora)
+    assert f"The gap of 0.410 ({shown}; p < 0.001) is beyond chance over seeds and test items." in line
+
+
+def test_a_method_without_a_model_is_best_of_every_model_that_it_beats():
+    tfidf = study(cell(None, method="tfidf", stochastic=False), [0.9], items=100)
+    lines = list(sentences.verdicts(group_cells([*tfidf, *study(cell(), [0.3, 0.31, 0.32], items=100)])))
+    assert lines[0].startswith("**tiny** (1M parameters): tfidf with 0.900 (no seed changes it) is best, followed by")
 
 
 def test_equal_means_have_no_winner():
-    line = verdict_of(*study(cell(method="a"), [0.5, 0.5]), *study(cell(method="b"), [0.5, 0.5]))
-    assert "are equal; no method is best" in line
+    a, b = (study(cell(method=name), [0.5] * 3, items=100) for name in "ab")
+    line = verdict_of(*a, *b)
+    assert "a with 0.500 ± 0.000 (3 seeds) and b with 0.500 ± 0.000 (3 seeds) are best: no method is better" in line
 
 
 def test_what_is_left_out_is_said(tmp_path):
@@ -261,13 +316,14 @@ def test_every_recorded_metric_is_in_the_tables_and_any_may_be_chosen_afterwards
     frame = pd.read_csv(io.StringIO(csv_table(summary))).set_index("method")
     assert frame["test.f1_macro"]["lora"] == pytest.approx(0.25)
     assert frame["test.f1_macro.sd"]["lora"] == pytest.approx(0.1 / 2**0.5)
-    assert frame["standing"]["lora"] == "best"
+    assert [one.method for one in collect(root).cells[0].group.tested] == ["lora", "full"]
     chosen = collect(root, "f1_macro")
     report = report_text(chosen)
     assert "Scores are f1_macro; configurations were chosen by accuracy on validation." in report
     assert "| f1_macro (test) |" in report and "| accuracy (test) |" in report
-    (row,) = (row for row in summarise_cells(chosen.cells).to_dict("records") if row["standing"] == "best")
-    assert (row["method"], row["test_mean"], row["test.accuracy"]) == ("full", 0.6, 0.7)
+    assert [one.method for one in chosen.cells[0].group.tested] == ["full", "lora"]
+    (row,) = (row for row in summarise_cells(chosen.cells).to_dict("records") if row["method"] == "full")
+    assert (row["test_mean"], row["test.accuracy"]) == (0.6, 0.7)
     with pytest.raises(BadInput, match="--metric mcc: no record has it; recorded are accuracy, f1_macro"):
         collect(root, "mcc")
 
@@ -304,3 +360,25 @@ def test_cells_whose_settings_were_changed_are_named_with_what_differs(tmp_path)
     Manifest(experiment={"name": "demo"}, cells={now[0].path: Planned.of(now[0])}).write(root)
     with pytest.raises(BadInput, match=r"run it again \(.*training.max_steps 100, now 3"):
         collect(root)
+
+
+def test_a_metric_chosen_afterwards_has_its_own_verdict(tmp_path):
+    """By accuracy neither is better; Matthews' correlation sees that one of them always gives the same answer."""
+    references = [0] * 80 + [1] * 20
+    given = {"one_label": [0] * 80 + [0] * 20, "balanced": [0] * 55 + [1] * 25 + [1] * 20}
+    records = []
+    for name, predictions in given.items():
+        answers = Predictions(
+            ids=[f"i{n}" for n in range(100)], references=references, predictions=predictions, labels=["a", "b"]
+        )
+        metrics = {
+            "accuracy": accuracy_score(references, predictions),
+            "mcc": matthews_corrcoef(references, predictions),
+        }
+        test = Evaluated(step=20, metrics=metrics, loss=0.7)
+        finals = [run(cell(method=name), n, "final", 0.0, predictions=answers) for n in range(3)]
+        records += [run(cell(method=name)), *(one.model_copy(update={"test": test}) for one in finals)]
+    root = write_results(tmp_path / "r", records)
+    by = {metric: summarise_cells(collect(root, metric).cells).set_index("method") for metric in ("accuracy", "mcc")}
+    assert by["accuracy"]["standing"].to_dict() == {"one_label": "best", "balanced": "best"}
+    assert by["mcc"]["standing"].to_dict() == {"balanced": "best", "one_label": "second"}

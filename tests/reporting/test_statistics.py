@@ -19,10 +19,8 @@ from bench.reporting.statistics.aggregate import (
     probability_of_improvement,
     stratified_bootstrap,
 )
-from bench.reporting.statistics.intervals import difference_interval, mean_interval
-from bench.reporting.statistics.noise import gap_between
-from bench.reporting.statistics.outcomes import Outcome, Scores, outcomes, ranks
-from bench.reporting.statistics.paired import holm, paired_bootstrap, wilcoxon
+from bench.reporting.statistics.outcomes import Outcome, outcomes
+from bench.reporting.statistics.paired import holm, wilcoxon
 from bench.reporting.statistics.reliability import reliability
 from bench.reporting.statistics.runs import agreement, item_scores
 from bench.reporting.statistics.search import (
@@ -33,6 +31,7 @@ from bench.reporting.statistics.search import (
     expected_best_band,
     learning_rate_sensitivity,
 )
+from bench.reporting.statistics.verdict import Difference
 
 score = st.integers(0, 1000).map(lambda thousandth: thousandth / 1000)
 seeds = st.lists(score, min_size=2, max_size=8)
@@ -40,54 +39,6 @@ seeds = st.lists(score, min_size=2, max_size=8)
 
 def generator():
     return np.random.default_rng(0)
-
-
-@given(seeds)
-def test_the_interval_of_a_mean_is_students(values):
-    assume(len(set(values)) > 1)
-    found = mean_interval(values)
-    low, high = scipy.stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=scipy.stats.sem(values))
-    assert (found.low, found.high) == pytest.approx((low, high))
-
-
-def test_one_seed_has_no_interval_and_equal_seeds_have_one_of_no_width():
-    assert mean_interval([0.5]) is None
-    equal = mean_interval([0.5, 0.5, 0.5])
-    assert (equal.low, equal.high) == (0.5, 0.5)
-
-
-@given(seeds, seeds)
-def test_the_interval_of_a_difference_is_welchs(first, second):
-    assume(len(set(first)) > 1 or len(set(second)) > 1)
-    expected = scipy.stats.ttest_ind(first, second, equal_var=False).confidence_interval()
-    found = difference_interval(first, second)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-
-
-def test_against_a_score_that_no_seed_changes_it_is_the_interval_of_one_sample():
-    first = [0.6, 0.7, 0.75]
-    expected = scipy.stats.ttest_1samp(first, 0.4).confidence_interval()
-    gap = gap_between(first, [0.4], (True, False))
-    assert (gap.interval.low + 0.4, gap.interval.high + 0.4) == pytest.approx((expected.low, expected.high))
-    assert gap.verdict == "beyond"
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "stochastic", "verdict"),
-    [
-        ([0.9, 0.91, 0.92], [0.5, 0.51, 0.52], (True, True), "beyond"),
-        ([0.4, 0.5, 0.6], [0.45, 0.5, 0.58], (True, True), "within"),
-        ([0.9, 0.91], [0.5, 0.51, 0.52], (True, True), "too few seeds"),
-        ([0.9], [0.5], (False, False), "exact"),
-        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], (True, True), "within"),
-    ],
-)
-def test_a_gap_is_beyond_the_noise_when_its_interval_leaves_out_zero(first, second, stochastic, verdict):
-    assert gap_between(first, second, stochastic).verdict == verdict
-
-
-def test_without_a_score_there_is_no_gap():
-    assert gap_between([], [0.5]) is None
 
 
 @given(st.lists(score, min_size=1, max_size=30))
@@ -179,29 +130,6 @@ def test_holm_rejects_what_the_closed_testing_of_bonferroni_rejects(values):
     for place, found in enumerate(holm(values)):
         closed = max(min(1.0, len(s) * min(values[i] for i in s)) for s in sets if place in s)
         assert found == pytest.approx(closed)
-
-
-def test_the_paired_bootstrap_is_scipys_on_the_same_items():
-    rng = generator()
-    first, second = (rng.random(200) < 0.8).astype(float), (rng.random(200) < 0.6).astype(float)
-    peer = scipy.stats.bootstrap(
-        (first, second),
-        lambda a, b, axis: a.mean(axis) - b.mean(axis),
-        paired=True,
-        method="percentile",
-        vectorized=True,
-        rng=generator(),
-    ).confidence_interval
-    found = paired_bootstrap(first, second, generator())
-    assert found.difference == pytest.approx(first.mean() - second.mean())
-    assert (found.interval.low, found.interval.high) == pytest.approx((peer.low, peer.high), abs=0.006)
-    assert found.p < 0.01
-
-
-def test_few_items_say_nothing_and_the_same_answers_differ_by_nothing():
-    assert paired_bootstrap(np.ones(19), np.zeros(19), generator()) is None
-    same = paired_bootstrap(np.ones(30), np.ones(30), generator())
-    assert (same.difference, same.p) == (0.0, 1.0)
 
 
 @settings(max_examples=40)
@@ -332,35 +260,27 @@ def test_the_items_of_accuracy_are_right_or_wrong():
     assert item_scores([0, 1, 2], [0, 2, 2]).tolist() == [1.0, 0.0, 1.0]
 
 
+def known(verdict, value=0.0):
+    return Difference(value, None, None, None, verdict)
+
+
 def test_wins_ties_and_losses_are_of_tasks_that_both_have():
-    table = {
-        "a": {"x": Scores([0.9, 0.91, 0.92]), "y": Scores([0.5, 0.5]), "z": Scores([0.4, 0.5, 0.6])},
-        "b": {"x": Scores([0.5, 0.51, 0.52]), "y": Scores([0.1, 0.1]), "z": Scores([0.45, 0.5, 0.58])},
-        "c": {"x": Scores([0.95], stochastic=False)},
-    }
-    found = outcomes(table)
-    assert found["a", "b"] == Outcome(wins=1, ties=1, undecided=1)
-    assert found["b", "a"] == Outcome(losses=1, ties=1, undecided=1)
+    tasks = [
+        {("a", "b"): known("beyond", 0.4), ("b", "a"): known("beyond", -0.4)},
+        {("a", "b"): known("too few seeds", 0.4), ("b", "a"): known("too few seeds", -0.4)},
+        {("a", "b"): known("within", 0.1), ("b", "a"): known("within", -0.1), ("a", "c"): known("beyond", -0.1)},
+        {("a", "b"): known("no predictions", None), ("b", "a"): known("no predictions", None)},
+    ]
+    found = outcomes(tasks)
+    assert found["a", "b"] == Outcome(wins=1, ties=1, undecided=2)
+    assert found["b", "a"] == Outcome(losses=1, ties=1, undecided=2)
     assert found["a", "c"] == Outcome(losses=1)
 
 
-def test_where_lower_is_better_the_lower_wins_and_ranks_first():
-    table = {
-        "low": {"x": Scores([0.1, 0.11, 0.12], greater_is_better=False)},
-        "high": {"x": Scores([0.9, 0.91, 0.92], greater_is_better=False)},
+def test_where_lower_is_better_the_lower_wins():
+    assert outcomes([{("low", "high"): known("beyond", -0.8)}], greater_is_better=False) == {
+        ("low", "high"): Outcome(wins=1)
     }
-    assert outcomes(table)["low", "high"] == Outcome(wins=1)
-    assert ranks(table) == {"low": {"x": 1.0}, "high": {"x": 2.0}}
-
-
-def test_equals_share_their_rank_and_tasks_that_one_lacks_are_left_out():
-    table = {
-        "a": {"x": Scores([0.5]), "y": Scores([0.9])},
-        "b": {"x": Scores([0.5])},
-        "c": {"x": Scores([0.1])},
-    }
-    assert ranks(table) == {"a": {"x": 1.5}, "b": {"x": 1.5}, "c": {"x": 3.0}}
-    assert ranks({}) == {}
 
 
 def test_the_reliability_diagram_is_that_of_scikit_learn():

@@ -16,6 +16,8 @@ from bench.reporting.figures.canvas import (
     split_word,
     whole_numbers,
 )
+from bench.reporting.findings import expected_curve
+from bench.reporting.statistics.intervals import Interval
 from bench.reporting.statistics.search import expected_best
 
 if TYPE_CHECKING:
@@ -30,8 +32,11 @@ class ExpectedBest(Figure):
     """Expected best validation score after n trials (Dodge et al., 2019): how much tuning a method needs."""
 
     about: ClassVar[str] = (
-        "Had n of the finished trials been drawn at random, this is the best score to be expected: a line that still "
-        "rises at its end needs more trials. Failed and pruned trials are left out."
+        "Had n of the trials been drawn at random, this is the best score to be expected: a line that still rises at "
+        "its end needs more trials. A pruned trial counts with its last score, a diverged one as the majority class. "
+        "A random search without pruning has a band that holds its whole true curve with 95 % (after Lourie et al., "
+        "2023); its first trial, the defaults, is not drawn at random and left out. Other samplers have no band, for "
+        "their trials are not independent."
     )
 
     def title(self, cells: Sequence[CellResults]) -> str:
@@ -40,17 +45,17 @@ class ExpectedBest(Figure):
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the studies of one data set and metric."""
-        models: dict[str, list[tuple[CellResults, list[float]]]] = {}
+        models: dict[str, list[tuple[CellResults, list[float], list[Interval] | None]]] = {}
         for cell in cells:
-            scores = [run.objective for run in cell.trials if run.status == "ok" and run.objective is not None]
+            scores, band = expected_curve(cell)
             if len(scores) > 1:
-                models.setdefault(cell.model, []).append((cell, scores))
+                models.setdefault(cell.model, []).append((cell, scores, band))
         if not models:
-            raise NoData("no study has two finished trials")
+            raise NoData("no study has two trials that count")
         figure, axes = panels(len(models), self.title(cells))
         for panel, (model, members) in zip(axes, models.items(), strict=True):
-            most = max(len(scores) for _, scores in members)
-            for cell, scores in members:
+            most = max(len(scores) for _, scores, _ in members)
+            for cell, scores, band in members:
                 steps = _numbers(len(scores))
                 style = styles[cell.method]
                 panel.plot(
@@ -61,9 +66,12 @@ class ExpectedBest(Figure):
                     markersize=4,
                     markevery=max(1, min(most, _MOST_NUMBERS) // 12),
                 )
+                if band:
+                    lows, highs = [band[n - 1].low for n in steps], [band[n - 1].high for n in steps]
+                    panel.fill_between(steps, lows, highs, color=style.colour, alpha=0.12, linewidth=0)
             whole_numbers(panel)
             panel.set_title(model_title(model, members[0][0].base_parameters), fontsize="medium")
-        put_legend(figure, [cell.method for members in models.values() for cell, _ in members], styles)
+        put_legend(figure, [cell.method for members in models.values() for cell, _, _ in members], styles)
         study = cells[0].settings
         label_outer(axes, "trials", f"expected best {study.objective}{split_word(study.greater_is_better)}")
         return figure

@@ -17,7 +17,7 @@ from bench.reporting.figures.canvas import (
     put_legend,
     split_word,
 )
-from bench.runs.record import TrialRecord
+from bench.reporting.findings import rate_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,12 +55,6 @@ class LearningRate(Figure):
         score = f"{cells[0].settings.objective} on validation{split_word(cells[0].settings.greater_is_better)}"
         label_outer(axes, "learning rate (log scale)", score)
         return figure
-
-
-def rate_of(run: TrialRecord) -> float | None:
-    """Return the learning rate that a study chose; None if it did not vary it."""
-    rate = run.spec.params.get("learning_rate")
-    return float(rate) if isinstance(rate, int | float) and rate > 0 else None
 
 
 def _draw(panel: Axes, cell: CellResults, style: Style) -> None:

@@ -10,8 +10,7 @@ from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.canvas import Style, new_canvas, put_title, whole_numbers
-from bench.reporting.findings import scores_by_method
-from bench.reporting.statistics.outcomes import ranks
+from bench.reporting.findings import ranks_by_method
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -20,7 +19,10 @@ if TYPE_CHECKING:
 class Ranks(Figure):
     """Rank of each method on each task (a model on a data set), and the mean over tasks."""
 
-    about: ClassVar[str] = "The large point is the mean rank, small points are tasks; 1 is best. Equals share a rank."
+    about: ClassVar[str] = (
+        "The large point is the mean rank, small points are tasks. A rank is one more than the number of methods that "
+        "are better beyond chance, so methods that cannot be told apart share one; tasks without predictions have none."
+    )
 
     def groups(self, cells: Sequence[CellResults]) -> dict[str, list[CellResults]]:
         """Take all data sets of a metric together."""
@@ -39,7 +41,7 @@ class Ranks(Figure):
         """Draw the ranks of one metric."""
         placed = _placed(cells)
         if len(placed) < 2 or len(next(iter(placed.values()))) < 2:
-            raise NoData("fewer than two tasks have a score of the same two methods")
+            raise NoData("fewer than two tasks have a verdict on the same two methods")
         order = sorted(placed, key=lambda method: (-fmean(placed[method].values()), method))
         figure = new_canvas(6.4, 0.38 * len(order) + 1.4)
         axes = figure.subplots()
@@ -54,7 +56,7 @@ class Ranks(Figure):
             )
             axes.plot(fmean(found), row, style.marker, color=style.colour, markersize=9, markeredgecolor="white")
         axes.set_yticks(range(len(order)), labels=[text.wrap(method, 30) for method in order])
-        axes.set_xlim(0.5, len(order) + 0.5)
+        axes.set_xlim(0.5, max(len(order), *(rank for of in placed.values() for rank in of.values())) + 0.5)
         whole_numbers(axes)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("rank (1 is best)")
@@ -62,7 +64,8 @@ class Ranks(Figure):
         return figure
 
 
-def _placed(cells: Sequence[CellResults]) -> dict[str, dict[str, float]]:
-    table = scores_by_method(cells)
-    most = max(map(len, table.values()), default=0)
-    return ranks({method: tasks for method, tasks in table.items() if len(tasks) == most})
+def _placed(cells: Sequence[CellResults]) -> dict[str, dict[str, int]]:
+    """Return the ranks on the tasks that all methods share which have most."""
+    table = ranks_by_method(cells)
+    shared = set.intersection(*(set(tasks) for tasks in table.values())) if table else set()
+    return {method: {task: rank for task, rank in of.items() if task in shared} for method, of in table.items()}

@@ -29,7 +29,8 @@ class Transfers(Figure):
         "A → B is trained on A and tested on B, with nothing trained further (Lester et al., 2021, section 5); each "
         "data set is asked with its own template and label words. Filled points are means over seeds, bars one "
         "standard deviation to either side. A hollow point is the same method trained on B: the line to it is what "
-        "the shift costs, or gains. An upright stroke is the score on the test split of A."
+        "the shift costs, or gains. An upright stroke is the score on the test split of A. These tests keep no "
+        "predictions, so nothing is said about which differences are chance."
     )
 
     def groups(self, cells: Sequence[CellResults]) -> dict[str, list[CellResults]]:

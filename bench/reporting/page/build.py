@@ -64,6 +64,7 @@ def html_page(
     return _template().render(
         title=" + ".join(origin.names(results)),
         descriptions=list(dict.fromkeys(_descriptions(results))),
+        resolutions=_inline(sentences.resolutions(results.cells)),
         cautions=_inline(sentences.cautions(results)),
         sections=[
             (scale_title(cells), _inline(sentences.verdicts(cells))) for cells in sections(results.cells).values()

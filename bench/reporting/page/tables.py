@@ -10,6 +10,7 @@ from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.columns import params_text
 from bench.reporting.findings import OverTasks, most_data_sets, over_tasks, pair_tests, searches
+from bench.reporting.statistics.outcomes import Outcome
 from bench.reporting.statistics.paired import MIN_DATA_SETS
 from bench.runs.objectives import objective_values, pareto_front
 
@@ -32,7 +33,7 @@ def statistics_tables(cells: Sequence[CellResults]) -> list[SmallTable]:
 def _tables(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
     together = over_tasks(cells)
     for one in together:
-        yield _aggregates(one)
+        yield _aggregates(one) if one.aggregates else _not_pooled(one)
         yield _improvement(one)
         yield _outcomes(one)
     if not together:
@@ -65,6 +66,7 @@ def _fronts(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
 
 def _aggregates(one: OverTasks) -> SmallTable:
     left = f" Left out, for they lack a task: {', '.join(one.partial)}." if one.partial else ""
+    left += f" Tasks left out, for their scale is not known: {', '.join(one.unscaled)}." if one.unscaled else ""
     rows = (
         (
             aggregate.method,
@@ -72,21 +74,30 @@ def _aggregates(one: OverTasks) -> SmallTable:
             f"{text.score(aggregate.interval.low)} to {text.score(aggregate.interval.high)}"
             if aggregate.interval
             else "no interval",
-            f"{aggregate.rank:.2f}",
+            text.MISSING if aggregate.rank is None else f"{aggregate.rank:.2f}",
         )
         for aggregate in one.aggregates
     )
     return SmallTable(
         f"Over {text.number_of(len(one.tasks), 'task')}: {one.metric} on test",
-        "A task is a model on a data set. Interquartile mean over all seeds of all tasks, with its 95 % stratified "
-        f"bootstrap interval (Agarwal et al., 2021; none below 3 seeds a task), and mean rank (1 is best).{left}",
+        "A task is a model on a data set. Scores are normalised: 0 is the majority class, 1 is perfect. Interquartile "
+        "mean over all seeds of all tasks, with its 95 % stratified bootstrap interval (Agarwal et al., 2021; none "
+        f"below 3 seeds a task), and mean rank (1 is best; methods within chance of each other share one).{left}",
         ("method", "interquartile mean", "95 % interval", "mean rank"),
         tuple(rows),
     )
 
 
+def _not_pooled(one: OverTasks) -> SmallTable:
+    reason = (
+        "Scores of different tasks are pooled as (score - majority class) / (perfect - majority class); that scale is "
+        f"known for {text.number_of(len(one.tasks), 'task')} only, so nothing is pooled."
+    )
+    return SmallTable(f"Over all tasks: {one.metric} on test", reason, (), ())
+
+
 def _improvement(one: OverTasks) -> SmallTable:
-    methods = [aggregate.method for aggregate in one.aggregates]
+    methods = one.methods
     return SmallTable(
         f"Probability of improvement: {one.metric}",
         "How likely a run of the method of the row beats a run of the method of the column on the same task "
@@ -105,14 +116,15 @@ def _outcomes(one: OverTasks) -> SmallTable:
     def shown(row: str, column: str) -> str:
         if row == column:
             return "-"
-        found = one.outcomes[row, column]
+        found = one.outcomes.get((row, column), Outcome())
         undecided = f" ({found.undecided} ?)" if found.undecided else ""
         return f"{found.wins} / {found.ties} / {found.losses}{undecided}"
 
     return SmallTable(
         f"Wins / ties / losses: {one.metric}",
-        "On how many tasks the method of the row beats the method of the column beyond the noise over seeds, is "
-        "within it, or is beaten; in brackets where seeds are too few to say.",
+        "On how many tasks the method of the row beats the method of the column beyond chance (over seeds and test "
+        "items, all pairs of a model and data set corrected by Holm), is within it, or is beaten; in brackets where "
+        "nothing can be said.",
         ("", *methods),
         tuple((row, *(shown(row, column) for column in methods)) for row in methods),
     )
@@ -142,7 +154,8 @@ def _pairs(cells: Sequence[CellResults]) -> SmallTable:
     )
     return SmallTable(
         title,
-        "Signed-rank test on the means over seeds, two-sided; p corrected for all pairs of a model; the effect is the "
+        "Signed-rank test on the normalised means over seeds (0 is the majority class, 1 is perfect), two-sided; p "
+        "corrected for all pairs of a model; the effect is the "
         "rank-biserial correlation, positive where the first is greater.",
         ("model and methods", "data sets", "median difference", "effect", "p", "p (Holm)"),
         tuple(rows),
@@ -156,7 +169,7 @@ def _searches(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
     rows = (
         (
             search.cell.title,
-            str(search.finished),
+            str(search.counted),
             ", ".join(f"{text.score(value)} after {n}" for n, value in search.expected),
             "too few rates" if search.sensitivity is None else text.score(search.sensitivity),
         )
@@ -164,8 +177,10 @@ def _searches(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
     )
     yield SmallTable(
         "What the search was worth",
-        "Expected best validation score had so many of the finished trials been drawn at random (Dodge et al., 2019); "
-        "and the score lost on average by a learning rate drawn from the searched range instead of the best one.",
-        ("study", "finished trials", "expected best", "learning-rate sensitivity"),
+        "Expected best validation score had so many of the trials been drawn at random (Dodge et al., 2019); and "
+        "the score lost on average by a learning rate drawn from the declared range instead of the best one. A pruned "
+        "trial counts with its last score, a diverged one as the majority class (the study's worst, where that is "
+        "not known).",
+        ("study", "trials that count", "expected best", "learning-rate sensitivity"),
         tuple(rows),
     )

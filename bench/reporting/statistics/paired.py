@@ -1,4 +1,4 @@
-"""Tests on pairs: two methods on the same data sets, or on the same test items."""
+"""Tests on pairs of methods over data sets, and what many tests at once need."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-
-from bench.reporting.statistics.intervals import LEVEL, Interval
 
 MIN_DATA_SETS = 6
 """Below so many data sets Wilcoxon's test cannot give p < 0.05, whatever the scores (2 / 2**5 = 0.0625)."""
@@ -63,52 +60,3 @@ def holm(values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
         corrected[place] = largest
     return corrected
-
-
-@dataclass(frozen=True)
-class ItemGap:
-    """Two methods on the same test items."""
-
-    difference: float
-    """Share of items that the first has right, minus that of the second (means over their seeds)."""
-    interval: Interval
-    """Of the difference, had other items of the same kind been drawn."""
-    p: float
-    """Two-sided bootstrap p of no difference."""
-    items: int
-
-
-def paired_bootstrap(
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    generator: np.random.Generator,
-    resamples: int = 10_000,
-    level: float = LEVEL,
-) -> ItemGap | None:
-    """Compare two methods on the same items by resampling the items; None below `MIN_ITEMS`.
-
-    Args:
-        first: [n] 1 where the method is right and 0 where not, or the mean of that over its seeds.
-        second: [n] the same of the other method, item for item.
-        generator: where the resamples come from.
-        resamples: how many.
-        level: confidence of the interval.
-
-    Source: Koehn (2004), Statistical significance tests for machine translation evaluation, section
-    4; the p value is twice the share of resamples on the other side of zero (Efron and Tibshirani,
-    1993, section 15.4), not below 1 / resamples.
-    """
-    differences = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
-    count = len(differences)
-    if count < MIN_ITEMS:
-        return None
-    # Items with the same difference are alike, so a resample is a draw of how many of each kind.
-    kinds, numbers = np.unique(np.round(differences, 12), return_counts=True)
-    means = generator.multinomial(count, numbers / count, size=resamples) @ kinds / count
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    side = min(float((means <= 0).mean()), float((means >= 0).mean()))
-    return ItemGap(float(differences.mean()), Interval(float(low), float(high)), _p(side, resamples), count)
-
-
-def _p(side: float, resamples: int) -> float:
-    return min(1.0, max(2 * side, 1 / resamples))

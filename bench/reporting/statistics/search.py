@@ -25,8 +25,6 @@ class Trial:
     """Best validation score."""
     last: float | None = None
     """Last validation score: what a pruned trial had reached."""
-    rate: float | None = None
-    """Its learning rate, where that was searched."""
 
 
 def counted_score(trial: Trial, chance: float) -> float | None:

@@ -1,0 +1,57 @@
+"""What a planned experiment can tell apart, a line a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bench.experiment.cell import Cell
+from bench.experiment.preparing import items_to_test
+from bench.reporting.statistics.intervals import MIN_SEEDS
+from bench.reporting.statistics.paired import MIN_ITEMS
+from bench.reporting.statistics.resolution import discordance, planned_resolution
+from bench.reporting.text import number_of
+
+ACCURACY, CORRELATION, SEED_SD = 0.6, 0.5, 0.02
+"""What is assumed before anything has run, as in the table of docs/statistics.md."""
+
+
+def planned_resolutions(cells: Sequence[Cell]) -> Iterator[str]:
+    """Say for each data set that is at hand under which size gaps in accuracy will be within chance.
+
+    Folds and redrawn splits, whose variance depends on the data, are left out.
+    """
+    sizes = items_to_test(cells)
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.dataset.label, []).append(cell)
+    for dataset, members in groups.items():
+        trained = [cell.planned_finals for cell in members if cell.stochastic]
+        if dataset not in sizes or not trained or any(cell.folds or cell.redraws for cell in members):
+            continue
+        seeds, items = min(trained), sizes[dataset]
+        methods = _compared(members)
+        if methods < 2 or not seeds:
+            continue
+        floor = planned_resolution(seeds, items, discordance(ACCURACY, CORRELATION), SEED_SD, methods)
+        terms = f"data set {dataset}: with {number_of(seeds, 'seed')} and {number_of(items, 'test item')}"
+        if floor is None:
+            yield (
+                f"{terms} nothing can be said about which gaps are chance; {MIN_SEEDS} seeds and {MIN_ITEMS} test "
+                "items are the least"
+            )
+        else:
+            yield (
+                f"{terms}, gaps between {number_of(methods, 'method')} under {100 * floor:.1f} points of accuracy "
+                f"cannot be told apart (assumed: accuracy {ACCURACY:g}, correlation of methods {CORRELATION:g}, "
+                f"standard deviation over seeds {SEED_SD:g})"
+            )
+
+
+def _compared(cells: Sequence[Cell]) -> int:
+    """Return how many methods are held against each other at most: those of a model, and those without one."""
+    models: dict[str | None, int] = {}
+    for cell in cells:
+        model = cell.model.label if cell.model else None
+        models[model] = models.get(model, 0) + 1
+    without = models.pop(None, 0)
+    return without + max(models.values(), default=0)
