@@ -237,8 +237,10 @@ def validate(file: File, set_: Set = None, plugin: Plugin = None) -> None:
     from bench.experiment.preparing import imbalances
 
     planned = plan(file, changes=set_ or [], plugins=plugin or [])
-    for caution in [*planned.cautions, *imbalances(planned.cells)]:
+    for caution in planned.cautions:
         typer.echo(f"caution: {caution}")
+    for warning in imbalances(planned.cells):
+        typer.echo(f"warning: {warning}")
     for line in planned_resolutions(planned.cells):
         typer.echo(line)
     typer.echo(f"{file}: valid; experiment '{planned.experiment.name}', {len(planned.cells)} cells")
