@@ -80,7 +80,7 @@ def _gap(group: Group, first: CellResults, second: CellResults) -> str:
         who = " and ".join(f"{text.markdown(cell.method)} has {_seeds(cell)}" for cell in few)
         return f"Too few seeds to say whether the {shown} is more than chance: {who}, {MIN_SEEDS} are the least."
     if gap.verdict == "too few items":
-        return f"Too few test items to say whether the {shown} is more than chance: {MIN_ITEMS} are the least."
+        return f"Too few test items to say whether the {shown} is more than chance: {MIN_ITEMS} a final are the least."
     if gap.verdict == "no predictions":
         return (
             f"Whether the {shown} is more than chance cannot be said: answers to the test items are not in the "

@@ -124,7 +124,7 @@ def legend(summary: pd.DataFrame) -> str:
 
 _UNKNOWN = {
     "too few seeds": f"with fewer than {MIN_SEEDS} seeds",
-    "too few items": f"with fewer than {MIN_ITEMS} test items",
+    "too few items": f"with fewer than {MIN_ITEMS} test items a final",
     "no predictions": "whose answers to the test items are not in the records, or cannot be scored here",
 }
 

@@ -93,7 +93,9 @@ def test_status_shows_what_is_planned_and_how_it_ended_cell_by_cell(bench):
 
 def test_validate_counts_the_cells(bench):
     Path("x.yaml").write_text("name: a\nmodels: [glasslm-0.9m]\ndatasets: [trec6]\nmethods: [majority, lora]\n")
-    assert bench("validate", "x.yaml") == "x.yaml: valid; experiment 'a', 2 cells\n"
+    *floor, last = bench("validate", "x.yaml").splitlines()
+    assert last == "x.yaml: valid; experiment 'a', 2 cells"
+    assert all(line.startswith("data set trec6: with 3 seeds and ") for line in floor), "where its package is at hand"
     assert "10 cells" not in bench("validate", "x.yaml", "--set", "methods=[lora]")
 
 

@@ -225,7 +225,9 @@ def test_without_answers_to_the_test_items_nobody_is_best():
 
 def test_too_few_test_items_are_called_too_few():
     a, b = (study(cell(method=name), [right] * 3, items=19) for name, right in (("a", 0.0), ("b", 1.0)))
-    assert "Too few test items to say whether the gap of 1.000 is more than chance: 20 are" in verdict_of(*a, *b)
+    assert "Too few test items to say whether the gap of 1.000 is more than chance: 20 a final are" in verdict_of(
+        *a, *b
+    )
 
 
 def test_a_method_that_no_seed_changes_needs_no_seeds():

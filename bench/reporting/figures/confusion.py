@@ -1,4 +1,4 @@
-"""Confusion matrix of the best method, and reliability of all."""
+"""Confusion matrix of the method with the highest mean, and reliability of all."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ _MOST_MODELS = 4
 
 
 class Confusion(Figure):
-    """Confusion matrix of each model's best method, and reliability of all its methods; the four largest models."""
+    """Confusion matrix of each model's method with the highest mean, reliability of all; the four largest models."""
 
     about: ClassVar[str] = (
-        "Left, the confusion matrix of a model's best method: rows are the true labels, each sums to 100 %, all seeds "
+        "Left, the confusion matrix of a model's method with the highest mean: rows are the true labels, each sums to "
+        "100 %, all seeds "
         "together. Right, calibration: the share that is right against the confidence claimed, in ten bins (Guo et "
         "al., 2017); below the diagonal a method claims too much."
     )
@@ -69,7 +70,7 @@ class Confusion(Figure):
             left.set_anchor("E")  # whatever room is left over stands at the sides, not between the two
             right.set_anchor("W")
             size = members[0].base_parameters
-            left.set_title(f"{model_title(model, size)}\nbest: {text.wrap(best.method, 28)}", fontsize="medium")
+            left.set_title(f"{model_title(model, size)}\nhighest mean: {text.wrap(best.method, 28)}", fontsize="medium")
             _diagram(right, members, styles)
         if missing.missing:
             said = (

@@ -112,7 +112,7 @@ def _polyline(curve: Sequence[tuple[int, float]], last: int) -> str:
 
 
 def samples(cells: Sequence[CellResults]) -> list[Samples]:
-    """Return predictions, right and wrong, of the best method of each model on each data set."""
+    """Return predictions, right and wrong, of the method with the highest mean of each model on each data set."""
     best: dict[tuple[str, str], CellResults] = {}
     for cell in cells:
         if cell.mean is None or not any(run.predictions for run in cell.finals):
