@@ -112,26 +112,25 @@ def run(
     Exit codes: 0 all done, 1 something broke (error, timeout, killed), 2 bad input, 130 interrupted, 143 terminated.
     """
     from bench.api import Selection
-    from bench.cli.run import run_experiment
+    from bench.cli.run import RunRequest, run_experiment
     from bench.driver.shards import Shard
 
-    raise typer.Exit(
-        run_experiment(
-            file,
-            set_ or [],
-            results,
-            reports,
-            workers,
-            engine,
-            ray_address,
-            accept_license or [],
-            Selection(tuple(only or ()), tuple(skip or ()), Shard.parse(shard) if shard is not None else None),
-            retry_failed,
-            dry_run,
-            sys.argv[1:],
-            plugin or [],
-        )
+    request = RunRequest(
+        file=file,
+        arguments=sys.argv[1:],
+        changes=set_ or [],
+        plugins=plugin or [],
+        results=results,
+        reports=reports,
+        workers=workers,
+        engine=engine,
+        ray_address=ray_address,
+        accepted=accept_license or [],
+        selection=Selection(tuple(only or ()), tuple(skip or ()), Shard.parse(shard) if shard is not None else None),
+        retry_failed=retry_failed,
+        dry_run=dry_run,
     )
+    raise typer.Exit(run_experiment(request))
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -27,38 +28,54 @@ from bench.runs.record import BROKEN, FAILED, TrialRecord
 INTERRUPTED, TERMINATED = 130, 143
 
 
-def run_experiment(
-    file: Path,
-    changes: Sequence[str],
-    results: Path | None,
-    reports: Path | None,
-    workers: int | None,
-    engine: str | None,
-    ray_address: str | None,
-    accepted: Sequence[str],
-    selection: Selection,
-    retry_failed: bool,
-    dry_run: bool,
-    arguments: Sequence[str],
-    plugins: Sequence[str] = (),
-) -> int:
+@dataclass(frozen=True)
+class RunRequest:
+    """What ``bench run`` was asked for; the help of its options says what each is."""
+
+    file: Path
+    arguments: Sequence[str]
+    """The command line, to be repeated after an interruption."""
+    selection: Selection
+    changes: Sequence[str] = ()
+    plugins: Sequence[str] = ()
+    results: Path | None = None
+    reports: Path | None = None
+    workers: int | None = None
+    engine: str | None = None
+    ray_address: str | None = None
+    accepted: Sequence[str] = ()
+    retry_failed: bool = False
+    dry_run: bool = False
+
+    def plan(self) -> Plan:
+        """Read and check the experiment, as it is to be run."""
+        options = {} if self.ray_address is None else {"address": self.ray_address}
+        if options and (name := self.engine or load_experiment(self.file, self.changes).engine) != "ray":
+            raise BadInput(f"--ray-address: the engine is '{name}'; add --engine ray")
+        return plan(
+            self.file,
+            self.results,
+            changes=self.changes,
+            workers=self.workers,
+            engine=self.engine,
+            engine_options=options,
+            plugins=self.plugins,
+        ).select(self.selection)
+
+
+def run_experiment(request: RunRequest) -> int:
     """Run an experiment file and return the exit code."""
     console = Console()
-    options = {} if ray_address is None else {"address": ray_address}
-    if options and (name := engine or load_experiment(file, changes).engine) != "ray":
-        raise BadInput(f"--ray-address: the engine is '{name}'; add --engine ray")
-    planned = plan(
-        file, results, changes=changes, workers=workers, engine=engine, engine_options=options, plugins=plugins
-    ).select(selection)
+    planned = request.plan()
     warn(console, planned.cautions)
-    accepted = [*planned.experiment.accept_licenses, *accepted]
-    if dry_run:
+    accepted = [*planned.experiment.accept_licenses, *request.accepted]
+    if request.dry_run:
         show_plan(console, planned, accepted)
         for line in planned_resolutions(planned.cells):
             console.print(escape(line), soft_wrap=True, highlight=False)
         warn(console, source_cautions(planned.cells))
         return 0
-    out = reports or Path("reports") / planned.experiment.name
+    out = request.reports or Path("reports") / planned.experiment.name
     if planned.shard is None:
         make_writable(out, "--reports")
     elif not planned.cells:
@@ -71,10 +88,10 @@ def run_experiment(
             accepted,
             view,
             lambda text: console.print(escape(text), soft_wrap=True),
-            retry_failed=retry_failed,
+            retry_failed=request.retry_failed,
         )
     except (KeyboardInterrupt, Terminated) as error:
-        command = shlex.join(["bench", *arguments])
+        command = shlex.join(["bench", *request.arguments])
         print(f"\ninterrupted; what was finished is in {planned.results}. To go on:\n  {command}", file=sys.stderr)
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     if planned.shard is not None:
