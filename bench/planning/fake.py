@@ -5,10 +5,11 @@ The index tensors of a batch stay real, so layouts and masks are those of a real
 
 from __future__ import annotations
 
-import contextlib
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,14 +20,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from bench.core.config import canonical_json
+from bench.core.errors import Infeasible
 from bench.datasets.base import Splits
-from bench.forward.packed import can_pack
 from bench.forward.pathway import Pathway
-from bench.forward.shared_prefix import can_share
 from bench.methods.attaching import attach
 from bench.methods.base import Method, TunedModel
 from bench.models.base import LanguageModel
 from bench.models.conversion import quiet
+from bench.models.kinds import Kind
 from bench.planning.weightless import ReadsAsZero
 
 _TINY = {
@@ -80,7 +81,7 @@ def attach_fake(method: Method, base: LanguageModel, splits: Splits, seed: int =
         BadInput: the method keeps tensors where they are not found.
         Infeasible: this model cannot run this configuration.
     """
-    way = _way(base.network)
+    pathway = _pathway(base.network)
     with ReadsAsZero():  # type: ignore[no-untyped-call]
         tuned = attach(method, base, splits, seed)
     modules = [base.network, *(value for value in vars(tuned).values() if isinstance(value, nn.Module))]
@@ -92,7 +93,7 @@ def attach_fake(method: Method, base: LanguageModel, splits: Splits, seed: int =
         fake.requires_grad_(tensor.requires_grad)
         fake._is_param = isinstance(tensor, nn.Parameter)
         torch.utils.swap_tensors(tensor, fake)
-    tuned.__dict__["pathway"] = Pathway(tuned.network, way)  # it cannot be tried without values
+    tuned.__dict__["pathway"] = replace(pathway, network=tuned.network)  # it cannot be tried without values
     return tuned
 
 
@@ -128,35 +129,33 @@ def _config(fields: Mapping[str, Any]) -> PreTrainedConfig:
     return AutoConfig.for_model(**copy.deepcopy(dict(fields)))
 
 
-def _way(network: PreTrainedModel) -> Any:
-    """Return the way that a network goes, tried on a tiny copy of it with values of its own."""
+def _pathway(network: PreTrainedModel) -> Pathway:
+    """Return the way that a network goes: that of a tiny copy with values of its own, for it is found by trying."""
     if network.get_output_embeddings() is None:
-        return "classes"
-    if _packs(canonical_json(network.config.to_dict())):
-        return "packed"
-    return "shared prefix" if can_share(network) else "padded"
+        return Pathway(network, "classes")
+    found = _tiny_pathway(canonical_json(network.config.to_dict()))
+    return Pathway(network, "padded") if found is None else replace(found, network=network)
 
 
 @lru_cache(maxsize=64)
-def _packs(fields: str) -> bool:
-    import json
-
+def _tiny_pathway(fields: str) -> Pathway | None:
+    """Return the way of the tiny copy; None where none can be made."""
     given = json.loads(fields)
-    if AutoConfig.for_model(**copy.deepcopy(given)).is_encoder_decoder:
-        return False
     small = with_layers(given, 2) | {name: size for name, size in _TINY.items() if name in given}
     if "num_key_value_heads" in given:
         small["num_key_value_heads"] = 2
     small |= {"dtype": "float32", "initializer_range": 0.2}
     small.pop("torch_dtype", None)
-    with contextlib.suppress(Exception), quiet(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(7)
-        from bench.models.kinds import Kind
-
-        config = AutoConfig.for_model(**small)
-        network = Kind.of(config).auto_class.from_config(config, dtype=torch.float32)
-        return can_pack(network.eval().requires_grad_(False))
-    return False
+    try:
+        with quiet(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(7)
+            config = AutoConfig.for_model(**small)
+            network = Kind.of(config).auto_class.from_config(config, dtype=torch.float32)
+        return Pathway.of(network.eval().requires_grad_(False))
+    except Infeasible:
+        raise
+    except Exception:  # whatever a family does that is not made to be small
+        return None
 
 
 def vocabulary(fields: Mapping[str, Any]) -> int:
