@@ -29,10 +29,6 @@ LADDERS: dict[str | None, str] = {
     "seq2seq": "encoder-decoders",
     "encoder": "encoders with a head",
 }
-    "causal": "decoders",
-    "seq2seq": "encoder-decoders",
-    "encoder": "encoders with a head",
-}
 """What the panels are called, by `CellResults.network`: models of one kind make a ladder of sizes, two kinds do not."""
 
 
