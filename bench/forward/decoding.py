@@ -62,7 +62,14 @@ class Recomputed(Decoding):
 
     def keep(self, rows: Tensor) -> None:
         """Leave the other examples out of the batch."""
-        self._batch = Batch(*(None if part is None else part[rows] for part in vars(self._batch).values()))
+        batch, start = self._batch, self._batch.decoder_input_ids
+        self._batch = Batch(
+            batch.input_ids[rows],
+            batch.attention_mask[rows],
+            batch.positions[rows],
+            batch.targets[rows],
+            None if start is None else start[rows],
+        )
 
 
 class CachedDecoder(Decoding):

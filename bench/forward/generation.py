@@ -114,7 +114,9 @@ class _Ends:
             return
         made = self._text(self._tokenizer(f"a{text}a", add_special_tokens=False)["input_ids"])
         if text not in made:
-            raise BadInput(f"generate.stop: {text!r} cannot come out of this model's tokenizer; it makes {made[1:-1]!r}")
+            raise BadInput(
+                f"generate.stop: {text!r} cannot come out of this model's tokenizer; it makes {made[1:-1]!r}"
+            )
         self._stop_texts.append(text)
 
     def ended(self, ids: list[int]) -> Generated | None:

@@ -156,7 +156,9 @@ class TunedModel:
 
     def _decodes(self) -> bool:
         """Whether `decoding` belongs to `logits`: no subclass has changed these alone."""
-        defined = {name: next(cls for cls in type(self).__mro__ if name in vars(cls)) for name in ("logits", "decoding")}
+        defined = {
+            name: next(cls for cls in type(self).__mro__ if name in vars(cls)) for name in ("logits", "decoding")
+        }
         return issubclass(defined["decoding"], defined["logits"])
 
     def score_labels(self, examples: Sequence[Example], by_logits: ByLogits) -> np.ndarray:

@@ -259,7 +259,8 @@ def test_all_end_tokens_of_a_model_end_an_answer():
 
 
 @pytest.mark.parametrize(
-    ("virtual", "length", "new", "fits"), [(0, 200, 57, True), (0, 200, 58, False), (20, 200, 37, True), (20, 200, 38, False)]
+    ("virtual", "length", "new", "fits"),
+    [(0, 200, 57, True), (0, 200, 58, False), (20, 200, 37, True), (20, 200, 38, False)],
 )
 def test_a_limit_that_leaves_no_room_is_refused(virtual, length, new, fits):
     base = tiny_model()  # of 256 positions; the last token of an answer takes none
@@ -287,7 +288,10 @@ def test_nothing_is_generated_of_nothing():
 def test_every_token_is_told_as_it_comes(name):
     tuned, told = TunedModel(model_of(name)), {}
     answers = tuned.generate(
-        random_inputs(LENGTHS), LONG, batch_size=3, on_token=lambda index, token: told.setdefault(index, []).append(token)
+        random_inputs(LENGTHS),
+        LONG,
+        batch_size=3,
+        on_token=lambda index, token: told.setdefault(index, []).append(token),
     )
     assert [tuple(told[index]) for index in range(len(answers))] == [answer.ids for answer in answers]
 
@@ -336,8 +340,14 @@ def test_a_temperature_close_to_zero_is_greedy():
 
 @pytest.mark.parametrize(
     "fields",
-    [{"max_new_tokens": 0}, {"stop": [""]}, {"temperature": -1}, {"temperature": float("inf")}, {"temperature": 1, "top_p": 0}]
-    + [{"top_p": 0.9}],
+    [
+        {"max_new_tokens": 0},
+        {"stop": [""]},
+        {"temperature": -1},
+        {"temperature": float("inf")},
+        {"temperature": 1, "top_p": 0},
+        {"top_p": 0.9},
+    ],
 )
 def test_settings_that_mean_nothing_are_refused(fields):
     with pytest.raises(ValidationError):
