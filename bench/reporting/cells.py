@@ -136,8 +136,8 @@ class CellResults:
 
     @property
     def stochastic(self) -> bool:
-        """False if all finals are bound to give the same result."""
-        return self.settings.stochastic or self.folds is not None
+        """False if all finals are bound to give the same result, for neither the method nor the data are drawn."""
+        return self.settings.stochastic or self.settings.redraws or self.folds is not None
 
     @property
     def folds(self) -> int | None:
