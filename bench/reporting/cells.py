@@ -71,6 +71,8 @@ class CellResults:
     runs: tuple[TrialRecord, ...]
     base_parameters: int | None
     """Parameters of the base model; None if no record of it says so, or if there is no model."""
+    network: str | None = None
+    """What the model is, a value of `bench.models.kinds.Kind`; None if no record of it says so, or without a model."""
     chosen: str | None = None
     """The metric that scores are read by, where it is not the one that the study optimised."""
     terms: str = EQUAL_STEPS
@@ -134,8 +136,8 @@ class CellResults:
 
     @property
     def stochastic(self) -> bool:
-        """False if all finals are bound to give the same result."""
-        return self.settings.stochastic or self.folds is not None
+        """False if all finals are bound to give the same result, for neither the method nor the data are drawn."""
+        return self.settings.stochastic or self.settings.redraws or self.folds is not None
 
     @property
     def folds(self) -> int | None:
@@ -386,11 +388,15 @@ def group_cells(
     """
     by_path: dict[str, list[TrialRecord]] = {}
     sizes: dict[str, int] = {}
+    networks: dict[str, str] = {}
     for record in records:
         by_path.setdefault(record.cell_path, []).append(record)
+        model = record.spec.cell.labels[0]
         size = _base_parameters([record])
         if size is not None:
-            sizes.setdefault(record.spec.cell.labels[0], size)
+            sizes.setdefault(model, size)
+        if network := record.notes.get("network"):
+            networks.setdefault(model, str(network))
     cells = []
     found: dict[tuple[str, str, str], Group] = {}
     for path, runs in by_path.items():
@@ -400,7 +406,20 @@ def group_cells(
         group = found.setdefault((dataset, metric or runs[0].spec.cell.objective, model), Group())
         label, on_terms = (methods or {}).get(path, method), (terms or {}).get(path, EQUAL_STEPS)
         for where, members, best in _by_device(runs):
-            cells.append(CellResults(model, dataset, label + where, members, base, metric, on_terms, best, group))
+            cells.append(
+                CellResults(
+                    model,
+                    dataset,
+                    label + where,
+                    members,
+                    base,
+                    networks.get(model),
+                    metric,
+                    on_terms,
+                    best,
+                    group,
+                )
+            )
     cells.sort(key=_order)
     for cell in cells:
         # A method without a model stands beside those of every model.

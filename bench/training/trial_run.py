@@ -114,7 +114,7 @@ class TrialRun:
                 draft.notes["conflicting_duplicates"] = splits.conflicting
             if base is not None:
                 draft.model_revision = base.revision
-                draft.notes |= base.notes
+                draft.notes |= {"network": base.kind.value, **base.notes}
             encoder = self.session.encoder(base, cell.dataset) if base else None
             check_heads(cell, base, splits, self.session)
         return base, splits, encoder

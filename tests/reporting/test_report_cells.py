@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from report_records import MIB, answered, cell, run, study
 from sklearn.metrics import f1_score, matthews_corrcoef
 
+from bench.experiment.settings import Finals
 from bench.reporting.cells import group_cells
 from bench.reporting.frame import plain_rows
 from bench.reporting.table import CUDA_COLUMNS, best_rows, summarise
@@ -230,3 +231,10 @@ def test_a_cell_whose_runs_differ_in_commit_or_data_says_so():
 
     assert only_row([made_with(0, "a", "d"), made_with(1, None, "d")])["differs"] is None
     assert only_row([made_with(0, "a", "d"), made_with(1, "b", "e")])["differs"] == "git commit, data revision"
+
+
+def test_finals_on_splits_of_their_own_have_a_spread_though_no_seed_changes_the_method():
+    drawn = cell(method="hard_prompt", stochastic=False, finals=Finals(splits="redraw"))
+    fixed = cell(method="hard_prompt", stochastic=False)
+    (of_drawn,), (of_fixed,) = (group_cells(study(one, [0.4, 0.5, 0.6])) for one in (drawn, fixed))
+    assert of_drawn.stochastic and not of_fixed.stochastic

@@ -39,6 +39,31 @@ def draw(cells):
         return draw_scale(cells, method_styles(c.method for c in cells))
 
 
+def two_ladders():
+    """Decoders and encoders of about the same sizes; one model's first record does not say what it is."""
+    networks = dict(zip([model for model, _ in LADDER], itertools.cycle(["causal", "encoder"]), strict=False))
+    records = [run for one in ladder() for run in one.runs]
+    named = [
+        run.model_copy(update={"notes": {**run.notes, "network": networks[run.spec.cell.labels[0]]}})
+        if run.spec.cell.model and run.spec.kind == "final"
+        else run
+        for run in records
+    ]
+    return group_cells(named)
+
+
+def test_decoders_and_encoders_are_ladders_of_their_own_with_one_score_axis_and_one_legend():
+    figure = draw(two_ladders())
+    decoders, encoders = figure.axes
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["decoders", "encoders with a head"]
+    assert [len(c[0].get_xdata()) for axes in figure.axes for c in axes.containers] == [3, 3, 2, 2]
+    assert decoders.get_ylim() == encoders.get_ylim()
+    assert [text.get_text() for text in encoders.get_legend().get_texts()].count("lora") == 1
+    assert decoders.get_legend() is None
+    for axes in figure.axes:
+        assert any(line.get_linestyle() == "--" for line in axes.lines), "the majority class stands in both panels"
+
+
 def lines_of(figure):
     """Means and half lengths of the bars, by method."""
     found = {}

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 Split = Literal["test", "validation"]
 
 
+LADDERS: dict[str | None, str] = {
+    "causal": "decoders",
+    "seq2seq": "encoder-decoders",
+    "encoder": "encoders with a head",
+}
+"""What the panels are called, by `CellResults.network`: models of one kind make a ladder of sizes, two kinds do not."""
+
+
 class Scale(Figure):
     """Score against parameters of the base model, one line a method: the figure of Lester et al. (2021), figure 1."""
 
@@ -90,8 +98,8 @@ def draw_scale(cells: Sequence[CellResults], styles: Mapping[str, Style], publis
 
     Points are means over seeds, bars one standard deviation to either side, faint points the seeds
     themselves, shades the 95 % interval of the mean; methods stand a little aside of each other so that
-    no bar hides another. Methods that use no model are dashed lines. Where no cell has been tested,
-    validation scores are drawn, and title and axis say so.
+    no bar hides another. Methods that use no model are dashed lines. Decoders and encoders have a
+    panel each. Where no cell has been tested, validation scores are drawn, and title and axis say so.
 
     Returns:
         The figure, or None if no cell has a score to draw.
@@ -99,28 +107,66 @@ def draw_scale(cells: Sequence[CellResults], styles: Mapping[str, Style], publis
     split, points = _points(cells)
     if not points:
         return None
-    figure = new_canvas(7.5, 4.6, constrained=False)
-    axes = figure.add_axes((0.1, 0.2, 0.86, 0.7))
-    on_scale = [point for point in points if point.cell.base_parameters]
-    sizes = {point.cell.model: point.cell.base_parameters or 0 for point in on_scale}
-    ends = [*sizes.values(), *(LESTER_2021[0].sizes if published else ())]
-    handles = _draw_lines(axes, on_scale, styles, ends)
-    handles += _draw_references(axes, [point for point in points if not point.cell.uses_model], styles)
-    axes.margins(y=0.08)
-    if published:
-        handles += _overlay(axes)
-    low, high = axes.get_ylim()
-    _shade(axes, on_scale, styles)
-    axes.set_ylim(low, high)  # an interval that is wider than all scores does not flatten them
-    axes.set_title("\n".join(text.wrap(line, 72) for line in [scale_title(cells)]), loc="left", weight="bold")
-    axes.set_ylabel(_score_axis(cells[0], split, points))
-    axes.grid(axis="x", visible=False)
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.015, 1.0), borderaxespad=0.0, frameon=False)
-    label_models(axes, sizes)
+    ladders = _ladders([point for point in points if point.cell.base_parameters])
+    figure, panels = _panels(len(ladders))
+    handles: dict[str, Any] = {}
+    for axes, (network, ladder) in zip(panels, ladders.items(), strict=True):
+        sizes = {point.cell.model: point.cell.base_parameters or 0 for point in ladder}
+        ends = [*sizes.values(), *(LESTER_2021[0].sizes if published else ())]
+        drawn = _draw_lines(axes, ladder, styles, ends)
+        drawn += _draw_references(axes, [point for point in points if not point.cell.uses_model], styles)
+        axes.margins(y=0.08)
+        if published:
+            drawn += _overlay(axes)
+        handles |= {handle.get_label(): handle for handle in drawn if handle.get_label() not in handles}
+        low, high = axes.get_ylim()  # shared by all panels
+        _shade(axes, ladder, styles)
+        axes.set_ylim(low, high)  # an interval that is wider than all scores does not flatten them
+        axes.grid(axis="x", visible=False)
+        if len(ladders) > 1:
+            axes.set_title(LADDERS.get(network, "other models"), loc="left", fontsize="medium")
+    for axes, ladder in zip(panels, ladders.values(), strict=True):
+        label_models(axes, {point.cell.model: point.cell.base_parameters or 0 for point in ladder})
+    first, last = panels[0], panels[-1]
+    title = "\n".join(text.wrap(line, 72) for line in [scale_title(cells)])
+    if len(ladders) > 1:
+        figure.suptitle(title, x=first.get_position().x0, y=0.99, ha="left", weight="bold")
+    else:
+        first.set_title(title, loc="left", weight="bold")
+    first.set_ylabel(_score_axis(cells[0], split, points))
+    last.legend(
+        handles=list(handles.values()), loc="upper left", bbox_to_anchor=(1.015, 1.0), borderaxespad=0.0, frameon=False
+    )
     if names := unequal_names(cells):
         note = text.wrap(f"Not on equal terms: the cells differ in {', '.join(names)}.", 90)
-        axes.set_xlabel(f"{axes.get_xlabel()}\n{note}")
+        first.set_xlabel(f"{first.get_xlabel()}\n{note}")
     return figure
+
+
+def _ladders(points: Sequence[_Point]) -> dict[str | None, list[_Point]]:
+    """Return the points by what their model is; all of them together where no two are known to differ."""
+    networks = [network for network in LADDERS if any(point.cell.network == network for point in points)]
+    if len(networks) < 2:
+        return {None: list(points)}
+    found: dict[str | None, list[_Point]] = {network: [] for network in networks}
+    for point in points:
+        found.setdefault(point.cell.network, []).append(point)
+    return found
+
+
+def _panels(number: int) -> tuple[Canvas, list[Axes]]:
+    """Return a figure of panels side by side, with one score axis."""
+    if number == 1:
+        figure = new_canvas(7.5, 4.6, constrained=False)
+        return figure, [figure.add_axes((0.1, 0.2, 0.86, 0.7))]
+    figure = new_canvas(4.6 * number, 4.8, constrained=False)
+    each = 0.92 / number
+    panels: list[Axes] = []
+    for place in range(number):
+        where = (0.07 + each * place, 0.2, each - 0.025, 0.66)
+        panels.append(figure.add_axes(where, sharey=panels[0] if panels else None))
+        panels[-1].tick_params(labelleft=not place)
+    return figure, panels
 
 
 def _points(cells: Sequence[CellResults]) -> tuple[Split, list[_Point]]:

@@ -1,0 +1,154 @@
+"""Numbers that stand in prose, drawn from committed records: ``python -m benchmarks.cited`` writes them anew.
+
+In Markdown a number stands between two comments, of which the first says where it comes from:
+
+    ``<!-- cite: score quickstart/smollm2-135m/trec6/lora -->0.731 ± 0.066<!-- end -->``
+
+``ladder`` and ``best`` are tables and stand on lines of their own. A folder is one below ``results/reference``. A test
+holds README.md and docs/findings.md against the records, so a number cannot be written by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+from bench.reporting import text
+from bench.reporting.cells import CellResults, Group, groups
+from bench.reporting.folders import Results, collect
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/findings.md")
+CITED = re.compile(r"(<!-- cite: (.+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
+NOT_RUN = "not run yet"
+
+
+@cache
+def results(folder: str) -> Results:
+    """Return what a folder below ``results/reference`` holds."""
+    return collect(ROOT / "results" / "reference" / folder)
+
+
+def cell(name: str) -> CellResults | None:
+    """Return the cell ``folder/model/data set/method``; None where no final of it has a score."""
+    folder, *labels = name.split("/")
+    found = [one for one in results(folder).cells if one.labels == tuple(labels) and one.mean is not None]
+    return found[0] if found else None
+
+
+def score(name: str) -> str:
+    """Write the mean over the finals and their standard deviation."""
+    one = cell(name)
+    return text.mean_sd(one.mean, one.sd if one.stochastic else None) if one else NOT_RUN
+
+
+def interval(name: str) -> str:
+    """Write the 95 % interval of the mean over seeds and test items."""
+    one = cell(name)
+    return _between(one.interval.low, one.interval.high) if one and one.interval else NOT_RUN
+
+
+def gap(name: str, other: str) -> str:
+    """Write the first method minus another one on the same model and data, its interval, and the verdict."""
+    one, two = cell(name), cell(f"{name.rpartition('/')[0]}/{other}") or cell(_without_model(name, other))
+    if not (one and two):
+        return NOT_RUN
+    found = one.group.between(one, two)
+    if found.interval is None:
+        return f"{text.signed(found.value)} (95 % interval not known: {found.verdict})"
+    low, high = text.signed(found.interval.low), text.signed(found.interval.high)
+    return f"{text.signed(found.value)} ({low} to {high}, {found.verdict} chance)"
+
+
+def best_rate(name: str) -> str:
+    """Write the learning rate of a cell's best trial."""
+    one = cell(name)
+    rate = one.best.spec.params.get("learning_rate") if one and one.best else None
+    return text.significant(rate) if isinstance(rate, float) else NOT_RUN
+
+
+def ladder(folder: str, *methods: str) -> str:
+    """Write the finding by size: a row a model, a column a method; bold is who shares the first rank."""
+    cells = results(folder).cells
+    shown = methods or tuple(dict.fromkeys(one.method for one in cells if one.uses_model and one.mean is not None))
+    rows = [_ladder_row(group, shown) for group in sorted(groups(cells), key=_size) if group.tested]
+    return _table(["model", "parameters", *shown], rows)
+
+
+def _ladder_row(group: Group, methods: Sequence[str]) -> list[str]:
+    of = {one.method: one for one in group.cells if one.uses_model}
+    first = next(iter(of.values()))
+    best = {one.key for one in group.best}
+    row = [first.model, text.short_count(first.base_parameters or 0)]
+    for method in methods:
+        one = of.get(method)
+        if one is None:
+            row.append("")
+        elif one.mean is None:
+            row.append("cannot run" if any(run.status == "infeasible" for run in one.runs) else NOT_RUN)
+        else:
+            written = text.mean_sd(one.mean, one.sd if one.stochastic else None)
+            row.append(f"**{written}**" if one.key in best else written)
+    return row
+
+
+def _size(group: Group) -> tuple[str, int]:
+    first = next(one for one in group.cells if one.uses_model)
+    return first.network or "", first.base_parameters or 0
+
+
+def _without_model(name: str, other: str) -> str:
+    folder, _, dataset, _ = name.split("/")
+    return f"{folder}/none/{dataset}/{other}"
+
+
+def _between(low: float, high: float) -> str:
+    return f"{text.score(low)} to {text.score(high)}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---", "---:", *("---:" for _ in head[2:])], *rows]
+    return "\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+KINDS: dict[str, Callable[..., str]] = {
+    "score": score,
+    "interval": interval,
+    "gap": gap,
+    "best_rate": best_rate,
+    "ladder": ladder,
+}
+
+
+def written(page: str) -> str:
+    """Return a page with every cited number drawn anew.
+
+    Raises:
+        ValueError: a citation of a kind that is not known.
+    """
+
+    def draw(match: re.Match[str]) -> str:
+        kind, *names = match[2].split()
+        if kind not in KINDS:
+            raise ValueError(f"cite: {kind} is none of {', '.join(KINDS)}")
+        return f"{match[1]}{KINDS[kind](*names)}{match[4]}"
+
+    return CITED.sub(draw, page)
+
+
+def main() -> int:
+    """Write the pages anew."""
+    for name in PAGES:
+        path = ROOT / name
+        page = path.read_text(encoding="utf-8")
+        drawn = written(page)
+        print(f"{name}: {len(CITED.findall(page))} numbers and tables, {'written' if drawn != page else 'unchanged'}")
+        path.write_text(drawn, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
