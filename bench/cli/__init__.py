@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import foreign
 from bench.core.errors import BenchError, disk_full
 
 app = typer.Typer(
@@ -197,6 +198,24 @@ def compare(
 
 
 @app.command()
+def claims(
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RESULTS...", help="Results folders.", show_default="all in results/reference"),
+    ] = None,
+    file: Annotated[Path, typer.Option("--claims", metavar="FILE", help="Published sentences and their tests.")] = Path(
+        "docs/claims.yaml"
+    ),
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="In Markdown.")] = False,
+) -> None:
+    """Hold published sentences against records: supported, contradicted, or not to be told here."""
+    from bench.cli.claims import show_claims
+
+    show_claims(results or [], file, json, markdown)
+
+
+@app.command()
 def status(
     results: Annotated[Path, typer.Argument(metavar="DIR", help="Results folder.")],
 ) -> None:
@@ -361,6 +380,7 @@ def plan_(
         plan_one(target, method, set_ or [], device, tokens, batch_size)
 
 
+app.add_typer(foreign.app, name="import")
 new = typer.Typer(no_args_is_help=True, help="Write the skeleton of a plug-in.")
 app.add_typer(new, name="new")
 

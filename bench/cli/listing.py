@@ -63,16 +63,13 @@ def show_entry(kind: str, name: str | None, as_json: bool) -> None:
     """
     if name is None:
         kind, name = _only_kind(kind), kind
-    plural = kind.removesuffix("s") + "s"
-    if plural not in REGISTRIES:
-        raise BadInput(f"unknown kind '{kind}'{did_you_mean(kind, REGISTRIES)}")
-    entry = REGISTRIES[plural].get(name)
-    facts = _facts(REGISTRIES[plural], name, entry) | {"fields": _fields(entry), "search_space": _space(entry)}
+    facts = described(kind, name)
+    doc = facts.pop("doc")
     if as_json:
         print(json.dumps(facts, indent=1))
         return
     console = Console()
-    console.print(f"[bold]{escape(name)}[/]\n{escape(inspect.getdoc(entry) or '')}\n", highlight=False)
+    console.print(f"[bold]{escape(name)}[/]\n{escape(doc)}\n", highlight=False)
     for key in FACTS:
         if facts.get(key) not in (None, ""):
             console.print(f"{key.replace('_', ' ')}: {escape(_plain(facts[key]))}", highlight=False)
@@ -88,6 +85,20 @@ def show_entry(kind: str, name: str | None, as_json: bool) -> None:
         console.print("search space:")
         for key, value in facts["search_space"].items():
             console.print(f"  {key}: {escape(json.dumps(value))}", highlight=False)
+
+
+def described(kind: str, name: str) -> dict[str, Any]:
+    """Return all that an entry says of itself: facts, docstring, fields, search space.
+
+    Raises:
+        BadInput: unknown kind or name.
+    """
+    plural = kind.removesuffix("s") + "s"
+    if plural not in REGISTRIES:
+        raise BadInput(f"unknown kind '{kind}'{did_you_mean(kind, REGISTRIES)}")
+    entry = REGISTRIES[plural].get(name)
+    facts = _facts(REGISTRIES[plural], name, entry)
+    return facts | {"doc": inspect.getdoc(entry) or "", "fields": _fields(entry), "search_space": _space(entry)}
 
 
 def _only_kind(name: str) -> str:

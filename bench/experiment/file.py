@@ -80,7 +80,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: is a folder, an experiment file is needed") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read: {error}") from None
-    data = _load(text, str(path))
+    data = load_yaml(text, str(path))
     if data is None:
         raise BadInput(f"{path}: the file is empty; see experiments/quickstart.yaml for an example")
     if not isinstance(data, dict):
@@ -88,7 +88,8 @@ def _read(path: Path) -> dict[str, Any]:
     return data
 
 
-def _load(text: str, where: str) -> Any:
+def load_yaml(text: str, where: str) -> Any:
+    """Read YAML by the safe loader, no key twice; `BadInput` begins with ``where`` and the line."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
@@ -108,7 +109,7 @@ def _assign(data: Any, assignment: str) -> None:
     where = f"--set {assignment}"
     if not separator or not key:
         raise BadInput(f"{where}: expected KEY=VALUE, such as study.trials=4")
-    value = _load(text, where)
+    value = load_yaml(text, where)
     *parents, last = key.split(".")
     for part in parents:
         data = _step(data, part, where)

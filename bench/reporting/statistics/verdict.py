@@ -94,7 +94,7 @@ def verdicts(
         bounds: of the metric.
         greater_is_better: whether a greater score is a better one.
     """
-    known = [name for name, of in methods.items() if _unknown(of) is None]
+    known = [name for name, of in methods.items() if unknown_of(of) is None]
     moved = [len(of.by_seed) for name, of in methods.items() if name in known and of and len(of.by_seed) > 1]
     freedom = min(moved, default=2) - 1
 
@@ -125,8 +125,8 @@ def difference(first: Runs | None, second: Runs | None, bounds: Bounds = (0.0, 1
         second: those of the other.
         bounds: of the metric.
     """
-    unknown = _unknown(first) or _unknown(second)
-    if "no predictions" in (unknown, _unknown(second)) or not (first and second):
+    unknown = unknown_of(first) or unknown_of(second)
+    if "no predictions" in (unknown, unknown_of(second)) or not (first and second):
         return Difference(None, None, None, None, "no predictions")
     value = first.mean - second.mean
     if unknown:
@@ -151,9 +151,9 @@ def mean_interval(of: Runs | None, bounds: Bounds = (0.0, 1.0)) -> Interval | No
     Source: Wilson (1927), with the number of independent answers that has the variance of the mean (the effective
     sample size of surveys; Dean and Pagano, 2015), and the critical value of `critical`.
     """
-    if of is None or _unknown(of):
+    if of is None or unknown_of(of):
         return None
-    parts = _own_parts(of, 0.0)
+    parts = own_parts(of, 0.0)
     error = standard_error(parts)
     if bounds is None:
         half = critical(parts, LEVEL) * error if error else math.inf
@@ -184,11 +184,11 @@ def _parts(first: Runs, second: Runs, width: float) -> list[Part]:
         between = [
             replace(one, scores=one.scores - two.scores) for one, two in zip(first.by_seed, second.by_seed, strict=True)
         ]
-        return _own_parts(Runs(tuple(between), True), width)
-    return [*_own_parts(first, width / 2), *_own_parts(second, width / 2)]
+        return own_parts(Runs(tuple(between), True), width)
+    return [*own_parts(first, width / 2), *own_parts(second, width / 2)]
 
 
-def _own_parts(of: Runs, reach: float) -> list[Part]:
+def own_parts(of: Runs, reach: float) -> list[Part]:
     """Return the parts of the variance of one method's mean, or of differences within runs."""
     if of.one_test:
         return [over_items(of.scores, reach), *over_seeds(of.scores)]
@@ -198,7 +198,8 @@ def _own_parts(of: Runs, reach: float) -> list[Part]:
     return [replace(splits, variance=max(splits.variance, items.variance))]
 
 
-def _unknown(of: Runs | None) -> Unknown | None:
+def unknown_of(of: Runs | None) -> Unknown | None:
+    """Return why nothing can be said about chance in a method's mean; None where something can."""
     if of is None or not of.by_seed:
         return "no predictions"
     if len(of.by_seed) < MIN_SEEDS and (of.stochastic or not of.one_test):
