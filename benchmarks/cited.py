@@ -56,7 +56,8 @@ def gap(name: str, other: str) -> str:
     one, two = cell(name), cell(f"{name.rpartition('/')[0]}/{other}") or cell(_without_model(name, other))
     if not (one and two):
         return NOT_RUN
-    found = one.group.between(one, two)
+    held = one.group
+    found = held.verdicts.to_baseline[one.key] if two is held.baseline else held.between(one, two)
     if found.interval is None:
         return f"{text.signed(found.value)} (95 % interval not known: {found.verdict})"
     low, high = text.signed(found.interval.low), text.signed(found.interval.high)

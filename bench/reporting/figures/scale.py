@@ -163,7 +163,7 @@ def _panels(number: int) -> tuple[Canvas, list[Axes]]:
     each = 0.92 / number
     panels: list[Axes] = []
     for place in range(number):
-        where = (0.07 + each * place, 0.2, each - 0.025, 0.66)
+        where = (0.07 + each * place, 0.2, each - 0.06, 0.66)
         panels.append(figure.add_axes(where, sharey=panels[0] if panels else None))
         panels[-1].tick_params(labelleft=not place)
     return figure, panels
