@@ -72,8 +72,10 @@ def test_no_page_asks_a_network_and_the_search_works_from_the_disk(site):
         asked = re.findall(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(https?:[^"]+)"', page.read_text("utf-8"))
         assert not asked, page
     with opened(site / "methods" / "lora.html") as tab:
-        tab.fill("input.md-search__input", "resolution floor")
-        tab.wait_for_selector(".md-search-result__item a", timeout=20_000)
+        tab.wait_for_selector("iframe", state="attached")  # the page's script has begun
+        tab.click("input.md-search__input")
+        tab.keyboard.type("resolution floor")
+        tab.wait_for_selector(".md-search-result__item a", state="attached", timeout=30_000)
         found = tab.eval_on_selector_all(".md-search-result__item a", "links => links.map(link => link.href)")
     assert any("budgets.html" in link for link in found)
 
