@@ -20,6 +20,7 @@ from bench.methods import methods
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
 
 
@@ -31,7 +32,15 @@ def block(marker, language):
 
 
 def yaml_examples():
-    return re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    """Return the fragments of an experiment in README and guides."""
+    guides = [ROOT / "docs" / f"{name}.md" for name in ("own_data", "experiment_file", "models_and_methods")]
+    pages = [README, *(guide.read_text(encoding="utf-8") for guide in guides)]
+    return [found for page in pages for found in re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)]
+
+
+def test_the_readme_can_be_read_in_five_minutes():
+    shown = re.sub(r"<!--.*?-->", "", README, flags=re.DOTALL)
+    assert len(shown.split()) <= 1200
 
 
 def test_each_command_is_one_line_that_installs_what_was_tested_and_then_works():
@@ -104,10 +113,10 @@ def test_every_other_yaml_example_is_valid_too():
         assert plan_cells(Experiment.model_validate({**whole, **fragment}), "README.md")
 
 
-def test_every_path_of_the_repository_that_the_readme_links_to_exists_or_is_a_report():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    missing = [link for link in links if not (ROOT / link).exists() and not link.startswith("reports/")]
-    assert links
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_every_path_of_the_repository_that_a_page_links_to_exists_or_is_a_report(page):
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")) if "://" not in link]
+    missing = [link for link in links if not (page.parent / link).exists() and "reports/" not in link]
     assert not missing
 
 

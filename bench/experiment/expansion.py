@@ -80,7 +80,11 @@ def _dataset(entry: Entry, where: str) -> Dataset:
     """Check a data set and its metrics."""
     built = datasets.build(entry.name, entry.options, f"{where}.{entry.name}")
     for position, metric in enumerate(built.metrics):
-        metrics.build(metric.name, metric.options, f"{where}.{entry.name}.metrics[{position}]")
+        place = f"{where}.{entry.name}.metrics[{position}]"
+        if (scored := metrics.build(metric.name, metric.options, place).scored) != "labels":
+            raise BadInput(
+                f"{place}: '{metric.label}' scores {scored}, and the answers of this data set are label words"
+            )
     return built
 
 

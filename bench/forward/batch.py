@@ -1,7 +1,8 @@
-"""The batch that every forward pass takes."""
+"""The batch that every forward pass takes, and which examples go into one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,3 +28,12 @@ class Batch:
 
     def __len__(self) -> int:
         return self.input_ids.shape[0]
+
+
+def evaluation_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Return the indices of all examples in batches of similar length, longest first.
+
+    Longest first, so that a batch that does not fit in memory fails at once.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]

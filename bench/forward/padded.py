@@ -59,7 +59,7 @@ def prompted_logits(network: PreTrainedModel, prompt: Tensor, batch: Batch) -> T
     looks both ways), and decoders whose cache is not keys and values of all positions.
     """
     rows, length = len(batch), prompt.shape[0]
-    inputs = _behind(network, prompt, batch)
+    inputs = behind(network, prompt, batch)
     positions = batch.positions
     if batch.decoder_input_ids is not None:
         inputs["decoder_input_ids"] = batch.decoder_input_ids
@@ -92,7 +92,7 @@ def class_logits(
         past: keys and values before every example, instead of a prompt.
     """
     if prompt is not None:
-        inputs = _behind(network, prompt, batch)
+        inputs = behind(network, prompt, batch)
     else:
         length = past.get_seq_length() if past is not None else 0
         mask = torch.cat([batch.attention_mask.new_ones(len(batch), length), batch.attention_mask], 1)
@@ -103,7 +103,7 @@ def class_logits(
     return logits.float()
 
 
-def _behind(network: PreTrainedModel, prompt: Tensor, batch: Batch) -> dict[str, Any]:
+def behind(network: PreTrainedModel, prompt: Tensor, batch: Batch) -> dict[str, Any]:
     """Return the inputs of a network whose examples all stand behind a prompt."""
     rows, length = len(batch), prompt.shape[0]
     embedded = network.get_input_embeddings()(batch.input_ids)

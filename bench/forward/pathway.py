@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from torch import Tensor
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel
 from bench.core.errors import Infeasible
 from bench.forward.batch import Batch
 from bench.forward.checkpointing import is_checkpointed
+from bench.forward.decoding import CachedDecoder, CachedEncoderDecoder, Decoding, Recomputed, can_cache
 from bench.forward.packed import can_pack, can_pack_behind_prefix, packed_logits
 from bench.forward.padded import class_logits, plain_logits, prompted_logits
 from bench.forward.shared_prefix import KeysAndValues, can_share, expanded, prefix_of, shared_prefix_logits
@@ -64,6 +66,11 @@ class Pathway:
         """Whether what stands before all examples of a batch is run once for them, not once for each."""
         return self.name in ("packed", "shared prefix")
 
+    @cached_property
+    def caches(self) -> bool:
+        """Whether keys and values of a text can be kept while an answer to it grows; tried once, and only if asked."""
+        return can_cache(self.network, self.prompts, self.prefixes)
+
     def prefix_of(self, prompt: Tensor) -> KeysAndValues | None:
         """Run input embeddings [P, E] once, for the batches to come; None where that is not exact."""
         return prefix_of(self.network, prompt) if self.prefixes else None
@@ -100,3 +107,17 @@ class Pathway:
         if prefix is None:
             return plain_logits(self.network, batch)
         return shared_prefix_logits(self.network, prefix, batch)
+
+    def decoding(self, batch: Batch, prompt: Tensor | None = None, prefix: KeysAndValues | None = None) -> Decoding:
+        """Begin the answers to a batch, of which every example's last position is asked for.
+
+        Args:
+            batch: the examples.
+            prompt: input embeddings [P, E] before every example.
+            prefix: keys and values before every example, instead of a prompt; not of an encoder-decoder.
+        """
+        if not self.caches:
+            return Recomputed(lambda longer: self.logits(longer, prompt, prefix), batch)
+        if self.network.config.is_encoder_decoder:
+            return CachedEncoderDecoder(self.network, batch, prompt)
+        return CachedDecoder(self.network, batch, prompt, prefix)

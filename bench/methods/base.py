@@ -19,6 +19,7 @@ from pydantic import model_validator
 
 from bench.core.config import Config, own_names
 from bench.core.distributions import SearchSpace
+from bench.core.errors import Infeasible
 from bench.core.trust import Trusted
 from bench.forward.batch import Batch
 
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from bench.datasets.examples import Example, Splits
+    from bench.forward.decoding import Decoding
+    from bench.forward.generation import Generated, OnToken
     from bench.forward.pathway import Pathway
+    from bench.forward.settings import Generate
     from bench.models.language_model import LanguageModel
 
 WEIGHTS = "trained_weights.safetensors"
@@ -100,6 +104,62 @@ class TunedModel:
         An encoder has the logits [B, C] of its head over the labels instead.
         """
         return self.pathway.logits(batch)
+
+    def decoding(self, batch: Batch) -> Decoding:
+        """Begin the answers to a batch, of which every example's last position is asked for.
+
+        A method with `logits` of its own overrides it where keys and values can be kept. Where it does not, the whole
+        text is run again for every token, through its `logits`.
+        """
+        return self.pathway.decoding(batch)
+
+    def generate(
+        self,
+        inputs: Sequence[Sequence[int]],
+        settings: Generate,
+        *,
+        batch_size: int = 16,
+        on_token: OnToken | None = None,
+    ) -> list[Generated]:
+        """Answer inputs in free text, in their order.
+
+        Args:
+            inputs: token ids of each, special tokens included.
+            settings: when answers end and how tokens are chosen.
+            batch_size: answers that grow together.
+            on_token: called with the index of an input and the next token of its answer.
+
+        Raises:
+            BadInput: a stop text that no answer can hold; an input without tokens.
+            Infeasible: an input and the longest answer do not fit; the model has a head over labels.
+        """
+        import torch
+
+        from bench.forward.decoding import Recomputed
+        from bench.forward.generation import generate
+
+        if not self.base.kind.generates:
+            raise Infeasible(f"{type(self.network).__name__} answers by a head over labels; it generates no text")
+        context = self.base.context_length
+        self.train(False)
+        with torch.no_grad(), self.evaluating():
+            return generate(
+                self.decoding if self._decodes() else lambda batch: Recomputed(self.logits, batch),
+                self.network,
+                self.base.tokenizer,
+                inputs,
+                settings,
+                batch_size=batch_size,
+                room=None if context is None else context - self.virtual_tokens,
+                on_token=on_token,
+            )
+
+    def _decodes(self) -> bool:
+        """Whether `decoding` belongs to `logits`: no subclass has changed these alone."""
+        defined = {
+            name: next(cls for cls in type(self).__mro__ if name in vars(cls)) for name in ("logits", "decoding")
+        }
+        return issubclass(defined["decoding"], defined["logits"])
 
     def score_labels(self, examples: Sequence[Example], by_logits: ByLogits) -> np.ndarray:
         """Return a score for each example and label, [n, C]; the highest is the prediction.

@@ -1,17 +1,26 @@
 """Metrics, through `evaluate` modules that load without a network. ``bench list metrics`` lists them."""
 
 from bench.core.registry import Registry
-from bench.metrics.base import Metric
+from bench.metrics.base import BaseMetric, Metric
+from bench.metrics.text.base import TextMetric
 
-metrics: Registry[Metric] = Registry(
+metrics: Registry[BaseMetric] = Registry(
     "metric",
-    base="bench.metrics.base:Metric",
+    base="bench.metrics.base:BaseMetric",
     builtin={
         "accuracy": "bench.metrics.accuracy:Accuracy",
         "f1_macro": "bench.metrics.f1_macro:F1Macro",
         "mcc": "bench.metrics.mcc:MatthewsCorrelation",
+        "rouge_1": "bench.metrics.text.rouge:Rouge1",
+        "rouge_2": "bench.metrics.text.rouge:Rouge2",
+        "rouge_l": "bench.metrics.text.rouge:RougeL",
+        "bleu": "bench.metrics.text.corpus:Bleu",
+        "chrf": "bench.metrics.text.corpus:Chrf",
+        "exact_match": "bench.metrics.text.squad:ExactMatch",
+        "f1_squad": "bench.metrics.text.squad:F1Squad",
+        "exact_number": "bench.metrics.text.number:ExactNumber",
         "hub": "bench.metrics.hub:Hub",
     },
 )
 
-__all__ = ["Metric", "metrics"]
+__all__ = ["BaseMetric", "Metric", "TextMetric", "metrics"]

@@ -1,18 +1,23 @@
-"""The contract of a metric: predicted and true label indices in, one number out."""
+"""The contract of a metric over label indices, and what it shares with metrics over text."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from bench.core.config import Config
 from bench.core.trust import Trusted
 
+Scored = Literal["labels", "likelihood", "text"]
+"""What a metric scores: label indices, the likelihood of the right answer, or written text."""
 
-class Metric(Config):
-    """A metric over label indices."""
 
+class BaseMetric(Config):
+    """What all metrics have in common, whatever they score."""
+
+    scored: ClassVar[Scored]
+    """What it scores; a data set's kind of answer says which of them it takes."""
     title: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     bounds: ClassVar[tuple[float, float] | None] = None
@@ -37,6 +42,12 @@ class Metric(Config):
         Raises:
             Unavailable: it is not to be had.
         """
+
+
+class Metric(BaseMetric):
+    """A metric over label indices."""
+
+    scored: ClassVar[Scored] = "labels"
 
     @abstractmethod
     def compute(self, predictions: Sequence[int], references: Sequence[int]) -> float:

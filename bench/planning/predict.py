@@ -12,6 +12,7 @@ import torch
 from bench.core.errors import BadInput, BenchError
 from bench.datasets.base import Splits
 from bench.experiment.settings import Training
+from bench.forward.batch import evaluation_batches
 from bench.forward.checkpointing import checkpointed
 from bench.methods.attaching import attach
 from bench.methods.base import Method, TunedModel
@@ -23,7 +24,7 @@ from bench.planning.parameters import parameters_of
 from bench.planning.trace import Traced, trace_evaluation, trace_training
 from bench.planning.weightless import ReadsAsZero, built
 from bench.runs.record import Parameters
-from bench.training.batching import evaluation_batches, training_batches
+from bench.training.batching import training_batches
 from bench.training.encoding import Encoder, Pair
 from bench.training.optimization import planned_steps
 from bench.training.step import Stepper

@@ -14,10 +14,11 @@ from bench.runs.record import TrialRecord
 
 
 def metric_of(cell: Cell, name: str) -> Metric | None:
-    """Return a metric of a cell's data set by its label; None for one of a plug-in that is not there now."""
+    """Return a metric over label indices of a cell's data set; None for another, or one of a plug-in not there now."""
     given = [Entry.model_validate(one) for one in cell.dataset.options.get("metrics", ())]
     entry = next((one for one in given if one.label == name), Entry(name=name, label=name))
-    return metrics.build(entry.name, entry.options, name) if entry.name in metrics else None
+    built = metrics.build(entry.name, entry.options, name) if entry.name in metrics else None
+    return built if isinstance(built, Metric) else None
 
 
 def answered(finals: Sequence[TrialRecord], metric: Metric | None, stochastic: bool) -> Runs | None:

@@ -1,4 +1,4 @@
-"""Which examples form the batches of a run."""
+"""Which examples form the batches of a training."""
 
 from __future__ import annotations
 
@@ -37,12 +37,3 @@ def _epoch(
     if group_by_length:
         generator.shuffle(batches)
     yield from batches
-
-
-def evaluation_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Return the indices of all examples in batches of similar length, longest first.
-
-    Longest first, so that a batch that does not fit in memory fails at once.
-    """
-    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]

@@ -20,10 +20,9 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 
-from bench.forward.batch import Batch
+from bench.forward.batch import Batch, evaluation_batches
 from bench.methods.base import TunedModel
 from bench.runs.record import Status
-from bench.training.batching import evaluation_batches
 from bench.training.device import autocast
 from bench.training.encoding import Encoder, Pair
 from bench.training.evaluation import Counts, Scorer

@@ -13,10 +13,11 @@ import torch
 from scipy.special import softmax
 from torch.nn.functional import cross_entropy, log_softmax
 
+from bench.forward.batch import evaluation_batches
+from bench.forward.settings import Generate
 from bench.methods.base import TunedModel
 from bench.metrics.base import Metric
 from bench.runs.record import Evaluated, Predictions
-from bench.training.batching import evaluation_batches
 from bench.training.device import autocast
 from bench.training.encoding import Encoder
 
@@ -181,27 +182,14 @@ class Scorer:
         """Return the share of greedily generated answers that begin with no label word; None where none can be."""
         if not examples or self.encoder is None or not self.encoder.generates:
             return None
-        encoder = self.encoder
-        inputs, _ = encoder.inputs(examples, self.room)
-        words = [word.strip().lower() for word in encoder.labels]
-        wrong = 0
-        with self.evaluating():
-            for rows in evaluation_batches([len(ids) for ids in inputs], self.batch_size):
-                answers = self._generate([inputs[i] for i in rows])
-                wrong += sum(not any(_begins_with(answer, word) for word in words) for answer in answers)
+        inputs, _ = self.encoder.inputs(examples, self.room)
+        words = [word.strip().lower() for word in self.encoder.labels]
+        # One token more than the longest label has: it shows where the word ends.
+        settings = Generate(max_new_tokens=max(map(len, self.encoder.label_ids)) + 1)
+        with self.no_gradients(), self._precision():
+            answers = self.tuned.generate(inputs, settings, batch_size=self.batch_size)
+        wrong = sum(not any(_begins_with(answer.text, word) for word in words) for answer in answers)
         return wrong / len(examples)
-
-    def _generate(self, inputs: list[list[int]]) -> list[str]:
-        """Answer greedily with one token more than the longest label has: it shows where the word ends."""
-        encoder = self._encoder()
-        answers: list[list[int]] = [[] for _ in inputs]
-        for _ in range(max(map(len, encoder.label_ids)) + 1):
-            # The token asked for is a placeholder: only the logits in its place are read.
-            batch = encoder.batch([(ids, [*answer, 0]) for ids, answer in zip(inputs, answers, strict=True)])
-            last = torch.tensor([len(answer) + 1 for answer in answers]).cumsum(0) - 1
-            for answer, token in zip(answers, self.tuned.logits(batch)[last].argmax(-1).tolist(), strict=True):
-                answer.append(token)
-        return [str(encoder.tokenizer.decode(answer, skip_special_tokens=True)) for answer in answers]
 
     def _precision(self) -> AbstractContextManager[None]:
         """Compute as in training."""

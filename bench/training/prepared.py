@@ -43,4 +43,5 @@ class Prepared:
 def build_metrics(entry: Entry) -> dict[str, Metric]:
     """Return a data set's metrics by label; the first is the main one."""
     dataset = datasets.build(entry.name, entry.options, f"data set {entry.label}")
-    return {each.label: metrics.build(each.name, each.options, f"metric {each.label}") for each in dataset.metrics}
+    built = {each.label: metrics.build(each.name, each.options, f"metric {each.label}") for each in dataset.metrics}
+    return {label: metric for label, metric in built.items() if isinstance(metric, Metric)}

@@ -8,7 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.training.batching import evaluation_batches, training_batches
+from bench.forward.batch import evaluation_batches
+from bench.training.batching import training_batches
 
 lengths_of = st.lists(st.integers(1, 100), min_size=1, max_size=80)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import count
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from numerics import assert_close
 from tiny import tiny_encoder, tiny_examples, tiny_model, tiny_splits
 
+from bench.forward.decoding import Recomputed
 from bench.methods.base import TunedModel
 from bench.methods.hard_prompt import HardPrompt
 from bench.methods.prompt_tuning import PromptTuning
@@ -163,15 +165,14 @@ class Parrot(TunedModel):
         tokenize = lambda text: base.tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
         self.answers = {tokenize(letter)[0]: tokenize(text) for letter, text in answers.items()}
 
-    def logits(self, batch):
-        rows = []
-        for ids, asked in zip(batch.input_ids, batch.positions, strict=True):
-            answer = self.answers[ids[0].item()]
-            for index in range(int(asked.sum())):
-                row = torch.zeros(112)
-                row[answer[index] if index < len(answer) else 1] = 1.0
-                rows.append(row)
-        return torch.stack(rows)
+    def decoding(self, batch):
+        steps = count()
+        return Recomputed(lambda longer: self._said(longer, next(steps)), batch)
+
+    def _said(self, batch, step):
+        answers = [self.answers[ids[0].item()] for ids in batch.input_ids]
+        tokens = [answer[step] if step < len(answer) else 1 for answer in answers]
+        return torch.nn.functional.one_hot(torch.tensor(tokens), 112).float()
 
 
 @pytest.mark.parametrize(
@@ -191,23 +192,25 @@ def test_answers_that_begin_with_no_label_word_are_counted(answers, share):
     assert scorer.non_label_share(EXAMPLES) == pytest.approx(share)
 
 
+class Noting(TunedModel):
+    """Keeps what it has generated."""
+
+    def generate(self, inputs, settings, **options):
+        self.generated = super().generate(inputs, settings, **options)
+        return self.generated
+
+
 def test_free_answers_are_the_greedy_ones_of_transformers():
     base = tiny_model()
-    encoder = tiny_encoder(base, SEVERAL)
-    scorer = Scorer(TunedModel(base), encoder, None, 4)
+    tuned, encoder = Noting(base), tiny_encoder(base, SEVERAL)
+    Scorer(tuned, encoder, None, 4).non_label_share(EXAMPLES[:4])
     length = max(map(len, encoder.label_ids)) + 1  # one more, to see whether the word goes on
     inputs, _ = encoder.inputs(EXAMPLES[:4], None)
     expected = [
-        base.tokenizer.decode(
-            base.network.generate(
-                torch.tensor([ids]), do_sample=False, max_new_tokens=length, min_new_tokens=length, eos_token_id=-1
-            )[0, len(ids) :],
-            skip_special_tokens=True,
-        )
+        base.network.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=length)[0, len(ids) :].tolist()
         for ids in inputs
     ]
-    with torch.inference_mode():
-        assert scorer._generate(inputs) == expected
+    assert [list(answer.ids) for answer in tuned.generated] == expected
 
 
 def test_without_examples_there_is_no_share():

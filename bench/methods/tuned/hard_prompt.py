@@ -18,6 +18,7 @@ from torch.nn import Parameter
 
 from bench.core.errors import Infeasible
 from bench.forward.batch import Batch
+from bench.forward.decoding import Decoding
 from bench.forward.padded import behind_tokens
 from bench.methods.base import ByLogits
 from bench.methods.tokens import Specials, after_template
@@ -107,16 +108,28 @@ class Demonstrations(Prompted):
         """Return the logits behind the examples."""
         if not self.virtual_tokens:
             return self.pathway.logits(batch)
+        cut = self._without_beginning(batch)
+        return self.pathway.logits(behind_tokens(self._ids, cut)) if self._by_tokens() else super().logits(cut)
+
+    def decoding(self, batch: Batch) -> Decoding:
+        """Begin the answers behind the examples."""
+        if not self.virtual_tokens:
+            return self.pathway.decoding(batch)
+        cut = self._without_beginning(batch)
+        return self.pathway.decoding(behind_tokens(self._ids, cut)) if self._by_tokens() else super().decoding(cut)
+
+    def _by_tokens(self) -> bool:
+        """Whether the examples go by their tokens, for embeddings cannot stand for them."""
+        return not self.pathway.prompts and not self.network.config.is_encoder_decoder
+
+    def _without_beginning(self, batch: Batch) -> Batch:
         begin = len(self._beginning)
-        cut = replace(
+        return replace(
             batch,
             input_ids=batch.input_ids[:, begin:],
             attention_mask=batch.attention_mask[:, begin:],
             positions=batch.positions if batch.decoder_input_ids is not None else batch.positions[:, begin:],
         )
-        if batch.decoder_input_ids is None and not self.pathway.prompts:
-            return self.pathway.logits(behind_tokens(self._ids, cut))
-        return super().logits(cut)
 
 
 class Calibrated(Demonstrations):

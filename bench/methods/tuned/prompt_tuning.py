@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.forward.batch import Batch
+from bench.forward.decoding import CachedEncoderDecoder, Decoding, Recomputed
 from bench.forward.padded import logits_at
 from bench.methods.tuned.prompted import Prompted, load_rows, prompt_settings, save_rows
 
@@ -70,7 +71,7 @@ class DecoderPrompt(SoftPrompt):
         """Return the logits behind both prompts."""
         assert batch.decoder_input_ids is not None
         rows, embedding = len(batch), self.network.get_input_embeddings()
-        encoder, decoder = self.prompt.split([self.virtual_tokens, self.decoder_tokens])
+        encoder, decoder = self._parts()
 
         def behind(prompt: Tensor, ids: Tensor) -> Tensor:
             embedded = embedding(ids)
@@ -84,3 +85,13 @@ class DecoderPrompt(SoftPrompt):
             decoder_inputs_embeds=behind(decoder, batch.decoder_input_ids),
             use_cache=False,
         )
+
+    def decoding(self, batch: Batch) -> Decoding:
+        """Begin the answers behind both prompts."""
+        if not self.pathway.caches:
+            return Recomputed(self.logits, batch)
+        return CachedEncoderDecoder(self.network, batch, *self._parts())
+
+    def _parts(self) -> list[Tensor]:
+        """Return the embeddings of the encoder and of the decoder."""
+        return list(self.prompt.split([self.virtual_tokens, self.decoder_tokens]))

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bench.forward.batch import Batch
+from bench.forward.decoding import Decoding
 from bench.forward.shared_prefix import KeysAndValues
 from bench.methods.base import TunedModel
 
@@ -48,6 +49,10 @@ class Prefixed(TunedModel):
         """Return the logits behind the P positions."""
         return self.pathway.logits(batch, prefix=self.prefix() if self._prefix is None else self._prefix)
 
+    def decoding(self, batch: Batch) -> Decoding:
+        """Begin the answers behind the P positions."""
+        return self.pathway.decoding(batch, prefix=self.prefix() if self._prefix is None else self._prefix)
+
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Compute the prefix once for a whole split."""
@@ -76,6 +81,12 @@ class Prompted(Prefixed):
         if self._prefix is not None:
             return self.pathway.logits(batch, prefix=self._prefix)
         return self.pathway.logits(batch, prompt=self.prompt)
+
+    def decoding(self, batch: Batch) -> Decoding:
+        """Begin the answers behind the prompt."""
+        if self._prefix is not None:
+            return self.pathway.decoding(batch, prefix=self._prefix)
+        return self.pathway.decoding(batch, prompt=self.prompt)
 
 
 class RowEncoder:

@@ -1,0 +1,1 @@
+"""Metrics over written answers, each held against one or several references."""

@@ -1,0 +1,99 @@
+"""The contract of a metric over text."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from importlib.util import find_spec
+from statistics import fmean
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from bench.core.errors import Unavailable
+from bench.metrics.base import BaseMetric, Scored
+from bench.metrics.text.extract import Extract, extracted
+
+if TYPE_CHECKING:
+    import evaluate
+
+EXTRA = "pip install 'promptscale[text]'"
+"""What brings the libraries that some of the metrics need."""
+
+
+class TextMetric(BaseMetric):
+    """A metric over written answers; subclasses say how one is scored (`scores`) and, if that is no mean, all of them.
+
+    A score of each item is what paired comparisons are made of. The score of all is their mean unless `corpus` says
+    otherwise, as BLEU and chrF do.
+    """
+
+    scored: ClassVar[Scored] = "text"
+    key: ClassVar[str]
+    """Name of the score in the answer of the `evaluate` module."""
+    library: ClassVar[str | None] = None
+    """The module that computes it, where it is not part of what is always installed."""
+
+    greater_is_better: Literal[True] = True
+    """Whether a study maximises it."""
+    extract: Extract = "whole"
+    """What part of a generated text is scored: ``whole``, ``first_line`` (the first that is not blank), or
+    ``{after: "pattern"}``. References are taken as they are."""
+
+    def ready(self) -> bool:
+        """Whether its library is installed."""
+        return self.library is None or find_spec(self.library) is not None
+
+    def prepare(self) -> None:
+        """Say what is missing.
+
+        Raises:
+            Unavailable: the library is not installed.
+        """
+        if not self.ready():
+            raise Unavailable(f"the metric '{self.key}' needs the package {self.library}: {EXTRA}")
+
+    def check(self, references: Sequence[Sequence[str]]) -> None:
+        """Look at the references before any compute.
+
+        Raises:
+            BadInput: one that this metric can do nothing with.
+        """
+
+    def signature(self, references: Sequence[Sequence[str]]) -> str | None:
+        """Return the library's own line about what was computed, where it has one."""
+        return None
+
+    def per_item(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+        """Return a score for each answer, within `bounds`.
+
+        Args:
+            predictions: n generated texts.
+            references: for each of them one right answer or several.
+        """
+        return self.scores(self._answers(predictions, references), references)
+
+    def compute(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+        """Return the score of all answers, within `bounds`; the arguments are those of `per_item`."""
+        return self.corpus(self._answers(predictions, references), references)
+
+    @abstractmethod
+    def scores(self, answers: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+        """Score each answer, already extracted."""
+        raise NotImplementedError
+
+    def corpus(self, answers: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+        """Score all answers at once."""
+        return fmean(self.scores(answers, references))
+
+    def module(self) -> evaluate.Metric:
+        """Return the metric as an `evaluate` module; each of its references is a list of texts."""
+        from bench.metrics.modules import TextModule
+
+        return TextModule(self.key, self.title, self.citation, self.compute)
+
+    def _answers(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
+        if not predictions or len(predictions) != len(references):
+            raise ValueError(f"{len(predictions)} answers and {len(references)} lists of references: as many, not none")
+        if not all(references) or any(isinstance(one, str) for one in references):
+            raise ValueError("references: expected a list of one or several texts for each answer")
+        self.prepare()
+        return [extracted(text, self.extract) for text in predictions]

@@ -1,0 +1,29 @@
+"""Numbers in prose are those of the committed records."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import cited
+
+
+@pytest.mark.parametrize("name", cited.PAGES)
+def test_every_number_that_a_page_cites_is_that_of_the_records(name):
+    page = (cited.ROOT / name).read_text(encoding="utf-8")
+    assert len(cited.CITED.findall(page)) >= 5
+    assert cited.written(page) == page, "python -m benchmarks.cited"
+
+
+def test_a_number_written_by_hand_is_found_out():
+    true = cited.written("<!-- cite: score quickstart/smollm2-135m/trec6/lora --><!-- end -->")
+    assert cited.written(true.replace("0.", "0.9")) == true
+
+
+def test_a_cell_that_was_not_run_is_said_to_be_so():
+    page = "<!-- cite: score quickstart/smollm2-135m/trec6/vera --><!-- end -->"
+    assert cited.NOT_RUN in cited.written(page)
+
+
+def test_a_citation_of_an_unknown_kind_is_an_error():
+    with pytest.raises(ValueError, match="guess"):
+        cited.written("<!-- cite: guess quickstart/smollm2-135m/trec6/lora --><!-- end -->")
