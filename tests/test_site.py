@@ -29,7 +29,7 @@ QUESTIONS = [
     ("Where is prompt_tuning_init TEXT?", "from_peft", "{init: text, init_text: ...}"),
     ("How do I use LoHa, or another configuration class?", "from_peft", "peft: {config_class: LoHaConfig, r: 8}"),
     ("How do I load the adapter in PEFT?", "from_peft", 'PeftModel.from_pretrained(base, "adapter") loads it.'),
-    ("How do I train on my own CSV?", "own_data", "A table with a column of labels is enough"),
+    ("How do I train on my own CSV?", "own_data", "A table with a column of labels is all it takes"),
     ("How do I resume after an interruption?", "index", "goes on where it stood when the same command is given again"),
     ("Why is my loss over the answer alone?", "traps", "The loss is over the answer's tokens alone"),
     ("Which learning rates are tried for LoRA?", "methods/lora", "learning_rate 5e-05 to 0.005, logarithmic"),
