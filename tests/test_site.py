@@ -29,7 +29,7 @@ QUESTIONS = [
     ("Where is prompt_tuning_init TEXT?", "from_peft", "{init: text, init_text: ...}"),
     ("How do I use LoHa, or another configuration class?", "from_peft", "peft: {config_class: LoHaConfig, r: 8}"),
     ("How do I load the adapter in PEFT?", "from_peft", 'PeftModel.from_pretrained(base, "adapter") loads it.'),
-    ("How do I train on my own CSV?", "own_data", "A table with a column of labels is enough"),
+    ("How do I train on my own CSV?", "own_data", "A table with a column of labels is all it takes"),
     ("How do I resume after an interruption?", "index", "goes on where it stood when the same command is given again"),
     ("Why is my loss over the answer alone?", "traps", "The loss is over the answer's tokens alone"),
     ("Which learning rates are tried for LoRA?", "methods/lora", "learning_rate 5e-05 to 0.005, logarithmic"),
@@ -72,8 +72,10 @@ def test_no_page_asks_a_network_and_the_search_works_from_the_disk(site):
         asked = re.findall(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(https?:[^"]+)"', page.read_text("utf-8"))
         assert not asked, page
     with opened(site / "methods" / "lora.html") as tab:
-        tab.fill("input.md-search__input", "resolution floor")
-        tab.wait_for_selector(".md-search-result__item a", timeout=20_000)
+        tab.wait_for_selector("iframe", state="attached")  # the page's script has begun
+        tab.click("input.md-search__input")
+        tab.keyboard.type("resolution floor")
+        tab.wait_for_selector(".md-search-result__item a", state="attached", timeout=30_000)
         found = tab.eval_on_selector_all(".md-search-result__item a", "links => links.map(link => link.href)")
     assert any("budgets.html" in link for link in found)
 
