@@ -16,6 +16,7 @@ from bench.reporting import collect, text
 from bench.reporting.compare import Change
 from bench.reporting.figures.base import Drawing
 from bench.reporting.figures.canvas import FORMS, STYLES, Form
+from bench.reporting.figures.numbering import said
 
 
 def plot(name: str, results: Sequence[Path], out: Path | None, style: str, changes: Sequence[str]) -> None:
@@ -53,7 +54,7 @@ def plot(name: str, results: Sequence[Path], out: Path | None, style: str, chang
             write_atomic(path, drawing.file(form))
         except OSError as error:
             raise BadInput(f"{path}: cannot be written: {error.strerror or error}") from None
-        print(f"{path}: {drawing.title}")
+        print(f"{path}: {drawing.title}" + (f" ({said(drawing.names)})" if drawing.names else ""))
     for reason in reasons:
         print(f"not drawn: {reason}")
 

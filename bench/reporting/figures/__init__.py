@@ -5,7 +5,7 @@ A figure is a plug-in like a method: a package of its own adds one by the entry-
 """
 
 from bench.core.registry import Registry
-from bench.reporting.figures.base import Drawing, Figure, NoData, sections
+from bench.reporting.figures.base import Drawing, Figure, NoData, sections, stem
 
 BUILTIN = {
     "scale": "bench.reporting.figures.scale:Scale",
@@ -38,4 +38,4 @@ def in_order() -> list[str]:
     return [*BUILTIN, *(name for name in figures.names() if name not in BUILTIN)]
 
 
-__all__ = ["Drawing", "Figure", "NoData", "figures", "in_order", "sections"]
+__all__ = ["Drawing", "Figure", "NoData", "figures", "in_order", "sections", "stem"]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bench.reporting import origin, sentences, text
 from bench.reporting.columns import Column, all_columns
 from bench.reporting.figures import Drawing, figures, in_order, sections
+from bench.reporting.figures.numbering import said
 from bench.reporting.figures.scale import scale_title
 from bench.reporting.folders import Results
 from bench.reporting.frame import plain_rows
@@ -157,7 +158,8 @@ def _drawings(
 
 def _picture(drawing: Drawing) -> Picture:
     encoded = base64.b64encode(drawing.file("svg")).decode()
-    return Picture(drawing.title, drawing.about, f"data:image/svg+xml;base64,{encoded}")
+    about = f"{drawing.about} Here {said(drawing.names)}." if drawing.names else drawing.about
+    return Picture(drawing.title, about, f"data:image/svg+xml;base64,{encoded}")
 
 
 def _rows(summary: pd.DataFrame) -> list[list[dict[str, Any]]]:
