@@ -16,6 +16,7 @@ BUILTIN = {
     "trade_off": "bench.reporting.figures.trade_off:TradeOff",
     "curves": "bench.reporting.figures.curves:Curves",
     "expected_best": "bench.reporting.figures.expected_best:ExpectedBest",
+    "importance": "bench.reporting.figures.importance:ParameterImportance",
     "few_shot": "bench.reporting.figures.few_shot:FewShot",
     "shots": "bench.reporting.figures.shots:Shots",
     "transfer": "bench.reporting.figures.transfer:Transfers",
