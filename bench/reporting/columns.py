@@ -63,7 +63,7 @@ class Column:
 
 def repeats(row: SummaryRow) -> str:
     """Say what a score is the mean of: ``3`` seeds, or ``5 of 5 folds``."""
-    done = str(row["test_seeds"])
+    done = text.count(row["test_seeds"])
     return f"{done} of {row['folds']} folds" if row["folds"] else done
 
 
@@ -114,6 +114,7 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
         Column("loss on general text (bits/byte)", _retention, needs="retention_loss", sort="retention_loss"),
         Column("answers that are no label", lambda row: _share(row["non_label_share"]), needs="non_label_share"),
         Column("runs", statuses, number=False),
+        Column("source", lambda row: row["source"] or "", number=False, needs="source"),
     ]
     return [column for column in columns if column.needs is None or _has(summary, column.needs)]
 
