@@ -18,6 +18,7 @@ from bench.methods import methods
 from bench.methods.tokens import label_tokens
 from bench.models import models
 
+_GENERATE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
 
 
@@ -51,11 +52,15 @@ def infeasible(cell: Cell, template: str, labels: Sequence[str]) -> str | None:
     """
     if cell.model is None or not looked_at(cell):
         return None
-    folder = models.build(cell.model.name, cell.model.options, cell.title).folder()
+    source = models.build(cell.model.name, cell.model.options, cell.title)
+    folder = source.folder()
     if not (folder / "tokenizer.json").is_file() or not (config := _config(folder)):
         return None
+    architectures = [str(name) for name in config.get("architectures") or ()]
+    if source.bits and architectures and not any(name.endswith(_GENERATE) for name in architectures):
+        return f"load_in_{source.bits}bit: an encoder is not quantised"
     longest = 0
-    if any(str(name).endswith("ForCausalLM") for name in config.get("architectures") or ()):
+    if any(name.endswith("ForCausalLM") for name in architectures):
         tokens = [label_tokens(_tokenizer(folder), template, word) for word in labels]  # type: ignore[arg-type]
         for place, ids in enumerate(tokens):
             if ids in tokens[:place]:
