@@ -12,7 +12,7 @@ from bench.core.entries import Entry
 from bench.core.errors import BadInput, BenchError, one_line
 from bench.core.plugins import load_plugins
 from bench.datasets import datasets
-from bench.datasets.base import Dataset, Splits
+from bench.datasets.base import BaseDataset, Splits
 from bench.experiment.cell import Cell
 from bench.methods import methods
 from bench.methods.attaching import attach
@@ -31,7 +31,7 @@ class LoadedRun:
     run: FinishedRun
     cell: Cell
     base: LanguageModel | None
-    dataset: Dataset
+    dataset: BaseDataset
     splits: Splits
     encoder: Encoder | None
     dtype: torch.dtype
@@ -86,7 +86,7 @@ def load_run(run: FinishedRun, model: str | None = None) -> LoadedRun:
     _check_base(run, cell, base)
     dataset = datasets.build(cell.dataset.name, cell.dataset.options, f"data set {cell.dataset.label}")
     splits = _splits(run, session, cell)
-    encoder = Encoder(base, dataset.template, splits.labels) if base is not None else None
+    encoder = Encoder(base, dataset.template, splits.labels, splits.answer) if base is not None else None
     return LoadedRun(run, cell, base, dataset, splits, encoder, session.device(cell)[1])
 
 

@@ -1,11 +1,11 @@
 """Data sets: one file a data set. ``bench list datasets`` lists them."""
 
 from bench.core.registry import Registry
-from bench.datasets.base import Dataset
+from bench.datasets.base import BaseDataset, Dataset, OptionsDataset, TextDataset
 
-datasets: Registry[Dataset] = Registry(
+datasets: Registry[BaseDataset] = Registry(
     "data set",
-    base="bench.datasets.base:Dataset",
+    base="bench.datasets.base:BaseDataset",
     builtin={
         "trec6": "bench.datasets.trec6:Trec6",
         "sms_spam": "bench.datasets.sms_spam:SmsSpam",
@@ -21,4 +21,4 @@ datasets: Registry[Dataset] = Registry(
     },
 )
 
-__all__ = ["Dataset", "datasets"]
+__all__ = ["BaseDataset", "Dataset", "OptionsDataset", "TextDataset", "datasets"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.datasets.answers import Answer, LabelWord
 from bench.datasets.template import columns, render
 
 Split = Literal["train", "validation", "test"]
@@ -20,11 +21,13 @@ class Row:
 
     fields: dict[str, str]
     """The columns that the template may name."""
-    label: int
-    """Index into the data set's label words."""
+    label: int = 0
+    """Index into the data set's label words, or into `answers` where those are options."""
     split: Split | None = None
     """The split that the source itself assigns. A split that no row of the source has is drawn from
     the rows with ``"train"`` or None."""
+    answers: tuple[str, ...] = ()
+    """What may be answered to this row alone: its options, or the references of a free text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,14 @@ class Example:
     """One example of a split."""
 
     id: str
-    """First 16 hexadecimal digits of the sha256 of its text; the same in every run."""
+    """First 16 hexadecimal digits of the sha256 of its text, with its options if it has some; the same in every
+    run."""
     text: str
     """The rendered template: what stands before the answer."""
     label: int
+    """Index of the right answer: among the label words, or among `answers`."""
+    answers: tuple[str, ...] = ()
+    """What may be answered to this example alone; none where that are the label words."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +53,32 @@ class Splits:
     validation: tuple[Example, ...]
     test: tuple[Example, ...]
     labels: tuple[str, ...]
-    """The label words, in the order of the label indices."""
+    """The label words, in the order of the label indices; none where answers are of another kind."""
     revision: str
     """sha256 over all examples and label words: what was really used. The same for every fold."""
     duplicates: int
-    """Rows left out because their text had been seen, and all rows of a text that has several labels."""
+    """Rows left out because their text had been seen, and all rows of a text that has several labels. A free text's
+    rows are not left out: they are references of one example."""
     template: str = "{text}"
     """The template that rendered the examples."""
     conflicting: int = 0
     """Of `duplicates`, the rows of texts that have several labels: none of them is kept."""
+    answer: Answer = field(default_factory=LabelWord)
+    """What an answer is."""
+
+    def right(self, example: Example) -> str:
+        """Return the right answer of an example in words; of several references the first."""
+        return (example.answers or self.labels)[example.label]
 
     @property
     def majority_share(self) -> float:
         """Share of the most frequent label in train and validation; about what answering it always scores as accuracy.
 
-        Splits are drawn stratified, and the test split is for finals alone to read.
+        Splits are drawn stratified, and the test split is for finals alone to read. 0 where answers are of another
+        kind than label words.
         """
+        if not self.labels:
+            return 0.0
         counts = Counter(example.label for part in (self.train, self.validation) for example in part)
         return max(counts.values(), default=0) / max(1, counts.total())
 

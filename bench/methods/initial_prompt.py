@@ -60,7 +60,9 @@ def initial_prompt(
 
 
 def default_text(labels: tuple[str, ...]) -> str:
-    """Return the text that stands in where no initial text is given: it names the label words."""
+    """Return the text that stands in where no initial text is given: it names the label words, if there are such."""
+    if not labels:
+        return "Write the right answer."
     return f"Answer with one of these words: {', '.join(labels)}."
 
 

@@ -201,7 +201,7 @@ def _base(work: Work, fields: Mapping[str, Any]) -> LanguageModel:
 
 
 def _encoder(work: Work, base: LanguageModel) -> Encoder:
-    encoder = Encoder(base, work.splits.template, work.splits.labels)
+    encoder = Encoder(base, work.splits.template, work.splits.labels, work.splits.answer)
     encoder.device = torch.device("cpu")
     return encoder
 
@@ -211,8 +211,7 @@ def _training(work: Work, encoder: Encoder, trainable: int) -> tuple[int, float,
     if not trainable:
         return 0, 0.0, []
     room = encoder.room(int(work.method.options().get("num_virtual_tokens") or 0), work.settings.max_length)
-    inputs, _ = encoder.inputs(work.splits.train, room)
-    pairs = [(ids, encoder.label_ids[e.label]) for ids, e in zip(inputs, work.splits.train, strict=True)]
+    pairs, _ = encoder.pairs(work.splits.train, room)
     lengths = [len(ids) + len(label) for ids, label in pairs]
     steps = planned_steps(work.settings, len(pairs))
     batches = training_batches(lengths, work.settings.batch_size, steps, work.seed, work.settings.group_by_length)
@@ -227,5 +226,6 @@ def _evaluated(work: Work, encoder: Encoder, room: int | None) -> list[Pair]:
     lengths, size = [len(ids) for ids in inputs], work.settings.eval_batch_size
     if encoder.single_token_labels:
         return [(inputs[i], encoder.label_ids[0]) for i in evaluation_batches(lengths, size)[0]]
-    rows = evaluation_batches(lengths, max(1, size // len(encoder.label_ids)))[0]
-    return [(inputs[i], ids) for i in rows for ids in encoder.label_ids]
+    candidates = [encoder.candidates(example, room) for example in work.splits.validation]
+    rows = evaluation_batches(lengths, max(1, size // max(map(len, candidates), default=1)))[0]
+    return [(inputs[i], ids) for i in rows for ids in candidates[i]]

@@ -73,7 +73,7 @@ class MethodContract:
 
         def validate(step: int) -> Any:
             done = Scorer(attached.tuned, encoder, None, 4).run(tiny_splits().validation)
-            return done.evaluated(step, [], {})
+            return done.evaluated(step, {})
 
         hooks = Hooks(validate, lambda new, old: True, lambda evaluated: True, lambda *_: None)
         settings = Training(max_steps=steps, batch_size=4, learning_rate=self.learning_rate)

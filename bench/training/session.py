@@ -75,7 +75,8 @@ class Session:
         key = _key(entry)
         if key not in self._encoders:
             template = datasets.build(entry.name, entry.options, f"data set {entry.label}").template
-            self._encoders[key] = Encoder(base, template, self.splits(entry).labels)
+            splits = self.splits(entry)
+            self._encoders[key] = Encoder(base, template, splits.labels, splits.answer)
         return self._encoders[key]
 
     def forget(self) -> None:

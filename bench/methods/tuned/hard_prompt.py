@@ -72,8 +72,8 @@ class Demonstrations(Prompted):
     """
 
     def __init__(self, base: LanguageModel, dataset: Splits, examples: Sequence[Example], separator: str) -> None:
-        tokenizer, labels, template = base.tokenizer, dataset.labels, dataset.template
-        text = "".join(f"{e.text}{after_template(template, labels[e.label])}{separator}" for e in examples)
+        tokenizer, template = base.tokenizer, dataset.template
+        text = "".join(f"{e.text}{after_template(template, dataset.right(e))}{separator}" for e in examples)
         # One beginning of text, before the examples: that of the input is taken away.
         self._beginning = Specials.of(tokenizer).before if examples else ()
         ids = [*self._beginning, *tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
