@@ -33,8 +33,8 @@ class Answer(Config):
     """The metrics where a data set names none."""
     same_for_all: ClassVar[bool] = False
     """Whether what may be answered is the same for every row."""
-    ends: ClassVar[bool] = False
-    """Whether the model's end token belongs to the answer."""
+    writes: ClassVar[bool] = False
+    """Whether the answer is a text, whose end the model says by its end token, and not one of several candidates."""
 
     loss_on: Literal["answer", "all"] = "answer"
     """Which tokens are trained on: those of the answer, or those of what stands before it too."""
@@ -120,7 +120,7 @@ class FreeText(Answer):
     title: ClassVar[str] = "free text"
     scored: ClassVar[tuple[Scored, ...]] = ("likelihood", "text")
     metrics: ClassVar[tuple[str, ...]] = ("nll", "f1_squad")
-    ends: ClassVar[bool] = True
+    writes: ClassVar[bool] = True
 
     def metrics_with(self, asked: Sequence[Entry]) -> tuple[Entry, ...]:
         """Return them with the likelihood first, unless it is named: it is cheap, and varies less than what is written.

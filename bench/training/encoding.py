@@ -58,7 +58,7 @@ class Encoder:
         self.label_ids = self.answers.label_ids(template, self.labels)
         self._check_labels()
         if not self.labels:
-            self.answers.ids(template, "a", self.answer.ends)  # refuses what this network cannot answer
+            self.answers.ids(template, "a", self.answer.writes)  # refuses what this network cannot answer
         self._cache: dict[str, list[int]] = {}
         self._answer_ids: dict[str, list[int]] = {}
 
@@ -176,7 +176,7 @@ class Encoder:
 
     def _tokens(self, text: str) -> list[int]:
         if text not in self._answer_ids:
-            self._answer_ids[text] = self.answers.ids(self.template, text, self.answer.ends)
+            self._answer_ids[text] = self.answers.ids(self.template, text, self.answer.writes)
         return self._answer_ids[text]
 
     def _shown(self, text: str) -> str:
