@@ -64,7 +64,7 @@ class Figure(Config):
 
         Args:
             cells: a group of `groups`.
-            styles: colour and marker of every method of the report, by its label.
+            styles: colour, line and marker of every method of the report, by its label.
 
         Raises:
             NoData: the cells hold nothing to show.
