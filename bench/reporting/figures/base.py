@@ -37,6 +37,8 @@ class Drawing:
     """The medium that it was drawn for."""
     box: Bbox
     """What of the canvas there is to see, in inches."""
+    alt: str = ""
+    """What it shows, in words, for who cannot see it."""
 
     @cached_property
     def _files(self) -> dict[Form, bytes]:
@@ -58,6 +60,10 @@ class Figure(Config):
     def title(self, cells: Sequence[CellResults]) -> str:
         """Say what is seen in the figure of these cells."""
         raise NotImplementedError
+
+    def alt(self, cells: Sequence[CellResults]) -> str:
+        """Say in words what the figure of these cells shows."""
+        return f"{self.title(cells)}; the numbers are in the tables of the report"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw a group of cells; seaborn's style is set around the call.
@@ -100,7 +106,8 @@ class Figure(Config):
                 except NoData as reason:
                     yield f"{suffix}: {reason}" if suffix else str(reason)
                     continue
-            yield Drawing(f"{name}-{suffix}" if suffix else name, self.title(group), canvas, self.about, style, box)
+            stem = f"{name}-{suffix}" if suffix else name
+            yield Drawing(stem, self.title(group), canvas, self.about, style, box, self.alt(group))
 
 
 def sections(cells: Iterable[CellResults]) -> dict[str, list[CellResults]]:

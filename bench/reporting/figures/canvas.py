@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from bench.reporting.cells import CellResults
 
+Line = Literal["-", "--", ":", "-."]
 # The six of Petroff (2021, arXiv:2107.02270), found by a search for colours that readers with any colour vision tell
 # apart, with black for the grey, which in our figures is no method. Six are as many as stay far apart: the next six
 # methods have the same in dashed lines with other markers. 24 colours with lines, and 7 markers: 168 methods differ.
 _COLOURS = ("#5790fc", "#f89c20", "#e42536", "#000000", "#7a21dd", "#964a8b")
-_LINES = ("-", "--", ":", "-.")
+_LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 StyleName = Literal["paper", "slides"]
@@ -39,7 +40,7 @@ class Style:
 
     colour: str
     marker: str
-    line: str = "-"
+    line: Line = "-"
 
 
 def method_styles(methods: Iterable[str]) -> dict[str, Style]:

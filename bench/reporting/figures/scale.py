@@ -51,6 +51,14 @@ class Scale(Figure):
         """Say data set, metric, split, and against what."""
         return scale_title(cells)
 
+    def alt(self, cells: Sequence[CellResults]) -> str:
+        """List the means of each model, smallest first, and of what needs none."""
+        models: dict[str, list[str]] = {}
+        for point in _points(cells)[1]:
+            models.setdefault(point.cell.model, []).append(f"{point.cell.method} {text.score(point.mean)}")
+        said = (f"{model}: {', '.join(scores)}" for model, scores in models.items())
+        return f"{scale_title(cells)}. {'; '.join(said)}."
+
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
         if self.published and not comparable(cells[0].settings.dataset, cells[0].metric):
