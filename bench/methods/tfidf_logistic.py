@@ -26,6 +26,12 @@ class TfidfLogistic(Method):
     uses_model: ClassVar[bool] = False
     trains: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
+    when_to_use: ClassVar[str] = "In every comparison on texts: it says whether a language model was needed."
+    traps: ClassVar[tuple[str, ...]] = (
+        "It reads the whole training split, and often beats small models. A method below it has not shown that "
+        "its model understands anything.",
+        "It sees the rendered text: words of the template are in every input and do nothing.",
+    )
 
     analyzer: Literal["word", "char_wb"] = "word"
     """Features are words, or characters within words."""
