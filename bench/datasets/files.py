@@ -1,6 +1,9 @@
 """CSV, TSV, JSON, JSON Lines and Parquet files, read as text; every row knows its place for error messages.
 
-Nothing guesses types: ``NA``, ``007`` and ``1e5`` in a CSV stay what they are.
+Nothing guesses types: ``NA``, ``007`` and ``1e5`` in a CSV stay what they are. The standard library's strict CSV and
+JSON readers serve, not pandas: its CSV reader fills short rows, takes a longer row's first cell for an index, renames a
+column that is there twice and accepts text behind a closing quote, each without a word, and its JSON and Parquet
+readers turn a column of whole numbers in which one is missing into fractions.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Results folders come in; the runs that count go out, and how many do not.
 
-Reading is only reading: a report never moves, mends or writes anything in a results folder, for the folder may be
+Reading is only reading: a report never moves, repairs or writes anything in a results folder, for the folder may be
 committed, on a read-only disk, or in use by a run.
 """
 
