@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from bench.datasets.answers import Answer
-    from bench.datasets.examples import Example, Splits
+    from bench.datasets.examples import Example
+    from bench.datasets.splits import Splits
     from bench.forward.decoding import Decoding
     from bench.forward.generation import Generated, OnToken
     from bench.forward.pathway import Pathway

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.datasets.answers import Answer
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 PEFT_INIT = Alias(
