@@ -18,6 +18,7 @@ from bench.artifacts.loading import LoadedRun, load_run
 from bench.artifacts.predict import inputs, predict
 from bench.artifacts.runs import find_run
 from bench.core.files import make_writable, write_atomic
+from bench.core.labels import slug
 
 
 def answer(path: Path, texts: Sequence[str], file: Path | None, model: str | None, as_json: bool) -> None:
@@ -80,8 +81,8 @@ def inspect_run(path: Path, out: Path | None, model: str | None) -> None:
     """Show a soft prompt's nearest tokens before and after training, and draw the gradient norm by step."""
     run = find_run(path)
     record, cell = run.record, run.record.spec.cell
-    name = "-".join([*cell.labels, record.spec.kind, str(record.spec.number)])
-    folder = out or Path("reports") / record.spec.experiment / "inspect" / name
+    name = "-".join([*map(slug, cell.labels), record.spec.kind, str(record.spec.number)])
+    folder = out or Path("reports") / slug(record.spec.experiment) / "inspect" / name
     figure = gradient_figure(record.train_curve, run.title)
     make_writable(folder, "--out")
     write_atomic(folder / "gradient_norm.png", figure)

@@ -16,6 +16,7 @@ from bench.reporting import collect, text
 from bench.reporting.compare import Change
 from bench.reporting.figures.base import Drawing
 from bench.reporting.figures.canvas import FORMS, STYLES, Form
+from bench.reporting.figures.numbering import said
 
 
 def plot(name: str, results: Sequence[Path], out: Path | None, style: str, changes: Sequence[str]) -> None:
@@ -53,7 +54,7 @@ def plot(name: str, results: Sequence[Path], out: Path | None, style: str, chang
             write_atomic(path, drawing.file(form))
         except OSError as error:
             raise BadInput(f"{path}: cannot be written: {error.strerror or error}") from None
-        print(f"{path}: {drawing.title}")
+        print(f"{path}: {drawing.title}" + (f" ({said(drawing.names)})" if drawing.names else ""))
     for reason in reasons:
         print(f"not drawn: {reason}")
 
@@ -87,7 +88,11 @@ def convert_results(form: str, results: Sequence[Path], out: Path | None) -> Non
 
 
 def compare_results(before: Path, after: Path) -> None:
-    """Print what changed between two results folders, with 95 % intervals over seeds and test items."""
+    """Print what changed between two results folders, with 95 % intervals over seeds and test items.
+
+    The verdicts are corrected for all methods on the same model and data set, as those of a report; intervals are each
+    change's own.
+    """
     from bench.reporting.compare import compare
 
     found = compare(collect(before), collect(after))
@@ -113,6 +118,7 @@ def compare_results(before: Path, after: Path) -> None:
         )
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
+    console.print(Text("chance: corrected by Holm for the methods of a model and data set; an interval is its own"))
     for unlike, whose in _unlike(found.changes).items():
         console.print(Text(f"not alike in {unlike}: {', '.join(whose)}"), soft_wrap=True)
     for where, titles in (("before", found.only_before), ("after", found.only_after)):

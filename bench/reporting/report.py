@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from bench.core.errors import BadInput
 from bench.core.files import write_atomic
 from bench.reporting import origin, sentences, text
-from bench.reporting.figures import Drawing, figures, sections
+from bench.reporting.figures import Drawing, figures, sections, stem
 from bench.reporting.figures.canvas import FORMS
-from bench.reporting.figures.scale import drawable, scale_title
+from bench.reporting.figures.fonts import fonts_for
+from bench.reporting.figures.numbering import numbered, said
+from bench.reporting.figures.scale import Scale, drawable, scale_title
 from bench.reporting.folders import Results, collect
 from bench.reporting.frame import results_frame
 from bench.reporting.page import html_page
@@ -88,11 +90,13 @@ def _paragraphs(results: Results, summary: pd.DataFrame) -> Iterator[str]:
     if care:
         yield "**Read with care.**\n\n" + _bullets(care)
     for suffix, cells in sections(results.cells).items():
-        stem = f"scale-{suffix}" if suffix else "scale"
         yield f"## {text.markdown(scale_title(cells))}"
         yield _bullets(sentences.verdicts(cells))
         if drawable(cells):
-            yield f"![{text.markdown(scale_title(cells))}]({stem}.png)"
+            yield f"![{text.markdown(scale_title(cells))}]({stem('scale', suffix)}.png)"
+            _, numbers = numbered(cells, fonts_for(Scale().words(cells)).missing)
+            if numbers:
+                yield f"In the figure {text.markdown(said(numbers), width=2000)}."
         else:
             yield "No figure: no cell has a score and a known model size."
         unplaced = {cell.model for cell in cells if cell.uses_model and cell.scores and not cell.base_parameters}

@@ -24,7 +24,8 @@ from bench.experiment.cell import Cell
 from bench.runs.manifest import without_password
 from bench.runs.record import TrialRecord
 from bench.runs.store import RecordStore
-from bench.search.study import directions, distributions, frozen
+from bench.search.space import distributions
+from bench.search.study import directions, frozen
 
 if TYPE_CHECKING:
     import optuna

@@ -14,6 +14,7 @@ from report_records import MIB, cell, run, scored_there, study, target
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 from bench.core.config import Config
+from bench.core.distributions import Float, Int
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.experiment.settings import Study
@@ -27,6 +28,7 @@ from bench.reporting.page.tables import statistics_tables
 from bench.runs.objectives import undominated
 from bench.runs.record import Parameters, PhaseMemory, Predictions, Retention, TrainStep
 
+SEARCH = {"learning_rate": Float(low=1e-5, high=0.1, log=True), "num_virtual_tokens": Int(low=5, high=80)}
 LONG = "a-very-long-label-of-a-method-with-everything-in-it-and-more"
 
 
@@ -57,6 +59,7 @@ def everything(models=3, methods=("lora", "prompt_tuning-text", "prompt_tuning-r
     for m, (k, method), size in itertools.product(range(models), enumerate(methods), (16, 64)):
         objectives = Study(objectives=("score", "memory", "seconds")) if method == "lora" else Study()
         of = cell(f"model-{m}", method=method, options={"init": "text" if k % 2 else "random"}, study=objectives)
+        of = of.model_copy(update={"search": SEARCH if k < 2 else {}})
         of = of.model_copy(update={"dataset": Entry(name="trec6", label=f"trec6-{size}", options={"train_size": size})})
         if size == 16:
             of = of.model_copy(update={"transfer": (target("trec6-64"), target("a-data-set-of-long-name", "mcc"))})
@@ -67,6 +70,9 @@ def everything(models=3, methods=("lora", "prompt_tuning-text", "prompt_tuning-r
             params = {"learning_rate": 10 ** (-n - 1), "num_virtual_tokens": 5 * 2**n}
             status = ("ok", "ok", "pruned", "ok", "oom")[n]
             records.append(run(of, n, score=score - n / 50, params=params, status=status, **values))
+        for n in range(5, 21 if k < 2 else 5):
+            params = {"learning_rate": 10 ** -(1 + n % 4), "num_virtual_tokens": 5 + n}
+            records.append(run(of, n, score=score - 0.1 - (n % 4) / 50, params=params, **values))
         params = {"learning_rate": 0.1, "num_virtual_tokens": 5}
         for n in range(3):
             moved = {one.dataset.label: scored_there(score - 0.1 + n / 50, one.objective) for one in of.transfer}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,6 +147,14 @@ def lay_out(canvas: Canvas) -> Bbox:
     if engine is not None:
         engine.execute(canvas)
         canvas.set_layout_engine("none")
+    return canvas.get_tightbbox().padded(_PAD)
+
+
+def put_note(canvas: Canvas, box: Bbox, note: str) -> Bbox:
+    """Put a sentence below all that was laid out, and return what there is to see now, in inches."""
+    width, height = canvas.get_size_inches()
+    lines = textwrap.fill(note, max(40, int(box.width / scale() * 11)), break_on_hyphens=False)
+    canvas.text((box.x0 + _PAD) / width, box.y0 / height, lines, va="top", fontsize="small")
     return canvas.get_tightbbox().padded(_PAD)
 
 

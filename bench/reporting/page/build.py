@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bench.reporting import origin, sentences, text
 from bench.reporting.columns import Column, all_columns
 from bench.reporting.figures import Drawing, figures, in_order, sections
+from bench.reporting.figures.numbering import said
 from bench.reporting.figures.scale import scale_title
 from bench.reporting.folders import Results
 from bench.reporting.frame import plain_rows
@@ -171,7 +172,8 @@ def _drawings(
 
 def _picture(name: str, drawing: Drawing) -> Picture:
     source = f"data:image/svg+xml;base64,{base64.b64encode(drawing.file('svg')).decode()}"
-    return Picture(name, drawing.title, drawing.alt, drawing.about, drawing.box.width > _HALF, source)
+    about = f"{drawing.about} Here {said(drawing.names)}." if drawing.names else drawing.about
+    return Picture(name, drawing.title, drawing.alt, about, drawing.box.width > _HALF, source)
 
 
 def _rows(summary: pd.DataFrame) -> list[list[dict[str, Any]]]:
