@@ -49,6 +49,10 @@ Plugin = Annotated[
     list[str] | None,
     typer.Option("--plugin", metavar="FILE", help="A Python file that registers more (docs/plugins.md). Repeatable."),
 ]
+References = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Scores of others to stand beside ours, marked as such (docs/results.md)."),
+]
 Run = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="A final's record (results/.../final-*.json), or the folder of its adapter."),
@@ -145,11 +149,12 @@ def report(
         str | None,
         typer.Option(metavar="NAME", help="Another recorded metric on test than the one that studies optimised."),
     ] = None,
+    references: References = None,
 ) -> None:
     """Draw tables and plots again from stored records alone."""
     from bench.cli.report import draw_report
 
-    draw_report(results, out or Path("reports") / results[0].resolve().name, metric)
+    draw_report(results, out or Path("reports") / results[0].resolve().name, metric, references)
 
 
 @app.command()
@@ -164,11 +169,12 @@ def plot(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the figure, such as published=true. Repeatable."),
     ] = None,
+    references: References = None,
 ) -> None:
     """Draw one figure from stored records."""
     from bench.cli.draw import plot as draw
 
-    draw(name, results, out, style, set_ or [])
+    draw(name, results, out, style, set_ or [], references)
 
 
 @app.command()
