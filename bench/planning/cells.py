@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +15,12 @@ from bench.experiment.feasibility import looked_at
 from bench.methods import methods
 from bench.models import models
 from bench.planning.data import HashedWords, assumed
-from bench.planning.devices import DEVICES, Device
+from bench.planning.devices import Place
 from bench.planning.fake import vocabulary
-from bench.planning.predict import Prediction, Work, predict
+from bench.planning.predict import Prediction, predict
+from bench.planning.schedule import Expected, expected
 from bench.planning.weightless import model_config
-
-STOPPED = {"none": 0.0, "median": 0.5, "percentile": 0.5, "successive_halving": 0.5, "hyperband": 0.5}
-"""Share of the trials behind the first ones that a pruner is expected to stop, on average half-way: an assumption."""
+from bench.planning.work import Work
 
 
 @dataclass(frozen=True)
@@ -31,18 +29,9 @@ class Estimate:
 
     work: Work
     prediction: Prediction
-    trial: float
-    """Seconds of one that runs to its end."""
-    trials: float
-    """Seconds of all, less what pruning is expected to save."""
-    finals: float
-    """Seconds of all finals, with test and generation."""
+    seconds: Expected
+    """Of one worker."""
     assumptions: tuple[str, ...]
-
-    @property
-    def seconds(self) -> float:
-        """Of the whole cell."""
-        return self.trials + self.finals
 
 
 def work_of(cell: Cell, dtype: torch.dtype) -> tuple[Work, tuple[str, ...]] | None:
@@ -87,49 +76,40 @@ def work_of(cell: Cell, dtype: torch.dtype) -> tuple[Work, tuple[str, ...]] | No
     return work, tuple(notes)
 
 
-def estimate(cell: Cell, on: Device, beside: bool = False) -> Estimate | None:
+def estimate(cell: Cell, on: Place, beside: bool = False) -> Estimate | None:
     """Estimate a cell on a device; None for a method without a language model, which takes no accelerator."""
     found = work_of(cell, torch.bfloat16 if on.bfloat16 else torch.float32)
     if found is None:
         return None
     work, notes = found
     prediction = predict(work, beside=beside)
-    step = on.seconds(prediction.step, work.dtype) * prediction.tokens if prediction.step else 0.0
-    one_pass = on.seconds(prediction.evaluation, work.dtype)
-
-    def passes(examples: int) -> float:
-        return examples / prediction.evaluated
-
-    every = work.settings.eval_steps or max(1, prediction.steps // 10)
-    validations = max(1, math.ceil(prediction.steps / every))
-    trial = prediction.steps * step + validations * passes(len(work.splits.validation)) * one_pass
+    usual, one_pass = prediction.usual_step, on.seconds(prediction.usual_evaluation, work.dtype)
     generated = min(cell.evaluation.generations, len(work.splits.test)) / work.settings.eval_batch_size
-    final = trial + (passes(len(work.splits.test)) + generated * prediction.answer) * one_pass
-    first = cell.study.pruner_startup_trials
-    stopped = STOPPED.get(cell.study.pruner, 0.0) if len(cell.study.objectives) == 1 and prediction.steps else 0.0
-    trials = cell.study.trials - max(0, cell.study.trials - first) * stopped / 2
-    return Estimate(work, prediction, trial, trials * trial, cell.planned_finals * final, notes)
+    seconds = expected(
+        cell,
+        steps=prediction.steps,
+        step=on.seconds(usual, work.dtype) if usual else 0.0,
+        validation=len(work.splits.validation) / prediction.evaluated * one_pass,
+        test=len(work.splits.test) / prediction.evaluated * one_pass,
+        answers=generated * prediction.answer * one_pass,
+        run=on.besides(usual),
+    )
+    return Estimate(work, prediction, seconds, notes)
 
 
-def cost(cell: Cell) -> float:
-    """Return the seconds that a cell is expected to take on an H100, for comparing cells; 1 where nothing is known."""
-    try:
-        found = estimate(cell, DEVICES["h100"])
-    except BenchError:
-        return 1.0
-    return found.seconds if found else 1.0
+def too_large(cell: Cell, where: str, usable: float, bfloat16: bool) -> str | None:
+    """Return why a cell cannot fit, in the smallest passes that a trial may fall back to; None if it may.
 
-
-def too_large(cell: Cell, on: Device) -> str | None:
-    """Return why a cell cannot fit a device, in the smallest passes that a trial may fall back to; None if it may."""
-    found = work_of(cell, torch.bfloat16 if on.bfloat16 else torch.float32)
+    Args:
+        cell: what would run.
+        where: names the device.
+        usable: its bytes for tensors.
+        bfloat16: whether that is its precision of choice.
+    """
+    found = work_of(cell, torch.bfloat16 if bfloat16 else torch.float32)
     if found is None:
         return None
-    work, _ = found
-    peak = predict(work.in_smallest_passes(), beside=False).peak
-    if peak <= on.usable:
+    peak = predict(found[0].in_smallest_passes(), beside=False).peak
+    if peak <= usable:
         return None
-    return (
-        f"needs {peak / 2**30:.1f} GiB in passes of one example; a {on.title} has {on.usable / 2**30:.1f} GiB for it "
-        "(see 'bench plan')"
-    )
+    return f"needs {peak / 2**30:.1f} GiB in passes of one example; {where} has {usable / 2**30:.1f} GiB for it"
