@@ -61,7 +61,7 @@ class Calibration(Config):
     start: float
     """Seconds from the start of a process until it can take a trial."""
     attaching: float
-    """Seconds that a run takes besides its passes."""
+    """Seconds an operator of its step, in which a method is put on a network and its way through is chosen."""
     counting: float
     """Seconds more an operator, in a step whose live tensors are counted."""
     at_work: float
@@ -88,10 +88,10 @@ class Calibration(Config):
         """Return the seconds of a pass; ``dtype`` is float32, as it was measured."""
         return float(sum(self.rates[name] * getattr(traced, name) for name in COSTS))
 
-    def besides(self, step: Traced | None) -> float:
+    def besides(self, step: Traced | None, evaluation: Traced) -> float:
         """Return the seconds of a run besides its passes: putting the method on, and counting live tensors."""
         counted = len(measured_steps([1, 2, 3])) if step else 0
-        return self.attaching + counted * self.counting * (step.operators if step else 0)
+        return (self.attaching + counted * self.counting) * (step or evaluation).operators
 
     @property
     def errors(self) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,16 +84,24 @@ def estimate(cell: Cell, on: Place, beside: bool = False) -> Estimate | None:
         return None
     work, notes = found
     prediction = predict(work, beside=beside)
-    usual, one_pass = prediction.usual_step, on.seconds(prediction.usual_evaluation, work.dtype)
-    generated = min(cell.evaluation.generations, len(work.splits.test)) / work.settings.eval_batch_size
+    usual, every = prediction.usual_step, prediction.usual_evaluation
+
+    def passes(examples: int) -> float:
+        number = math.ceil(examples / prediction.evaluated)
+        return number * on.seconds(every.part(examples / prediction.evaluated / number), work.dtype) if number else 0.0
+
+    asked = min(cell.evaluation.generations, len(work.splits.test)) if prediction.answer else 0
+    batches = math.ceil(asked / work.settings.eval_batch_size)
+    later = every.part(asked / max(1, batches) / prediction.evaluated_tokens)
     seconds = expected(
         cell,
         steps=prediction.steps,
         step=on.seconds(usual, work.dtype) if usual else 0.0,
-        validation=len(work.splits.validation) / prediction.evaluated * one_pass,
-        test=len(work.splits.test) / prediction.evaluated * one_pass,
-        answers=generated * prediction.answer * one_pass,
-        run=on.besides(usual),
+        validation=passes(len(work.splits.validation)),
+        test=passes(len(work.splits.test)),
+        # The text is run once, then every token of the answers, of which keys and values are kept.
+        answers=passes(asked) + batches * (prediction.answer - 1) * on.seconds(later, work.dtype) if asked else 0.0,
+        run=on.besides(usual, every),
     )
     return Estimate(work, prediction, seconds, notes)
 

@@ -39,7 +39,7 @@ class Place(Protocol):
     def seconds(self, traced: Traced, dtype: torch.dtype) -> float:
         """Return the seconds of a pass."""
 
-    def besides(self, step: Traced | None) -> float:
+    def besides(self, step: Traced | None, evaluation: Traced) -> float:
         """Return the seconds of a run besides its passes."""
 
 
@@ -71,7 +71,7 @@ class Device:
 
     start = 0.0
 
-    def besides(self, step: Traced | None) -> float:
+    def besides(self, step: Traced | None, evaluation: Traced) -> float:
         """Return nothing: it is not known."""
         return 0.0
 

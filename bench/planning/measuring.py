@@ -26,7 +26,8 @@ from bench.models.kinds import Kind
 from bench.planning.data import assumed
 from bench.planning.predict import predict
 from bench.planning.trace import Traced
-from bench.planning.work import Work, batches_evaluated, batches_trained
+from bench.planning.work import Work, batches_trained
+from bench.training.evaluation import Scorer
 from bench.training.flops import Flops
 from bench.training.memory import LiveTensors
 from bench.training.step import Stepper
@@ -42,6 +43,7 @@ def _llama(hidden: int, feed_forward: int, layers: int, heads: int, vocabulary: 
 
 
 NETWORKS: dict[str, dict[str, Any]] = {
+    "16 wide": _llama(16, 32, 6, 2, 512),
     "64 wide": _llama(64, 256, 6, 4, 1024),
     "256 wide": _llama(256, 1024, 4, 4, 8192),
     "768 wide": _llama(768, 2048, 3, 12, 16384),
@@ -51,8 +53,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 PROBES = (
+    ("16 wide", "prompt_tuning", 16),
+    ("16 wide", "lora", 16),
     ("64 wide", "prompt_tuning", 16),
-    ("64 wide", "lora", 16),
     ("64 wide", "full_fine_tuning", 64),
     ("256 wide", "prompt_tuning", 64),
     ("256 wide", "full_fine_tuning", 16),
@@ -82,7 +85,7 @@ class Probes:
 
     passes: list[Probe] = field(default_factory=list)
     attaching: list[float] = field(default_factory=list)
-    """Seconds of putting a method on the narrowest network, as a trial does."""
+    """Seconds an operator of putting a method on the narrowest network, as a trial does."""
     counting: list[tuple[Probe, Callable[[], object]]] = field(default_factory=list)
     """Steps that are run with live tensors counted, too."""
 
@@ -101,33 +104,34 @@ def prepared() -> Probes:
         with quiet():
             network = Kind.of(config).auto_class.from_config(config, dtype=torch.float32)
         base = replace(base, network=network.eval().requires_grad_(False))
+        assert predicted.usual_step is not None
         began = time.perf_counter()
         tuned = attach(work.method, base, splits, 0)
         Flops(tuned)
-        if fields["hidden_size"] == min(each["hidden_size"] for each in NETWORKS.values()):
-            found.attaching.append(time.perf_counter() - began)
+        narrow = name == next(iter(NETWORKS))
+        if narrow:
+            found.attaching.append((time.perf_counter() - began) / predicted.usual_step.operators)
         encoder = work.encoder(base)
         trained = batches_trained(work, encoder).usual
-        evaluated = batches_evaluated(work, encoder, encoder.room(tuned.virtual_tokens, None)).usual
+        room = encoder.room(tuned.virtual_tokens, None)
+        scorer = Scorer(tuned, encoder, room, settings.eval_batch_size)
+        examples = splits.validation[: predicted.evaluated]
         stepper = Stepper(tuned, encoder, settings, torch.float32, settings.max_steps)
 
         def step(stepper: Stepper = stepper, pairs: Any = trained) -> None:
             stepper.tuned.train(True)
             stepper.take(pairs)
 
-        def evaluation(stepper: Stepper = stepper, pairs: Any = evaluated) -> None:
-            stepper.tuned.train(False)
-            with torch.inference_mode(), stepper.tuned.evaluating():
-                stepper.tuned.logits(stepper.encoder.batch(pairs))
+        def evaluation(scorer: Scorer = scorer, examples: Any = examples) -> None:
+            scorer.run(examples)
 
         def counted(stepper: Stepper = stepper, step: Callable[[], None] = step) -> None:
             with LiveTensors(stepper.roots()):
                 step()
 
-        assert predicted.usual_step is not None
         what = f"{name}, {method}, {BATCH} x {tokens} tokens"
         found.passes.append(Probe(f"{what}, step", predicted.usual_step, step))
-        if name == next(iter(NETWORKS)):
+        if narrow:
             found.counting.append((found.passes[-1], counted))
         found.passes.append(Probe(f"{what}, evaluation", predicted.usual_evaluation, evaluation))
     return found

@@ -44,8 +44,10 @@ class Prediction:
     steps: int
     evaluated: int
     """Examples of a pass."""
+    evaluated_tokens: int
+    """Tokens that the usual pass has."""
     answer: int
-    """Passes that a generated answer takes."""
+    """Tokens that are generated for an answer; 0 where none are."""
     way: str
     """See `bench.forward.pathway.Pathway`."""
     layers_of_model: int
@@ -66,6 +68,7 @@ class _Traces:
     evaluation: Traced
     usual_step: Traced | None
     usual_evaluation: Traced
+    evaluated_tokens: int
     way: str
     trainable: int
 
@@ -79,6 +82,7 @@ class _Traces:
             self.evaluation.extended(longer.evaluation, factor),
             on(self.usual_step, longer.usual_step),
             self.usual_evaluation.extended(longer.usual_evaluation, factor),
+            self.evaluated_tokens,
             self.way,
             self.trainable + round(factor * (longer.trainable - self.trainable)),
         )
@@ -121,6 +125,7 @@ def predict(work: Work, whole: bool = False, beside: bool = True) -> Prediction:
         found.usual_evaluation,
         steps=planned_steps(work.settings, len(work.splits.train)) if found.trainable else 0,
         evaluated=min(len(work.splits.validation), max(1, work.settings.eval_batch_size // labels)),
+        evaluated_tokens=found.evaluated_tokens,
         answer=max(map(len, encoder.label_ids)) + 1 if encoder.generates else 0,
         way=found.way,
         layers_of_model=every,
@@ -160,7 +165,8 @@ def _traced(work: Work, layers: int | None, beside: bool) -> _Traces:
             f"{work.name} with {work.method.title or type(work.method).__name__} cannot be traced without weights "
             f"({type(error).__name__}: {what}); run one trial to measure it: --set study.trials=1 --set finals.seeds=0"
         ) from error
-    return _Traces(step, padded, evaluation, usual_step, usual_evaluation, way, trainable)
+    tokens = sum(len(ids) for ids, _ in evaluated.usual)
+    return _Traces(step, padded, evaluation, usual_step, usual_evaluation, tokens, way, trainable)
 
 
 def _both(batches: Batches, trace: Callable[[Sequence[Pair]], Traced]) -> tuple[Traced, Traced]:

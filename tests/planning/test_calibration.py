@@ -33,7 +33,7 @@ def seen(passes=PASSES, slower=1.0):
     for number, amounts in enumerate(passes):
         seconds = slower * sum(RATES[name] * amount for name, amount in zip(COSTS, amounts, strict=True))
         rows.append({"what": f"pass {number}", "seconds": seconds, **dict(zip(COSTS, amounts, strict=True))})
-    return {"passes": rows, "start": 5.0, "attaching": 0.1, "counting": 1e-6, "at_work": 1.0}
+    return {"passes": rows, "start": 5.0, "attaching": 2e-6, "counting": 1e-6, "at_work": 1.0}
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def test_a_pass_takes_what_its_parts_do_and_a_run_counts_live_tensors_twice():
     found = fitted([seen()], threads=1)
     traced = Traced({}, **dict(zip(COSTS, PASSES[3], strict=True)))
     assert found.seconds(traced, torch.float32) == pytest.approx(seen()["passes"][3]["seconds"])
-    assert found.besides(traced) == pytest.approx(0.1 + 2 * 4000 * 1e-6)
-    assert found.besides(None) == pytest.approx(0.1)
+    assert found.besides(traced, traced) == pytest.approx(4000 * (2e-6 + 2 * 1e-6))
+    assert found.besides(None, traced) == pytest.approx(4000 * 2e-6)
 
 
 def test_what_is_measured_is_a_pass_of_the_code_that_trains(monkeypatch):
