@@ -72,6 +72,7 @@ def html_page(
         summary = summarise_cells(results.cells)
     pictures, absent = _drawings(results, known or {})
     rows, left_out = run_rows(results.cells)
+    columns = all_columns(summary)
     return _template().render(
         title=" + ".join(origin.names(results)),
         descriptions=list(dict.fromkeys(_descriptions(results))),
@@ -81,12 +82,13 @@ def html_page(
             (scale_title(cells), glossary.explained(_inline(sentences.verdicts(cells))))
             for cells in sections(results.cells).values()
         ],
-        glossary=glossary.TERMS,
+        glossary=[(term.name, term.meaning) for term in glossary.TERMS],
         too_few=_inline(sentences.too_few(results.cells)),
         scale=[picture for picture in pictures if picture.name == "scale"],
         pictures=[picture for picture in pictures if picture.name != "scale"],
         absent=absent,
-        headings=[(column, _looks(column)) for column in all_columns(summary)],
+        headings=[(column, _looks(column)) for column in columns],
+        column_meanings=[(column.heading, column.meaning) for column in columns if column.meaning],
         rows=_rows(summary),
         legend=legend(summary),
         statistics=statistics_tables(results.cells),
