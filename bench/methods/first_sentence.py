@@ -34,7 +34,7 @@ class FirstSentence(Method):
     stochastic: ClassVar[bool] = False
     when_to_use: ClassVar[str] = "Beside every summary of a text: newspapers say the most important thing first."
     traps: ClassVar[tuple[str, ...]] = (
-        "It is long: ROUGE's recall flatters it, and a length-limited summary is held against it unfairly.",
+        "It knows nothing of how answers look: on anything but summaries it is easy to beat.",
         "A full stop behind an abbreviation ends its sentence.",
     )
 

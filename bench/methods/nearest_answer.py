@@ -25,7 +25,7 @@ class NearestAnswer(Method):
     trains: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
     when_to_use: ClassVar[str] = (
-        "Beside every model that writes: it knows the form of the answers, and not the question."
+        "Beside every model that writes: it knows how answers look, and does not read the text."
     )
     traps: ClassVar[tuple[str, ...]] = (
         "Questions that are in train in other words are found: a high score of it says that splits leak.",
