@@ -13,6 +13,8 @@ from bench.datasets.splitting import normalised
 from bench.metrics import metrics
 
 BUILTIN = ["trec6", "sms_spam", "rotten_tomatoes", "imdb", "bbc_news", "boolq", "sarcasm", "multiemo", "vitaminc"]
+SQUAD = ["squad", "squad_wiki", "squad_nyt", "squad_reddit", "squad_amazon"]
+WITHOUT_LABELS = [*SQUAD]
 
 
 def skip_if_far(name):
@@ -58,7 +60,7 @@ def test_the_splits_of_trec6_are_the_same_on_every_machine():
     )
 
 
-@pytest.mark.parametrize("name", BUILTIN)
+@pytest.mark.parametrize("name", BUILTIN + WITHOUT_LABELS)
 def test_a_data_set_says_what_it_is_and_where_it_comes_from(name):
     entry = datasets.get(name)
     for fact in ("title", "source", "license", "citation", "homepage"):
@@ -68,11 +70,13 @@ def test_a_data_set_says_what_it_is_and_where_it_comes_from(name):
     assert all(field.description for field in entry.model_fields.values())
 
 
-@pytest.mark.parametrize("name", BUILTIN)
-def test_the_metrics_of_a_data_set_are_registered(name):
-    chosen = datasets.build(name, {}, name).metrics
-    assert all(entry.name in metrics for entry in chosen)
-    assert chosen[0].name == ("f1_macro" if name == "sms_spam" else "accuracy")
+@pytest.mark.parametrize("name", BUILTIN + WITHOUT_LABELS)
+def test_the_metrics_of_a_data_set_are_registered_and_score_its_answers(name):
+    dataset = datasets.build(name, {}, name)
+    for entry in dataset.metrics:
+        assert metrics.build(entry.name, entry.options, name).scored in dataset.answer.scored
+    first = "nll" if dataset.answer.writes else "f1_macro" if name == "sms_spam" else "accuracy"
+    assert dataset.metrics[0].name == first
 
 
 def test_looking_at_the_data_sets_and_metrics_imports_nothing_heavy():
@@ -108,3 +112,30 @@ def test_multiemo_is_read_in_the_language_asked_for():
     }
     assert len(texts["en"]) == len(texts["pl"]) == 57_466
     assert sum(text.count("\u0142") for text in texts["pl"]) > 10_000 > sum(t.count("\u0142") for t in texts["en"])
+
+
+@pytest.mark.parametrize(("name", "questions"), list(zip(SQUAD, [10_565, 7936, 10_056, 9767, 9877], strict=True)))
+def test_an_answer_of_squad_stands_in_its_paragraph_which_is_in_one_split_alone(name, questions):
+    skip_if_far(name)
+    dataset = datasets.build(name, {}, name)
+    rows = list(dataset.rows())
+    assert len(rows) == questions
+    assert all(answer in row.fields["context"] for row in rows for answer in row.answers)
+    splits = dataset.splits()
+    train, validation, test = (
+        {example.text.partition("\nQuestion: ")[0] for example in part}
+        for part in (splits.train, splits.validation, splits.test)
+    )
+    assert not train & test
+    assert not train & validation
+    assert not validation & test
+    assert (len(splits.validation), len(splits.test)) == (500, 700)
+
+
+def test_a_question_of_squad_that_is_asked_twice_has_the_answers_of_both():
+    skip_if_far("squad")
+    dataset = datasets.build("squad", {}, "squad")
+    asked = Counter((row.fields["context"], row.fields["question"]) for row in dataset.rows())
+    splits = dataset.splits()
+    assert splits.duplicates >= sum(times - 1 for times in asked.values()) == 35
+    assert splits.conflicting == 0
