@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +15,7 @@ from bench.metrics import metrics
 
 BUILTIN = ["trec6", "sms_spam", "rotten_tomatoes", "imdb", "bbc_news", "boolq", "sarcasm", "multiemo", "vitaminc"]
 SQUAD = ["squad", "squad_wiki", "squad_nyt", "squad_reddit", "squad_amazon"]
-WITHOUT_LABELS = [*SQUAD]
+WITHOUT_LABELS = [*SQUAD, "natural_instructions", "asdiv", "xsum", "e2e_nlg", "social_iqa"]
 
 
 def skip_if_far(name):
@@ -139,3 +140,62 @@ def test_a_question_of_squad_that_is_asked_twice_has_the_answers_of_both():
     splits = dataset.splits()
     assert splits.duplicates >= sum(times - 1 for times in asked.values()) == 35
     assert splits.conflicting == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "examples"),
+    [("asdiv", 2084, 2083), ("xsum", 999, 999), ("e2e_nlg", 1000, 213), ("social_iqa", 1954, 1925)],
+)
+def test_a_data_set_without_labels_has_the_rows_it_is_known_for(name, rows, examples):
+    skip_if_far(name)
+    dataset = datasets.build(name, {}, name)
+    assert len(list(dataset.rows())) == rows
+    splits = dataset.splits()
+    parts = (splits.train, splits.validation, splits.test)
+    assert len({normalised(example.text) for part in parts for example in part}) == sum(map(len, parts)) == examples
+    assert (len(splits.validation), len(splits.test)) == (dataset.validation_size, dataset.test_size)
+    assert all(text.strip() for part in parts for example in part for text in example.answers)
+
+
+def test_the_texts_of_one_input_of_e2e_are_its_references():
+    skip_if_far("e2e_nlg")
+    splits = datasets.build("e2e_nlg", {}, "e2e_nlg").splits()
+    references = [example.answers for part in (splits.train, splits.validation, splits.test) for example in part]
+    # 14 rows say of a restaurant what another row says of it.
+    assert (sum(map(len, references)), max(map(len, references))) == (986, 35)
+
+
+def test_a_question_of_social_iqa_with_two_right_answers_is_left_out():
+    skip_if_far("social_iqa")
+    dataset = datasets.build("social_iqa", {}, "social_iqa")
+    splits = dataset.splits()
+    assert (splits.duplicates, splits.conflicting) == (29, 10)
+    parts = (splits.train, splits.validation, splits.test)
+    assert Counter(len(example.answers) for part in parts for example in part) == {3: 1921, 2: 4}
+
+
+@pytest.mark.parametrize(
+    ("task", "inputs"),
+    [("quoref", 5820), ("cosmosqa", 6500), ("drop", 6485), ("winogrande", 6500), ("question_typing", 6500)],
+)
+def test_the_inputs_of_natural_instructions_stand_behind_what_they_are_asked(task, inputs):
+    skip_if_far("natural_instructions")
+    dataset = datasets.build("natural_instructions", {"task": task}, "x")
+    rows = list(dataset.rows())
+    assert len(rows) == inputs
+    assert all(row.fields["instruction"].startswith("Definition: ") for row in rows)
+    before = {
+        part: {row.fields["input"].partition("\nQuestion: ")[0] for row in rows if row.split == part}
+        for part in ("train", "validation", "test")
+    }
+    assert not before["train"] & before["test"]
+    assert not before["train"] & before["validation"]
+    assert not before["validation"] & before["test"]
+    assert {row.split for row in rows} == set(before)
+
+
+def test_every_answer_of_asdiv_holds_one_number():
+    number = metrics.build("exact_number", {}, "x")
+    answers = [row.answers for row in datasets.build("asdiv", {}, "asdiv").rows()]
+    number.check(answers)
+    assert all(len(re.findall(r"\d[\d.,]*", answer)) == 1 for (answer,) in answers)
