@@ -64,12 +64,13 @@ class LoadedRun:
         return Scorer(tuned, self.encoder, room, training.eval_batch_size, self.dtype)
 
 
-def load_run(run: FinishedRun, model: str | None = None) -> LoadedRun:
+def load_run(run: FinishedRun, model: str | None = None, session: Session | None = None) -> LoadedRun:
     """Load the base model and the data of a run.
 
     Args:
         run: the run.
         model: another place of its base model: a name, an id of the hub, or a folder.
+        session: keeps base model and data between runs; None loads them for this one.
 
     Raises:
         BadInput: the adapter was trained on another base model.
@@ -81,7 +82,7 @@ def load_run(run: FinishedRun, model: str | None = None) -> LoadedRun:
     cell = cell.model_copy(update={"runtime": cell.runtime.model_copy(update={"device": "auto"})})
     if cell.model is not None:
         cell = cell.model_copy(update={"model": _entry(cell.model, run.record.provenance.model_revision, model)})
-    session = Session()
+    session = session or Session()
     base = session.base(cell)
     _check_base(run, cell, base)
     dataset = datasets.build(cell.dataset.name, cell.dataset.options, f"data set {cell.dataset.label}")

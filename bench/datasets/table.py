@@ -220,14 +220,18 @@ class Table(WrittenAnswers, BaseDataset):
         for name, who in self.columns().items():
             if name not in record.fields:
                 raise missing_column(record.place, who, name, record.fields)
-        chosen = FORMATS[self.format] if self.format else None
-        named = chosen.columns if chosen else columns(self.template)
+        named = FORMATS[self.format].columns if self.format else columns(self.template)
         if not any(record.fields[name].strip() for name in named):
             raise BadInput(f"{record.place}: the text is empty (column {', '.join(map(repr, named))})")
-        if chosen is None:
-            return record
-        fields = {**dict.fromkeys(chosen.optional, ""), **record.fields}
-        return Record(record.place, {**fields, "request": chosen.request(fields)}, record.split)
+        return Record(record.place, self.filled(record.fields), record.split)
+
+    def filled(self, fields: dict[str, str]) -> dict[str, str]:
+        """Return a row's columns with what its format makes of them."""
+        chosen = FORMATS[self.format] if self.format else None
+        if chosen is None or not set(chosen.columns) <= fields.keys():
+            return fields
+        fields = {**dict.fromkeys(chosen.optional, ""), **fields}
+        return {**fields, "request": chosen.request(fields)}
 
 
 def texts(record: Record, column: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from bench.training.encoding import Encoder
 
 if TYPE_CHECKING:
     from bench.datasets.examples import Example, Splits
-    from bench.forward.generation import Generated
+    from bench.forward.generation import Generated, OnToken
 
 
 @dataclass(frozen=True)
@@ -159,15 +159,17 @@ class Scorer:
             counts.truncated,
         )
 
-    def write(self, examples: Sequence[Example]) -> list[Generated]:
-        """Answer a split in free text, as its data set says."""
-        with self.no_gradients(), self._precision():
-            return self.tuned.write(examples, self._by_generating)
+    def write(self, examples: Sequence[Example], on_token: OnToken | None = None) -> list[Generated]:
+        """Answer examples in free text, as their data set says; ``on_token`` is called for every token."""
 
-    def _by_generating(self, examples: Sequence[Example]) -> list[Generated]:
-        encoder = self._encoder()
-        inputs, _ = encoder.inputs_to_write(examples, self.room)
-        return self.tuned.generate(inputs, encoder.answer.generate, batch_size=self.batch_size)
+        def by_generating(examples: Sequence[Example]) -> list[Generated]:
+            encoder = self._encoder()
+            inputs, _ = encoder.inputs_to_write(examples, self.room)
+            settings = encoder.answer.generate
+            return self.tuned.generate(inputs, settings, batch_size=self.batch_size, on_token=on_token)
+
+        with self.no_gradients(), self._precision():
+            return self.tuned.write(examples, by_generating)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -149,6 +149,8 @@ class TrialRun:
         if encoder is not None:
             with self.meters.phase("encode"):
                 encoder.tokenise(splits.validation)
+                if cut := encoder.cut_answers(splits.train, room):
+                    self.draft.notes["truncated_train_answers"] = cut
                 if self.spec.kind == "final":
                     encoder.tokenise(splits.test)
         scorer = ranks.scorer(tuned, encoder, room, self.settings.eval_batch_size, dtype)
