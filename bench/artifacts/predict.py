@@ -90,16 +90,15 @@ def write(
     if encoder is not None:
         encoder.answer = encoder.answer.model_copy(update={"generate": settings})
     examples = [_example(text) for text in texts]
-    before = None
-    if loaded.base is not None and loaded.run.adapter is not None:
-        before = loaded.scorer(TunedModel(loaded.base)).write(examples)
     tuned = loaded.attach()
     try:
         loaded.load(tuned)
-        scorer = loaded.scorer(tuned)
-        after = scorer.write(examples, _pieces(encoder.tokenizer, say) if encoder and say else None)
+        after = loaded.scorer(tuned).write(examples, _pieces(encoder.tokenizer, say) if encoder and say else None)
     finally:
         tuned.detach()
+    before = None
+    if loaded.base is not None and loaded.run.adapter is not None:
+        before = loaded.scorer(TunedModel(loaded.base)).write(examples)
     return [
         WrittenAnswer(text, one.text, one.ended, None if before is None else before[row].text)
         for row, (text, one) in enumerate(zip(texts, after, strict=True))

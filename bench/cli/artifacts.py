@@ -21,6 +21,7 @@ from bench.artifacts.predict import inputs, predict, write
 from bench.artifacts.runs import find_run
 from bench.core.errors import BadInput
 from bench.core.files import make_writable, write_atomic
+from bench.core.labels import slug
 from bench.core.plugins import load_plugins
 from bench.datasets import datasets
 from bench.datasets.answers import Option
@@ -152,8 +153,8 @@ def inspect_run(path: Path, out: Path | None, model: str | None) -> None:
     """Show a soft prompt's nearest tokens before and after training, and draw the gradient norm by step."""
     run = find_run(path)
     record, cell = run.record, run.record.spec.cell
-    name = "-".join([*cell.labels, record.spec.kind, str(record.spec.number)])
-    folder = out or Path("reports") / record.spec.experiment / "inspect" / name
+    name = "-".join([*map(slug, cell.labels), record.spec.kind, str(record.spec.number)])
+    folder = out or Path("reports") / slug(record.spec.experiment) / "inspect" / name
     figure = gradient_figure(record.train_curve, run.title)
     make_writable(folder, "--out")
     write_atomic(folder / "gradient_norm.png", figure)

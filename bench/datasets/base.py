@@ -13,7 +13,8 @@ from bench.core.entries import Entry
 from bench.core.packages import Download, Package
 from bench.core.trust import Trusted, packaged
 from bench.datasets.answers import Answer, FreeText, LabelWord, Option, WrittenAnswers
-from bench.datasets.examples import Example, Row, Split, Splits
+from bench.datasets.examples import Example, Row, Split
+from bench.datasets.splits import Splits
 from bench.datasets.splitting import Drawing, redrawn, split
 from bench.datasets.template import columns
 

@@ -129,7 +129,7 @@ class Hub(Table):
             raise BadInput(f"{self.id}: no valid id: {error}") from None
         except Exception as error:  # whichever HTTP library the hub client uses raises classes of its own
             raise Unavailable(
-                f"{self.id}: the Hugging Face hub cannot be reached ({_one_line(error)}); "
+                f"{self.id}: the Hugging Face hub cannot be reached ({one_line(error)}); "
                 "if the data set is in its cache, set HF_HUB_OFFLINE=1"
             ) from error
 
@@ -150,15 +150,11 @@ class Hub(Table):
         try:
             return load_dataset(**wanted)
         except (ValueError, FileNotFoundError) as error:  # unknown configuration, split or file
-            raise BadInput(f"{self.origin}: {_one_line(error)}") from error
+            raise BadInput(f"{self.origin}: {one_line(error)}") from error
         except Exception as error:  # network and cache: many libraries, many classes
-            raise Unavailable(f"{self.origin}: cannot be loaded from the hub: {_one_line(error)}") from error
+            raise Unavailable(f"{self.origin}: cannot be loaded from the hub: {one_line(error)}") from error
 
 
 def _class_name(names: Sequence[str], value: int | None) -> str:
     """Return the name behind a ``ClassLabel``; the hub marks a row without a label with -1."""
     return names[value] if value is not None and value >= 0 else ""
-
-
-def _one_line(error: Exception) -> str:
-    return one_line(error)

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from bench.core.config import content_hash
 from bench.core.errors import BadInput
 from bench.datasets.answers import Answer, LabelWord
-from bench.datasets.examples import Example, Row, Split, Splits
+from bench.datasets.examples import Example, Row, Split
+from bench.datasets.splits import Splits
 from bench.datasets.template import columns, missing_column, render
 
 _PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")

@@ -201,16 +201,16 @@ class Table(WrittenAnswers, BaseDataset):
     def _check_classes(self, found: Sequence[str]) -> None:
         """Refuse a column that was never meant as one of classes: measured numbers, or another text in every row."""
         what = f"{self.origin}: column '{self.label_column}'"
-        mend = (
+        remedy = (
             "name the right column by label_column, list the classes by label_words, or name a column of free text by "
             "answer_column"
         )
         values = set(found)
         measured = next((value for value in sorted(values) if _FRACTION.fullmatch(value)), None)
         if measured is not None and len(values) > FEW:
-            raise BadInput(f"{what} holds numbers such as {measured}, and labels are classes; {mend}")
+            raise BadInput(f"{what} holds numbers such as {measured}, and labels are classes; {remedy}")
         if len(values) > max(FEW, len(found) // 2):
-            raise BadInput(f"{what} has {len(values)} different values in {len(found)} rows; {mend}")
+            raise BadInput(f"{what} has {len(values)} different values in {len(found)} rows; {remedy}")
 
     def _label(self, record: Record) -> str:
         return record.fields[self.label_column].strip()

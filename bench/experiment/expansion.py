@@ -12,6 +12,7 @@ from bench.core.distributions import Choice, Distribution, Float, Int, SearchSpa
 from bench.core.entries import DatasetEntry, Entry, MethodEntry
 from bench.core.errors import BadInput, did_you_mean
 from bench.core.plugins import load_plugins, plugins_behind
+from bench.core.registry import check_name
 from bench.datasets import datasets
 from bench.datasets.base import BaseDataset
 from bench.datasets.files import local_sha256
@@ -81,6 +82,7 @@ def _dataset(entry: Entry, where: str) -> BaseDataset:
     built = datasets.build(entry.name, entry.options, f"{where}.{entry.name}")
     for position, metric in enumerate(built.metrics):
         place = f"{where}.{entry.name}.metrics[{position}]"
+        check_name(metric.label, f"{place}: label")  # names columns and files
         if (scored := metrics.build(metric.name, metric.options, place).scored) not in built.answer.scored:
             raise BadInput(
                 f"{place}: '{metric.label}' scores {scored}, and the answers of this data set are {built.answer.title}"

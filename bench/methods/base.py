@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from bench.datasets.answers import Answer
-    from bench.datasets.examples import Example, Splits
+    from bench.datasets.examples import Example
+    from bench.datasets.splits import Splits
     from bench.forward.decoding import Decoding
     from bench.forward.generation import Generated, OnToken
     from bench.forward.pathway import Pathway
@@ -273,6 +274,10 @@ class Method(Config):
     """False if no seed changes the result: one final is enough."""
     training_defaults: ClassVar[Mapping[str, Any]] = {}
     """Training settings that suit this method; an experiment's own settings win."""
+    when_to_use: ClassVar[str] = ""
+    """What it is the right choice for; `bench show method` and its page on the site say so."""
+    traps: ClassVar[tuple[str, ...]] = ()
+    """What makes its results mislead or its training fail, a sentence or two each."""
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,8 @@ from bench.methods.baseline import Baseline
 
 if TYPE_CHECKING:
     from bench.datasets.answers import Answer
-    from bench.datasets.examples import Example, Splits
+    from bench.datasets.examples import Example
+    from bench.datasets.splits import Splits
     from bench.forward.generation import Generated
     from bench.models.language_model import LanguageModel
 

@@ -11,7 +11,7 @@ from bench.core.errors import Infeasible
 from bench.methods.tokens import label_tokens
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 FREQUENT_TOKENS = 5000

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.datasets.answers import Answer
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 PEFT_INIT = Alias(
@@ -45,6 +45,20 @@ class PromptTuning(Method):
         "arXiv:2104.08691"
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 3e-2}
+    when_to_use: ClassVar[str] = (
+        "Where one frozen model serves many tasks: a task is P rows of embeddings, some kilobytes, and inputs of "
+        "several tasks can share a batch. In Lester et al. it meets full fine-tuning at ten billion parameters, "
+        "and stays below it on smaller models."
+    )
+    traps: ClassVar[tuple[str, ...]] = (
+        "Its learning rate is far above that of other methods (0.03 here; 0.3 with Adafactor in the paper). At a "
+        "rate that suits LoRA it hardly moves: search it.",
+        "It learns slowly: the paper trains for 30,000 steps. After a few hundred a comparison says how fast "
+        "methods start.",
+        "init_scale: normal, which is PEFT's RANDOM, begins with rows many times as long as the vocabulary's "
+        "embeddings.",
+        "Virtual tokens take room in the context: where it is short, long inputs are cut. The report counts them.",
+    )
 
     init: Annotated[Literal["random", "text", "vocab", "labels"], PEFT_INIT] = "random"
     """random: drawn as `init_scale` says; text: the embeddings of `init_text`; vocab: embeddings of tokens drawn from

@@ -79,6 +79,8 @@ class CellResults:
     """On what terms its experiment says that it compares (`Experiment.terms`)."""
     study_best: TrialRecord | None = None
     """The best trial, where the study stands in another row: that of the cell's finals on another device."""
+    drawn_as: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What data sets are called instead of their labels, in a figure without a font for these."""
     group: Group = field(default_factory=lambda: Group(), repr=False)
     """The methods that it is held against."""
 
@@ -252,7 +254,9 @@ class CellResults:
             scored = [one.test.metrics for one in tests if one.test and target.objective in one.test.metrics]
             reasons = tuple(dict.fromkeys(one.reason for one in tests if one.reason))
             values = tuple(metrics[target.objective] for metrics in scored)
-            found.append(Transfer(label, target.objective, target.greater_is_better, values, reasons))
+            found.append(
+                Transfer(self.drawn_as.get(label, label), target.objective, target.greater_is_better, values, reasons)
+            )
         return found
 
     @cached_property
@@ -418,7 +422,7 @@ def group_cells(
                     metric,
                     on_terms,
                     best,
-                    group,
+                    group=group,
                 )
             )
     cells.sort(key=_order)

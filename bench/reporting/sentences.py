@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from bench.datasets.examples import accuracy_caution
+from bench.datasets.splits import accuracy_caution
 from bench.reporting import text
 from bench.reporting.cells import REVISIONS, CellResults, Group, groups
 from bench.reporting.findings import most_data_sets

@@ -22,7 +22,8 @@ from bench.training.device import autocast
 from bench.training.encoding import Encoder
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Example, Splits
+    from bench.datasets.examples import Example
+    from bench.datasets.splits import Splits
     from bench.forward.generation import Generated, OnToken
 
 

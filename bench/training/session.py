@@ -10,7 +10,7 @@ import torch
 from bench.core.config import canonical_json
 from bench.core.entries import Entry
 from bench.datasets import datasets
-from bench.datasets.examples import Splits
+from bench.datasets.splits import Splits
 from bench.experiment.cell import Cell
 from bench.models import models
 from bench.models.language_model import LanguageModel

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
-from bench.datasets.examples import Example, Splits
+from bench.datasets.examples import Example
+from bench.datasets.splits import Splits
 from bench.experiment.cell import Cell, Target
 from bench.experiment.settings import Training
 from bench.models.language_model import LanguageModel

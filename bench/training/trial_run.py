@@ -38,13 +38,13 @@ from bench.training.written import item_by_item
 
 
 class TrialListener(Protocol):
-    """Whoever watches a trial: the engine, which speaks for the study."""
+    """Receives the events of one trial and passes on the study's verdict: the engine."""
 
     def progress(self, step: int, steps: int, loss: float) -> None:
-        """Hear of an optimizer step."""
+        """Take note of an optimizer step."""
 
     def validated(self, step: int, value: float) -> bool:
-        """Hear of a validation score; answer False to prune the trial."""
+        """Take a validation score; return False to prune the trial."""
 
 
 class TrialRun:

@@ -8,7 +8,8 @@ from sklearn.metrics.pairwise import cosine_similarity
 from tiny import tiny_splits
 
 from bench.datasets.answers import FreeText, LabelWord, Option
-from bench.datasets.examples import Example, Splits
+from bench.datasets.examples import Example
+from bench.datasets.splits import Splits
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.first_sentence import FirstSentence

@@ -25,7 +25,8 @@ from bench.methods.tokens import Specials, after_template
 from bench.methods.tuned.prompted import Prompted
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Example, Splits
+    from bench.datasets.examples import Example
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
