@@ -302,18 +302,30 @@ def show(
 
 @app.command()
 def predict(
-    run: Run,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Finals' records (results/.../final-*.json), or folders of adapters."),
+    ],
     text: Annotated[list[str] | None, typer.Option("--text", help="A text to answer. Repeatable.")] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="A table with the template's columns, or a .txt with a text a line.")
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting of generation, such as temperature=0.7. Repeatable."
+        ),
+    ] = None,
     model: BaseModel = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Answer new text by a final: its label and the probability of each."""
-    from bench.cli.artifacts import answer
+    """Answer new text by finals: a label and the probability of each, or free text as it is written.
 
-    answer(run, text or [], file, model, json)
+    Free answers to a --file are JSON Lines. Finals of one base model share it.
+    """
+    from bench.cli.artifacts import Questions, answer
+
+    answer(runs, Questions(text or [], file, model, set_ or []), json)
 
 
 @app.command()
@@ -369,7 +381,13 @@ def plan_(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A key of the file, or an option of method or training."),
     ] = None,
-    device: Annotated[str, typer.Option(help="h100, a100, l40s, t4 or rtx4090.")] = "h100",
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="h100, a100, l40s, t4, rtx4090, or here after 'bench calibrate'.",
+            show_default="for a file, here if it was calibrated; else h100",
+        ),
+    ] = None,
     price: Annotated[float | None, typer.Option(min=0, help="Of an hour of the device, for a file.")] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Of every input, for a model and a method.")] = 64,
     batch_size: Annotated[int, typer.Option(min=1, help="For a model and a method.")] = 16,
@@ -384,6 +402,19 @@ def plan_(
     else:
         load_plugins(plugin or [])
         plan_one(target, method, set_ or [], device, tokens, batch_size)
+
+
+@app.command()
+def calibrate(
+    workers: Annotated[int, typer.Option(min=1, help="Trials that will run at the same time.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of each.", show_default="the cores, shared among the workers")
+    ] = None,
+) -> None:
+    """Measure this machine's processor for a minute, so that 'bench plan' can tell seconds on it."""
+    from bench.cli.calibrate import calibrate_here
+
+    calibrate_here(workers, threads)
 
 
 app.add_typer(foreign.app, name="import")

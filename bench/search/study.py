@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from bench.core.config import canonical_json, derive_seed
 from bench.core.distributions import Scalar
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, one_line
 from bench.experiment.cell import Cell
 from bench.experiment.defaults import own_values
 from bench.experiment.grid import POINTS, grid_points, number_of_points
@@ -27,7 +27,7 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 warnings.filterwarnings("ignore", message="Constraints have been set")
 
 # Out of memory, divergence and impossible configurations are told as pruned and as violating a constraint: the
-# sampler learns to leave the region. A failed trial it ignores, and walks into the same wall again.
+# sampler learns to leave the region. A failed trial it ignores, and samples there again.
 _STATES = {
     "ok": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -157,10 +157,8 @@ class Search:
         try:
             trial = self._study.ask(self._distributions)
         except Exception as error:  # what a sampler that the user has named cannot search
-            said = " ".join(str(error).split())
-            raise BadInput(
-                f"study.sampler: {self.cell.study.sampler} cannot search {self.cell.title}: {said}"
-            ) from error
+            what = f"study.sampler: {self.cell.study.sampler} cannot search {self.cell.title}"
+            raise BadInput(f"{what}: {one_line(error)}") from error
         self._open[number] = trial
         self._tried[number] = canonical_json(trial.params)
         return dict(trial.params)

@@ -238,3 +238,16 @@ def test_finals_on_splits_of_their_own_have_a_spread_though_no_seed_changes_the_
     fixed = cell(method="hard_prompt", stochastic=False)
     (of_drawn,), (of_fixed,) = (group_cells(study(one, [0.4, 0.5, 0.6])) for one in (drawn, fixed))
     assert of_drawn.stochastic and not of_fixed.stochastic
+
+
+def test_redrawn_splits_are_corrected_by_the_training_rows_of_the_record_and_earlier_records_by_the_rows_tested_on():
+    def answers(seed):
+        one = answered(20, 40)
+        return one.model_copy(update={"ids": [f"{seed}-{item}" for item in range(40)]})
+
+    of = cell(finals=Finals(splits="redraw"))
+    best = run(of)
+    for notes, rows in (({"train_rows": 100}, 100), ({}, 80)):
+        finals = [run(of, n, "final", 0.5, predictions=answers(n), notes=notes) for n in range(3)]
+        (found,) = group_cells([best, *finals])
+        assert found.answers.test_over_train == pytest.approx(40 / rows)

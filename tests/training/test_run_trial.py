@@ -10,6 +10,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from listening import Listener
 from tiny import tiny_network, tiny_tokenizer
 
 from bench.experiment.expansion import plan_cells
@@ -41,22 +42,6 @@ class Guarded(Session):
 
     def splits(self, entry, fold=0, draw=0):
         return dataclasses.replace(super().splits(entry, fold, draw), test=Untouchable())
-
-
-class Listener:
-    """Plays the study."""
-
-    def __init__(self, answer=True):
-        self.answer = answer
-        self.steps: list[int] = []
-        self.scores: list[float] = []
-
-    def progress(self, step, steps, loss):
-        self.steps.append(step)
-
-    def validated(self, step, value):
-        self.scores.append(value)
-        return self.answer
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +113,7 @@ def test_a_final_that_went_well_has_every_block_filled(folder, session, tmp_path
     assert record.test.metrics["accuracy"] == pytest.approx(sum(right) / 20)
     assert record.predictions.labels == ["yes", "no"]
     assert 0 <= record.non_label_share <= 1
+    assert record.notes["train_rows"] == len(session.splits(spec.cell.dataset).train)
 
     training = {"encode", "train", "measure", "validate", "save", "wait"}
     assert set(record.seconds) == {"load", *training, "test", "generate", "switch", "total"}

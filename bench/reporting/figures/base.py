@@ -54,6 +54,8 @@ class Drawing:
     """What of the canvas there is to see, in inches."""
     names: Mapping[str, str] = field(default_factory=dict)
     """The labels of things that it numbers, for no installed font has their letters."""
+    alt: str = ""
+    """What it shows, in words, for who cannot see it."""
 
     @cached_property
     def _files(self) -> dict[Form, bytes]:
@@ -76,12 +78,16 @@ class Figure(Config):
         """Say what is seen in the figure of these cells."""
         raise NotImplementedError
 
+    def alt(self, cells: Sequence[CellResults]) -> str:
+        """Say in words what the figure of these cells shows."""
+        return f"{self.title(cells)}; the numbers are in the tables of the report"
+
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw a group of cells; seaborn's style is set around the call.
 
         Args:
             cells: a group of `groups`.
-            styles: colour and marker of every method of the report, by its label.
+            styles: colour, line and marker of every method of the report, by its label.
 
         Raises:
             NoData: the cells hold nothing to show.
@@ -122,7 +128,8 @@ class Figure(Config):
                     continue
                 if names:
                     box = put_note(canvas, box, f"{NUMBERED} Install {fonts.packages} (Debian, Ubuntu) and draw again.")
-            yield Drawing(stem(name, suffix), self.title(group), canvas, self.about, style, box, names)
+            title, file = self.title(group), stem(name, suffix)
+            yield Drawing(file, title, canvas, self.about, style, box, names, self.alt(group))
 
 
 def stem(name: str, suffix: str) -> str:

@@ -59,6 +59,8 @@ class ParameterImportance(Figure):
                 for (name, one), p in zip(found.items(), holm([one.p for one in found.values()]), strict=True):
                     face = style.colour if p < 1 - LEVEL else "none"
                     panel.barh(at, one.share, height=0.75, color=face, edgecolor=style.colour, linewidth=1.1)
+                    # A colour serves several methods: the marker at the end of the bar tells them apart.
+                    panel.plot(one.share, at, style.marker, color=style.colour, markersize=5, clip_on=False)
                     places.append(at)
                     names.append(text.one_line(name, 24))
                     at += 1

@@ -62,6 +62,14 @@ class Scale(Figure):
         """Say data set, metric, split, and against what."""
         return scale_title(cells)
 
+    def alt(self, cells: Sequence[CellResults]) -> str:
+        """List the means of each model, smallest first, and of what needs none."""
+        models: dict[str, list[str]] = {}
+        for point in _points(cells)[1]:
+            models.setdefault(point.cell.model, []).append(f"{point.cell.method} {text.score(point.mean)}")
+        said = (f"{model}: {', '.join(scores)}" for model, scores in models.items())
+        return f"{scale_title(cells)}. {'; '.join(said)}."
+
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
         if self.published and not comparable(cells[0].settings.dataset, cells[0].metric):
@@ -114,7 +122,7 @@ def draw_scale(
 
     Points are means over seeds, bars one standard deviation to either side, faint points the seeds
     themselves, shades the 95 % interval of the mean; methods stand a little aside of each other so that
-    no bar hides another. Methods that use no model are dashed lines. Decoders and encoders have a
+    no bar hides another. Methods that use no model are level dotted lines. Decoders and encoders have a
     panel each. Where no cell has been tested, validation scores are drawn, and title and axis say so.
 
     Returns:
@@ -155,7 +163,12 @@ def draw_scale(
         first.set_title(title, loc="left", weight="bold")
     first.set_ylabel(_score_axis(cells[0], split, points))
     last.legend(
-        handles=list(handles.values()), loc="upper left", bbox_to_anchor=(1.015, 1.0), borderaxespad=0.0, frameon=False
+        handles=list(handles.values()),
+        loc="upper left",
+        bbox_to_anchor=(1.015, 1.0),
+        borderaxespad=0.0,
+        frameon=False,
+        handlelength=3,
     )
     if names := unequal_names(cells):
         note = text.wrap(f"Not on equal terms: the cells differ in {', '.join(names)}.", 90)
@@ -216,10 +229,20 @@ def _score_axis(cell: CellResults, split: Split, points: Sequence[_Point]) -> st
 def _draw_references(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style]) -> list[Artist]:
     handles: list[Artist] = []
     for point in points:
-        colour = styles[point.cell.method].colour
-        label = text.wrap(f"{point.cell.method} (no model)", 30)
-        line = axes.axhline(point.mean, color=colour, linestyle="--", linewidth=1.4, label=label, zorder=1.5)
-        handles.append(line)
+        style = styles[point.cell.method]
+        colour = style.colour
+        handles += axes.plot(
+            [0, 1],
+            [point.mean] * 2,
+            color=colour,
+            marker=style.marker,
+            linestyle=":",
+            linewidth=1.6,
+            label=text.wrap(f"{point.cell.method} (no model)", 30),
+            transform=axes.get_yaxis_transform(),
+            clip_on=False,
+            zorder=1.5,
+        )
         if point.sd:
             axes.axhspan(point.mean - point.sd, point.mean + point.sd, color=colour, alpha=0.12, linewidth=0)
     return handles
@@ -278,7 +301,8 @@ def _draw_lines(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style
             label=text.wrap(method, 30),
             color=style.colour,
             marker=style.marker,
-            markersize=6,
+            linestyle=style.line,
+            markersize=6.5,
             markeredgecolor="white",
             markeredgewidth=0.6,
             linewidth=1.6,
