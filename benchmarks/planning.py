@@ -23,8 +23,9 @@ from bench.methods.attaching import attach
 from bench.models import models
 from bench.models.base import LanguageModel
 from bench.planning.data import assumed
-from bench.planning.predict import Work, _training, predict
+from bench.planning.predict import predict
 from bench.planning.trace import FLOPS
+from bench.planning.work import Work, batches_trained
 from bench.testing.tiny import ENCODERS, FAMILIES, tiny_model
 from bench.training.encoding import Encoder
 from bench.training.memory import LiveTensors
@@ -58,7 +59,7 @@ def measured(base: LanguageModel, work: Work) -> tuple[int, int]:
     tuned = attach(work.method, base, work.splits, work.seed)
     try:
         encoder = Encoder(base, work.splits.template, work.splits.labels)
-        _, _, pairs = _training(work, encoder, 1)
+        pairs = batches_trained(work, encoder).largest
         with checkpointed(base.network) if work.checkpointing else nullcontext():
             stepper = Stepper(tuned, encoder, work.settings, work.dtype, work.settings.max_steps)
             tuned.train(True)

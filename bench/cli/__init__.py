@@ -49,6 +49,10 @@ Plugin = Annotated[
     list[str] | None,
     typer.Option("--plugin", metavar="FILE", help="A Python file that registers more (docs/plugins.md). Repeatable."),
 ]
+References = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Scores of others to stand beside ours, marked as such (docs/results.md)."),
+]
 Run = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="A final's record (results/.../final-*.json), or the folder of its adapter."),
@@ -145,11 +149,12 @@ def report(
         str | None,
         typer.Option(metavar="NAME", help="Another recorded metric on test than the one that studies optimised."),
     ] = None,
+    references: References = None,
 ) -> None:
     """Draw tables and plots again from stored records alone."""
     from bench.cli.report import draw_report
 
-    draw_report(results, out or Path("reports") / results[0].resolve().name, metric)
+    draw_report(results, out or Path("reports") / results[0].resolve().name, metric, references)
 
 
 @app.command()
@@ -164,11 +169,12 @@ def plot(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the figure, such as published=true. Repeatable."),
     ] = None,
+    references: References = None,
 ) -> None:
     """Draw one figure from stored records."""
     from bench.cli.draw import plot as draw
 
-    draw(name, results, out, style, set_ or [])
+    draw(name, results, out, style, set_ or [], references)
 
 
 @app.command()
@@ -363,7 +369,13 @@ def plan_(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A key of the file, or an option of method or training."),
     ] = None,
-    device: Annotated[str, typer.Option(help="h100, a100, l40s, t4 or rtx4090.")] = "h100",
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="h100, a100, l40s, t4, rtx4090, or here after 'bench calibrate'.",
+            show_default="for a file, here if it was calibrated; else h100",
+        ),
+    ] = None,
     price: Annotated[float | None, typer.Option(min=0, help="Of an hour of the device, for a file.")] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Of every input, for a model and a method.")] = 64,
     batch_size: Annotated[int, typer.Option(min=1, help="For a model and a method.")] = 16,
@@ -378,6 +390,19 @@ def plan_(
     else:
         load_plugins(plugin or [])
         plan_one(target, method, set_ or [], device, tokens, batch_size)
+
+
+@app.command()
+def calibrate(
+    workers: Annotated[int, typer.Option(min=1, help="Trials that will run at the same time.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of each.", show_default="the cores, shared among the workers")
+    ] = None,
+) -> None:
+    """Measure this machine's processor for a minute, so that 'bench plan' can tell seconds on it."""
+    from bench.cli.calibrate import calibrate_here
+
+    calibrate_here(workers, threads)
 
 
 app.add_typer(foreign.app, name="import")

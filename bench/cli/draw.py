@@ -17,12 +17,21 @@ from bench.reporting.compare import Change
 from bench.reporting.figures.base import Drawing
 from bench.reporting.figures.canvas import FORMS, STYLES, Form
 from bench.reporting.figures.numbering import said
+from bench.reporting.references import read_references
 
 
-def plot(name: str, results: Sequence[Path], out: Path | None, style: str, changes: Sequence[str]) -> None:
+def plot(
+    name: str,
+    results: Sequence[Path],
+    out: Path | None,
+    style: str,
+    changes: Sequence[str],
+    references: Path | None = None,
+) -> None:
     """Draw one figure (``all``: every one) and say where its files are.
 
-    ``out`` is a file, ``.png`` or ``.svg``, or a folder that gets both forms of each drawing.
+    ``out`` is a file, ``.png`` or ``.svg``, or a folder that gets both forms of each drawing; ``references`` a file of
+    scores that are to stand beside ours.
 
     Raises:
         BadInput: unknown figure, style or option, or records that hold nothing of that kind.
@@ -39,8 +48,13 @@ def plot(name: str, results: Sequence[Path], out: Path | None, style: str, chang
     names = in_order() if name == "all" else [name]
     drawn: list[Drawing] = []
     reasons: list[str] = []
+    if references and "scale" not in names:
+        raise BadInput(f"--references: the figure 'scale' draws them, not '{name}'")
     built = [(one, figures.build(one, {} if name == "all" else options, f"figure {one}")) for one in names]
     cells = collect(results).cells
+    if references:
+        found = {"references": read_references(references, cells)}
+        built = [(one, figure.model_copy(update=found) if one == "scale" else figure) for one, figure in built]
     for one, figure in built:
         for drawing in figure.drawings(one, cells, medium):
             if isinstance(drawing, Drawing):

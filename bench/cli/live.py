@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from bench.driver.shards import FIXED_COST
 from bench.driver.watcher import Watcher
 from bench.experiment.cell import Cell
 from bench.models import models
+from bench.planning.schedule import FIXED_COST
 from bench.reporting.text import rough_duration
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec

@@ -8,20 +8,24 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import track
 from rich.table import Table
 
 from bench.api import Plan, plan
 from bench.core.errors import BenchError
+from bench.engines.base import cores
 from bench.experiment.file import assigned
 from bench.experiment.settings import Training
 from bench.methods import methods
 from bench.planning.cells import Estimate, estimate
 from bench.planning.changes import changes
 from bench.planning.data import assumed
-from bench.planning.devices import Device, device
-from bench.planning.predict import Prediction, Work, predict
+from bench.planning.devices import DEVICES, Place
+from bench.planning.places import place
+from bench.planning.predict import Prediction, predict
 from bench.planning.trace import KINDS, Traced
 from bench.planning.weightless import model_config
+from bench.planning.work import Work
 from bench.reporting.text import file_size, flops
 
 NOT_PREDICTED = (
@@ -30,9 +34,9 @@ NOT_PREDICTED = (
 )
 
 
-def plan_one(model: str, method: str, assignments: Sequence[str], on: str, tokens: int, batch_size: int) -> None:
+def plan_one(model: str, method: str, assignments: Sequence[str], on: str | None, tokens: int, batch_size: int) -> None:
     """Print what a training step and an evaluation pass of a model with a method take."""
-    console, where = Console(), device(on)
+    console, where = Console(), place(on or next(iter(DEVICES)), 1, cores())
     kind = methods.get(method)
     options = assigned({}, assignments)
     own = {key: options.pop(key) for key in list(options) if key in Training.model_fields}
@@ -53,23 +57,33 @@ def plan_one(model: str, method: str, assignments: Sequence[str], on: str, token
     console.print(_memory(found))
     if found.step:
         seconds = where.seconds(found.step, dtype)
-        console.print(f"a step: {flops(found.step.flops)}, about {seconds:.3g} s on a {where.title}", highlight=False)
+        console.print(f"a step: {flops(found.step.flops)}, about {seconds:.3g} s on {where.title}", highlight=False)
     _fits(console, work, found, where)
     console.print(NOT_PREDICTED, soft_wrap=True)
 
 
-def plan_file(file: Path, assignments: Sequence[str], on: str, price: float | None, plugins: Sequence[str]) -> None:
+def plan_file(
+    file: Path, assignments: Sequence[str], on: str | None, price: float | None, plugins: Sequence[str]
+) -> None:
     """Print what every cell of an experiment takes, and all of them."""
-    show_estimates(Console(), plan(file, changes=assignments, plugins=plugins), device(on), price)
+    planned = plan(file, changes=assignments, plugins=plugins)
+    where = place(on, planned.engine.workers, threads_of(planned), planned.experiment.runtime.device)
+    show_estimates(Console(), planned, where, price)
 
 
-def show_estimates(console: Console, planned: Plan, on: Device, price: float | None = None) -> None:
-    """Print memory and time of the cells of a plan on a device."""
-    table = Table(title=f"on a {on.title}", title_justify="left")
+def threads_of(planned: Plan) -> int:
+    """Return the threads that each worker of a plan has on this machine."""
+    return planned.experiment.runtime.threads or max(1, cores() // planned.engine.workers)
+
+
+def show_estimates(console: Console, planned: Plan, on: Place, price: float | None = None) -> None:
+    """Print memory and time of the cells of a plan on a device, and the time of each model."""
+    table = Table(title=f"on {on.title}", title_justify="left")
     for heading in ("cell", "peak memory", "fits", "a trial", "trials", "finals"):
-        table.add_column(heading, justify="left" if heading in ("cell", "fits") else "right")
-    total, notes, large = 0.0, dict[str, None](), list[Estimate]()
-    for cell in planned.cells:
+        table.add_column(heading, justify="left" if heading in ("cell", "fits") else "right", overflow="fold")
+    by_model: dict[str, float] = {}
+    notes, large = dict[str, None](), list[Estimate]()
+    for cell in track(planned.cells, "estimating", console=console, transient=True):
         try:
             found = estimate(cell, on)
         except BenchError as error:
@@ -78,21 +92,39 @@ def show_estimates(console: Console, planned: Plan, on: Device, price: float | N
         if found is None:
             table.add_row(cell.title, "-", "no model", "-", "-", "-")
             continue
-        total += found.seconds
+        seconds = found.seconds
+        by_model[cell.labels[0]] = by_model.get(cell.labels[0], 0.0) + seconds.total
         notes.update(dict.fromkeys(f"{cell.labels[0]} / {cell.labels[1]}: {note}" for note in found.assumptions))
         peak = found.prediction.peak
         if peak > on.usable:
             large.append(found)
-        times = (_time(found.trial), _time(found.trials), _time(found.finals))
-        table.add_row(cell.title, file_size(round(peak)), "yes" if peak <= on.usable else "no", *times)
+        times = (seconds.trial, seconds.trial * seconds.full_trials, seconds.final * seconds.finals)
+        fits = "yes" if peak <= on.usable else "no"
+        table.add_row(cell.title, file_size(round(peak)), fits, *map(duration, times))
     console.print(table)
-    money = f", {price * total / 3600:.2f} at {price:g} an hour" if price is not None else ""
-    console.print(f"all cells: {_time(total)} of one device{money}; loading models is not counted", highlight=False)
+    if len(by_model) > 1:
+        for model, seconds_of_model in by_model.items():
+            console.print(f"{model}: {duration(seconds_of_model)}", highlight=False)
+    _say_total(console, sum(by_model.values()), planned.engine.workers, on, price)
     for note in notes:
         console.print(f"assumed for {escape(note)}", soft_wrap=True, highlight=False)
     for found in large:
         _fits(console, found.work, found.prediction, on)
     console.print(NOT_PREDICTED, soft_wrap=True)
+
+
+def _say_total(console: Console, seconds: float, workers: int, on: Place, price: float | None) -> None:
+    total = seconds + workers * on.start
+    shared = "" if workers == 1 else f", {duration(total / workers)} with {workers} workers"
+    # A processor's workers were measured side by side; a device of the table is thought of as one worker's.
+    hours = total / 3600 / (workers if on.start else 1)
+    money = "" if price is None else f", {price * hours:.2f} at {price:g} an hour"
+    console.print(
+        f"all cells: {duration(total)} of one worker{shared}{money}; loading models, and methods without one, are not "
+        "counted",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _memory(found: Prediction) -> Table:
@@ -109,22 +141,23 @@ def _memory(found: Prediction) -> Table:
     return table
 
 
-def _fits(console: Console, work: Work, found: Prediction, on: Device) -> None:
+def _fits(console: Console, work: Work, found: Prediction, on: Place) -> None:
     if found.peak <= on.usable:
         console.print(
-            f"fits a {on.title}: {file_size(round(found.peak))} of {file_size(round(on.usable))}", highlight=False
+            f"fits {on.title}: {file_size(round(found.peak))} of {file_size(round(on.usable))}", highlight=False
         )
         return
     title = work.method.title or type(work.method).__name__
     console.print(
-        f"{work.name} with {title} does not fit a {on.title} ({file_size(round(on.usable))}); instead:", highlight=False
+        f"{work.name} with {title} does not fit {on.title} ({file_size(round(on.usable))}); instead:", highlight=False
     )
     for words, peak in changes(work, found, on):
         verdict = "fits" if peak <= on.usable else "does not fit"
         console.print(f"  {words}: {file_size(round(peak))}, {verdict}", highlight=False)
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return seconds in the unit that suits them."""
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"

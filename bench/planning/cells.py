@@ -16,13 +16,12 @@ from bench.experiment.feasibility import looked_at
 from bench.methods import methods
 from bench.models import models
 from bench.planning.data import HashedWords, assumed
-from bench.planning.devices import DEVICES, Device
+from bench.planning.devices import Place
 from bench.planning.fake import vocabulary
-from bench.planning.predict import Prediction, Work, predict
+from bench.planning.predict import Prediction, predict
+from bench.planning.schedule import Expected, expected
 from bench.planning.weightless import model_config
-
-STOPPED = {"none": 0.0, "median": 0.5, "percentile": 0.5, "successive_halving": 0.5, "hyperband": 0.5}
-"""Share of the trials behind the first ones that a pruner is expected to stop, on average half-way: an assumption."""
+from bench.planning.work import Work
 
 
 @dataclass(frozen=True)
@@ -31,18 +30,9 @@ class Estimate:
 
     work: Work
     prediction: Prediction
-    trial: float
-    """Seconds of one that runs to its end."""
-    trials: float
-    """Seconds of all, less what pruning is expected to save."""
-    finals: float
-    """Seconds of all finals, with test and generation."""
+    seconds: Expected
+    """Of one worker."""
     assumptions: tuple[str, ...]
-
-    @property
-    def seconds(self) -> float:
-        """Of the whole cell."""
-        return self.trials + self.finals
 
 
 def work_of(cell: Cell, dtype: torch.dtype) -> tuple[Work, tuple[str, ...]] | None:
@@ -87,49 +77,48 @@ def work_of(cell: Cell, dtype: torch.dtype) -> tuple[Work, tuple[str, ...]] | No
     return work, tuple(notes)
 
 
-def estimate(cell: Cell, on: Device, beside: bool = False) -> Estimate | None:
+def estimate(cell: Cell, on: Place, beside: bool = False) -> Estimate | None:
     """Estimate a cell on a device; None for a method without a language model, which takes no accelerator."""
     found = work_of(cell, torch.bfloat16 if on.bfloat16 else torch.float32)
     if found is None:
         return None
     work, notes = found
     prediction = predict(work, beside=beside)
-    step = on.seconds(prediction.step, work.dtype) * prediction.tokens if prediction.step else 0.0
-    one_pass = on.seconds(prediction.evaluation, work.dtype)
+    usual, every = prediction.usual_step, prediction.usual_evaluation
 
     def passes(examples: int) -> float:
-        return examples / prediction.evaluated
+        number = math.ceil(examples / prediction.evaluated)
+        return number * on.seconds(every.part(examples / prediction.evaluated / number), work.dtype) if number else 0.0
 
-    every = work.settings.eval_steps or max(1, prediction.steps // 10)
-    validations = max(1, math.ceil(prediction.steps / every))
-    trial = prediction.steps * step + validations * passes(len(work.splits.validation)) * one_pass
-    generated = min(cell.evaluation.generations, len(work.splits.test)) / work.settings.eval_batch_size
-    final = trial + (passes(len(work.splits.test)) + generated * prediction.answer) * one_pass
-    first = cell.study.pruner_startup_trials
-    stopped = STOPPED.get(cell.study.pruner, 0.0) if len(cell.study.objectives) == 1 and prediction.steps else 0.0
-    trials = cell.study.trials - max(0, cell.study.trials - first) * stopped / 2
-    return Estimate(work, prediction, trial, trials * trial, cell.planned_finals * final, notes)
-
-
-def cost(cell: Cell) -> float:
-    """Return the seconds that a cell is expected to take on an H100, for comparing cells; 1 where nothing is known."""
-    try:
-        found = estimate(cell, DEVICES["h100"])
-    except BenchError:
-        return 1.0
-    return found.seconds if found else 1.0
+    asked = min(cell.evaluation.generations, len(work.splits.test)) if prediction.answer else 0
+    batches = math.ceil(asked / work.settings.eval_batch_size)
+    later = every.part(asked / max(1, batches) / prediction.evaluated_tokens)
+    seconds = expected(
+        cell,
+        steps=prediction.steps,
+        step=on.seconds(usual, work.dtype) if usual else 0.0,
+        validation=passes(len(work.splits.validation)),
+        test=passes(len(work.splits.test)),
+        # The text is run once, then every token of the answers, of which keys and values are kept.
+        answers=passes(asked) + batches * (prediction.answer - 1) * on.seconds(later, work.dtype) if asked else 0.0,
+        run=on.besides(usual, every),
+    )
+    return Estimate(work, prediction, seconds, notes)
 
 
-def too_large(cell: Cell, on: Device) -> str | None:
-    """Return why a cell cannot fit a device, in the smallest passes that a trial may fall back to; None if it may."""
-    found = work_of(cell, torch.bfloat16 if on.bfloat16 else torch.float32)
+def too_large(cell: Cell, where: str, usable: float, bfloat16: bool) -> str | None:
+    """Return why a cell cannot fit, in the smallest passes that a trial may fall back to; None if it may.
+
+    Args:
+        cell: what would run.
+        where: names the device.
+        usable: its bytes for tensors.
+        bfloat16: whether that is its precision of choice.
+    """
+    found = work_of(cell, torch.bfloat16 if bfloat16 else torch.float32)
     if found is None:
         return None
-    work, _ = found
-    peak = predict(work.in_smallest_passes(), beside=False).peak
-    if peak <= on.usable:
+    peak = predict(found[0].in_smallest_passes(), beside=False).peak
+    if peak <= usable:
         return None
-    return (
-        f"needs {peak / 2**30:.1f} GiB in passes of one example; a {on.title} has {on.usable / 2**30:.1f} GiB for it "
-        "(see 'bench plan')"
-    )
+    return f"needs {peak / 2**30:.1f} GiB in passes of one example; {where} has {usable / 2**30:.1f} GiB for it"

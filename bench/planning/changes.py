@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from bench.core.errors import BenchError
 from bench.methods import methods
-from bench.planning.devices import Device
-from bench.planning.predict import Prediction, Work, predict
+from bench.planning.devices import Device, Place
+from bench.planning.predict import Prediction, predict
+from bench.planning.work import Work
 
 MOST_GPUS = 64
 
 
-def changes(work: Work, before: Prediction, on: Device) -> Iterator[tuple[str, float]]:
+def changes(work: Work, before: Prediction, on: Place) -> Iterator[tuple[str, float]]:
     """Yield what to change and the peak then (bytes), from what changes no result to what changes most.
 
     Args:
@@ -39,7 +40,8 @@ def changes(work: Work, before: Prediction, on: Device) -> Iterator[tuple[str, f
             yield words, predict(changed, beside=False).peak
         except BenchError:  # a family that has no checkpointing, and the like
             continue
-    yield from _sharded(before, on)
+    if isinstance(on, Device):
+        yield from _sharded(before, on)
 
 
 def _sharded(before: Prediction, on: Device) -> Iterator[tuple[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -14,6 +15,32 @@ PRODUCTS, BANDWIDTH, OPERATOR = 0.4, 0.7, 1e-5
 seconds that it takes to start an operator."""
 RESERVED = 1.5 * 2**30
 """Bytes assumed for what is no tensor: the context of CUDA, workspaces of kernels, what the allocator cannot use."""
+
+
+class Place(Protocol):
+    """Where passes run."""
+
+    @property
+    def title(self) -> str:
+        """As sentences name it."""
+
+    @property
+    def usable(self) -> float:
+        """Bytes for tensors."""
+
+    @property
+    def bfloat16(self) -> float | None:
+        """None where float32 is the precision of choice."""
+
+    @property
+    def start(self) -> float:
+        """Seconds until a worker is ready for its first trial."""
+
+    def seconds(self, traced: Traced, dtype: torch.dtype) -> float:
+        """Return the seconds of a pass."""
+
+    def besides(self, step: Traced | None, evaluation: Traced) -> float:
+        """Return the seconds of a run besides its passes."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +68,12 @@ class Device:
         moving = BANDWIDTH * self.bandwidth
         products = max(traced.flops / rate, traced.product_bytes / moving)
         return max(products + traced.other_bytes / moving, traced.operators * OPERATOR)
+
+    start = 0.0
+
+    def besides(self, step: Traced | None, evaluation: Traced) -> float:
+        """Return nothing: it is not known."""
+        return 0.0
 
 
 DEVICES = {

@@ -2,62 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from typing import Any
-
-import torch
+from dataclasses import dataclass
 
 from bench.core.errors import BadInput, BenchError
-from bench.datasets.base import Splits
-from bench.experiment.settings import Training
-from bench.forward.batch import evaluation_batches
 from bench.forward.checkpointing import checkpointed
 from bench.methods.attaching import attach
-from bench.methods.base import Method, TunedModel
-from bench.models.base import LanguageModel
+from bench.methods.base import TunedModel
 from bench.models.kinds import Kind
 from bench.planning.fake import attach_fake, cycle, depth, read_as_zero, with_layers
 from bench.planning.padded import PaddedStepper, PaddedWay
 from bench.planning.parameters import parameters_of
 from bench.planning.trace import Traced, trace_evaluation, trace_training
-from bench.planning.weightless import ReadsAsZero, built
+from bench.planning.weightless import ReadsAsZero
+from bench.planning.work import Batches, Work, batches_evaluated, batches_trained
 from bench.runs.record import Parameters
-from bench.training.batching import training_batches
 from bench.training.encoding import Encoder, Pair
 from bench.training.optimization import planned_steps
 from bench.training.step import Stepper
 
 ALL_TRACED = 8
 """Layers up to which a model is traced whole; of deeper ones two shallow copies, on a line."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """What decides what a pass takes."""
-
-    name: str
-    """Of the model, in messages."""
-    fields: Mapping[str, Any]
-    """Of the model's ``config.json``."""
-    method: Method
-    splits: Splits
-    tokenizer: Any
-    settings: Training
-    dtype: torch.dtype
-    checkpointing: bool = False
-    seed: int = 0
-    """Seeds the order of the data, as a trial's does."""
-
-    def with_settings(self, **changes: Any) -> Work:
-        """Return the work with other training settings."""
-        return replace(self, settings=self.settings.model_copy(update=changes))
-
-    def in_smallest_passes(self) -> Work:
-        """Return the work in passes of one example. Two passes stand for all: later ones add nothing to the peak."""
-        two = min(2, self.settings.batch_size)
-        return self.with_settings(batch_size=two, gradient_accumulation_steps=two, eval_batch_size=1)
 
 
 @dataclass(frozen=True)
@@ -71,13 +37,17 @@ class Prediction:
     """The same as PEFT runs it; None where that is how we run it."""
     evaluation: Traced
     """The longest pass of an evaluation."""
+    usual_step: Traced | None
+    """The step whose tokens are nearest to the mean."""
+    usual_evaluation: Traced
+    """The same of an evaluation."""
     steps: int
-    tokens: float
-    """Mean tokens of a step by those of the step that was traced."""
     evaluated: int
-    """Examples of that pass."""
+    """Examples of a pass."""
+    evaluated_tokens: int
+    """Tokens that the usual pass has."""
     answer: int
-    """Passes that a generated answer takes."""
+    """Tokens that are generated for an answer; 0 where none are."""
     way: str
     """See `bench.forward.pathway.Pathway`."""
     layers_of_model: int
@@ -96,6 +66,9 @@ class _Traces:
     step: Traced | None
     padded: Traced | None
     evaluation: Traced
+    usual_step: Traced | None
+    usual_evaluation: Traced
+    evaluated_tokens: int
     way: str
     trainable: int
 
@@ -103,9 +76,16 @@ class _Traces:
         def on(one: Traced | None, other: Traced | None) -> Traced | None:
             return one.extended(other, factor) if one and other else None
 
-        evaluation = self.evaluation.extended(longer.evaluation, factor)
-        trainable = self.trainable + round(factor * (longer.trainable - self.trainable))
-        return _Traces(on(self.step, longer.step), on(self.padded, longer.padded), evaluation, self.way, trainable)
+        return _Traces(
+            on(self.step, longer.step),
+            on(self.padded, longer.padded),
+            self.evaluation.extended(longer.evaluation, factor),
+            on(self.usual_step, longer.usual_step),
+            self.usual_evaluation.extended(longer.usual_evaluation, factor),
+            self.evaluated_tokens,
+            self.way,
+            self.trainable + round(factor * (longer.trainable - self.trainable)),
+        )
 
 
 def predict(work: Work, whole: bool = False, beside: bool = True) -> Prediction:
@@ -121,7 +101,7 @@ def predict(work: Work, whole: bool = False, beside: bool = True) -> Prediction:
         Infeasible: this model cannot run this configuration.
     """
     with ReadsAsZero():  # type: ignore[no-untyped-call]
-        parameters = parameters_of(attach(work.method, _base(work, work.fields), work.splits, work.seed))
+        parameters = parameters_of(attach(work.method, work.base(), work.splits, work.seed))
     every = depth(work.fields)
     step = cycle(work.fields)
     shallow = max(4, step) if step else every
@@ -134,17 +114,18 @@ def predict(work: Work, whole: bool = False, beside: bool = True) -> Prediction:
             layers = (every,)
     if len(layers) == 1:
         found = _traced(work, None, beside)
-    encoder = _encoder(work, _base(work, work.fields))
-    steps, mean, _ = _training(work, encoder, found.trainable)
+    encoder = work.encoder(work.base())
     labels = 1 if encoder.single_token_labels else len(encoder.label_ids)
     return Prediction(
         parameters,
         found.step,
         found.padded,
         found.evaluation,
-        steps,
-        mean,
+        found.usual_step,
+        found.usual_evaluation,
+        steps=planned_steps(work.settings, len(work.splits.train)) if found.trainable else 0,
         evaluated=min(len(work.splits.validation), max(1, work.settings.eval_batch_size // labels)),
+        evaluated_tokens=found.evaluated_tokens,
         answer=max(map(len, encoder.label_ids)) + 1 if encoder.generates else 0,
         way=found.way,
         layers_of_model=every,
@@ -154,26 +135,28 @@ def predict(work: Work, whole: bool = False, beside: bool = True) -> Prediction:
 
 def _traced(work: Work, layers: int | None, beside: bool) -> _Traces:
     """Trace a model, or a copy with fewer layers."""
-    base = _base(work, work.fields if layers is None else with_layers(work.fields, layers))
+    base = work.base(None if layers is None else with_layers(work.fields, layers))
     try:
         tuned = attach_fake(work.method, base, work.splits, work.seed)
-        encoder = _encoder(work, base)
+        encoder = work.encoder(base)
         trainable = sum(parameter.numel() for parameter in tuned.trainable().values())
         room = encoder.room(tuned.virtual_tokens, work.settings.max_length)
-        step = padded = None
+        step = padded = usual_step = None
         with ExitStack() as stack:
             if work.checkpointing:
                 stack.enter_context(checkpointed(base.network))
             way = tuned.pathway.name
-            evaluation = trace_evaluation(tuned, encoder, _evaluated(work, encoder, room))
+            evaluated = batches_evaluated(work, encoder, room)
+            evaluation, usual_evaluation = _both(evaluated, lambda pairs: trace_evaluation(tuned, encoder, pairs))
             if trainable:
-                _, _, pairs = _training(work, encoder, trainable)
-                step = _step(Stepper, work, tuned, encoder, pairs)
+                trained = batches_trained(work, encoder)
+                stepper = _stepper(Stepper, work, tuned, encoder)
+                step, usual_step = _both(trained, lambda pairs: trace_training(stepper, pairs))
                 if beside and base.kind is Kind.CAUSAL:
                     tuned.__dict__["pathway"] = PaddedWay(tuned.network, "padded")
                     if way == "packed":
                         tuned.network.set_attn_implementation("sdpa")
-                    padded = _step(PaddedStepper, work, tuned, encoder, pairs)
+                    padded = trace_training(_stepper(PaddedStepper, work, tuned, encoder), trained.largest)
     except BenchError:
         raise
     except Exception as error:  # whatever a family or a plug-in does that has no answer without values
@@ -182,50 +165,16 @@ def _traced(work: Work, layers: int | None, beside: bool) -> _Traces:
             f"{work.name} with {work.method.title or type(work.method).__name__} cannot be traced without weights "
             f"({type(error).__name__}: {what}); run one trial to measure it: --set study.trials=1 --set finals.seeds=0"
         ) from error
-    return _Traces(step, padded, evaluation, way, trainable)
+    tokens = sum(len(ids) for ids, _ in evaluated.usual)
+    return _Traces(step, padded, evaluation, usual_step, usual_evaluation, tokens, way, trainable)
 
 
-def _step(
-    kind: Callable[..., Stepper], work: Work, tuned: TunedModel, encoder: Encoder, pairs: Sequence[Pair]
-) -> Traced:
+def _both(batches: Batches, trace: Callable[[Sequence[Pair]], Traced]) -> tuple[Traced, Traced]:
+    """Trace the largest batch and the usual one."""
+    largest = trace(batches.largest)
+    return largest, largest if batches.usual is batches.largest else trace(batches.usual)
+
+
+def _stepper(kind: Callable[..., Stepper], work: Work, tuned: TunedModel, encoder: Encoder) -> Stepper:
     with read_as_zero():
-        stepper = kind(tuned, encoder, work.settings, work.dtype, planned_steps(work.settings, len(work.splits.train)))
-    return trace_training(stepper, pairs)
-
-
-def _base(work: Work, fields: Mapping[str, Any]) -> LanguageModel:
-    base = built(work.name, fields)
-    base.network.to(dtype=work.dtype)  # type: ignore[call-arg]
-    base.tokenizer = work.tokenizer
-    return base
-
-
-def _encoder(work: Work, base: LanguageModel) -> Encoder:
-    encoder = Encoder(base, work.splits.template, work.splits.labels)
-    encoder.device = torch.device("cpu")
-    return encoder
-
-
-def _training(work: Work, encoder: Encoder, trainable: int) -> tuple[int, float, list[Pair]]:
-    """Return the steps of a run, their mean tokens by those of the largest batch, and that batch."""
-    if not trainable:
-        return 0, 0.0, []
-    room = encoder.room(int(work.method.options().get("num_virtual_tokens") or 0), work.settings.max_length)
-    inputs, _ = encoder.inputs(work.splits.train, room)
-    pairs = [(ids, encoder.label_ids[e.label]) for ids, e in zip(inputs, work.splits.train, strict=True)]
-    lengths = [len(ids) + len(label) for ids, label in pairs]
-    steps = planned_steps(work.settings, len(pairs))
-    batches = training_batches(lengths, work.settings.batch_size, steps, work.seed, work.settings.group_by_length)
-    tokens = [sum(lengths[i] for i in batch) for batch in batches]
-    largest = max(range(steps), key=tokens.__getitem__)
-    return steps, sum(tokens) / steps / tokens[largest], [pairs[i] for i in batches[largest]]
-
-
-def _evaluated(work: Work, encoder: Encoder, room: int | None) -> list[Pair]:
-    """Return the longest batch of an evaluation, as `bench.training.evaluation.Scorer` makes it."""
-    inputs, _ = encoder.inputs(work.splits.validation, room)
-    lengths, size = [len(ids) for ids in inputs], work.settings.eval_batch_size
-    if encoder.single_token_labels:
-        return [(inputs[i], encoder.label_ids[0]) for i in evaluation_batches(lengths, size)[0]]
-    rows = evaluation_batches(lengths, max(1, size // len(encoder.label_ids)))[0]
-    return [(inputs[i], ids) for i in rows for ids in encoder.label_ids]
+        return kind(tuned, encoder, work.settings, work.dtype, planned_steps(work.settings, len(work.splits.train)))

@@ -81,7 +81,7 @@ class Column:
 
 def repeats(row: SummaryRow) -> str:
     """Say what a score is the mean of: ``3`` seeds, or ``5 of 5 folds``."""
-    done = str(row["test_seeds"])
+    done = text.count(row["test_seeds"])
     return f"{done} of {row['folds']} folds" if row["folds"] else done
 
 
@@ -189,6 +189,13 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
             meaning="Share of freely generated answers that are none of the labels, on a sample of the test split.",
         ),
         Column("runs", statuses, number=False, meaning="How all trials and finals of the cell ended."),
+        Column(
+            "source",
+            lambda row: row["source"] or "",
+            number=False,
+            needs="source",
+            meaning="Where a score that was not measured here was published.",
+        ),
     ]
     return [column for column in columns if column.needs is None or _has(summary, column.needs)]
 

@@ -14,8 +14,9 @@ from bench.methods.hard_prompt import HardPrompt
 from bench.planning.changes import changes
 from bench.planning.data import assumed
 from bench.planning.devices import RESERVED, Device
-from bench.planning.predict import Work, predict
+from bench.planning.predict import predict
 from bench.planning.trace import SEGMENTS
+from bench.planning.work import Work
 from benchmarks.planning import METHODS, measured, mixed
 
 

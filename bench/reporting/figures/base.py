@@ -128,8 +128,8 @@ class Figure(Config):
                     continue
                 if names:
                     box = put_note(canvas, box, f"{NUMBERED} Install {fonts.packages} (Debian, Ubuntu) and draw again.")
-            file = stem(name, suffix)
-            yield Drawing(file, self.title(group), canvas, self.about, style, box, names, self.alt(group))
+            title, file = self.title(group), stem(name, suffix)
+            yield Drawing(file, title, canvas, self.about, style, box, names, self.alt(group))
 
 
 def stem(name: str, suffix: str) -> str:

@@ -1,0 +1,86 @@
+"""How often a cell trains, validates and tests, and what that comes to: the one rule behind every estimate of time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bench.experiment.cell import Cell
+from bench.methods import methods
+from bench.models import models
+
+STOPPED = {"none": 0.0, "median": 0.5, "percentile": 0.5, "successive_halving": 0.5, "hyperband": 0.5}
+"""Share of the trials behind the first ones that a pruner is expected to stop, on average half-way: an assumption."""
+FIXED_COST = 10_000_000
+"""A run's time grows with the model's parameters plus these: what a run costs whatever the model (seen in the
+quickstart's records: 158 times the parameters take about 14 times as long)."""
+_UNKNOWN = 1_000_000_000
+"""Parameters that a model counts for which states none: looking for them could give each machine another answer."""
+_EXAMPLES = 500
+"""Examples of a split whose size the experiment does not say; see `_UNKNOWN`."""
+_TRAINED = 3
+"""Passes forward that a training step costs: one, and twice that backward."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the runs of a cell are expected to take, in seconds or in a unit of their own."""
+
+    trial: float
+    """One that runs to its end."""
+    final: float
+    """With its test split, and answers if they are asked for."""
+    full_trials: float
+    """So many full trials take what all trials take, less what pruning is expected to save."""
+    finals: int
+
+    @property
+    def total(self) -> float:
+        """Of the whole cell."""
+        return self.trial * self.full_trials + self.final * self.finals
+
+
+def expected(
+    cell: Cell, *, steps: int, step: float, validation: float, test: float, answers: float = 0.0, run: float = 0.0
+) -> Expected:
+    """Return what a cell's runs take, from what their parts do.
+
+    Args:
+        cell: the cell.
+        steps: optimizer steps of a run; 0 for a method that does not train.
+        step: one of them.
+        validation: one pass over the validation split.
+        test: one over the test split.
+        answers: the generated answers of a final.
+        run: what every run takes besides.
+    """
+    every = cell.training.eval_steps or max(1, steps // 10)
+    trial = run + steps * step + max(1, math.ceil(steps / every)) * validation
+    study = cell.study
+    prunes = steps > 0 and len(study.objectives) == 1
+    stopped = STOPPED.get(study.pruner, 0.0) * max(0, study.trials - study.pruner_startup_trials) if prunes else 0.0
+    return Expected(trial, trial + test + answers, study.trials - stopped / 2, cell.planned_finals)
+
+
+def cost(cell: Cell) -> Expected:
+    """Return what a cell is expected to take, in a unit of its own, from what the experiment says alone.
+
+    The same on every machine, for shards: no calibration, no data and no configuration of a model is looked at.
+    """
+    size = 0 if cell.model is None else models.get(cell.model.name).parameters or _UNKNOWN
+    example = float(size + FIXED_COST)
+    settings, sizes = cell.training, cell.dataset.options
+    steps = 0
+    # Every method that trains has a learning rate to search (see `bench.experiment.settings.Training`).
+    if "learning_rate" in methods.build(cell.method.name, cell.method.options, cell.title).search_space():
+        steps = settings.max_steps
+        if settings.num_train_epochs is not None:
+            examples = sizes.get("train_size") or _EXAMPLES
+            steps = math.ceil(settings.num_train_epochs * examples / settings.batch_size)
+    return expected(
+        cell,
+        steps=steps,
+        step=_TRAINED * settings.batch_size * example,
+        validation=(sizes.get("validation_size") or _EXAMPLES) * example,
+        test=(sizes.get("test_size") or _EXAMPLES) * example,
+    )

@@ -1,0 +1,104 @@
+"""What decides what a pass takes, and the batches of it that are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from bench.datasets.base import Splits
+from bench.experiment.settings import Training
+from bench.forward.batch import evaluation_batches
+from bench.methods.base import Method
+from bench.models.language_model import LanguageModel
+from bench.planning.weightless import built
+from bench.training.batching import training_batches
+from bench.training.encoding import Encoder, Pair
+from bench.training.optimization import planned_steps
+
+
+@dataclass(frozen=True)
+class Work:
+    """A model, a method and data with the settings of a training."""
+
+    name: str
+    """Of the model, in messages."""
+    fields: Mapping[str, Any]
+    """Of the model's ``config.json``."""
+    method: Method
+    splits: Splits
+    tokenizer: Any
+    settings: Training
+    dtype: torch.dtype
+    checkpointing: bool = False
+    seed: int = 0
+    """Seeds the order of the data, as a trial's does."""
+
+    def with_settings(self, **changes: Any) -> Work:
+        """Return the work with other training settings."""
+        return replace(self, settings=self.settings.model_copy(update=changes))
+
+    def in_smallest_passes(self) -> Work:
+        """Return the work in passes of one example. Two passes stand for all: later ones add nothing to the peak."""
+        two = min(2, self.settings.batch_size)
+        return self.with_settings(batch_size=two, gradient_accumulation_steps=two, eval_batch_size=1)
+
+    def base(self, fields: Mapping[str, Any] | None = None) -> LanguageModel:
+        """Return the model on the meta device, or that of another configuration."""
+        base = built(self.name, self.fields if fields is None else fields)
+        base.network.to(dtype=self.dtype)  # type: ignore[call-arg]
+        base.tokenizer = self.tokenizer
+        return base
+
+    def encoder(self, base: LanguageModel) -> Encoder:
+        """Return the encoder of the data for a model, on the CPU."""
+        encoder = Encoder(base, self.splits.template, self.splits.labels)
+        encoder.device = torch.device("cpu")
+        return encoder
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of a run, of which two are looked at."""
+
+    number: int
+    largest: list[Pair]
+    """That with most tokens."""
+    usual: list[Pair]
+    """That whose tokens are nearest to the mean."""
+
+
+def batches_trained(work: Work, encoder: Encoder) -> Batches:
+    """Return the batches of a training."""
+    room = encoder.room(int(work.method.options().get("num_virtual_tokens") or 0), work.settings.max_length)
+    inputs, _ = encoder.inputs(work.splits.train, room)
+    pairs = [(ids, encoder.label_ids[e.label]) for ids, e in zip(inputs, work.splits.train, strict=True)]
+    lengths = [len(ids) + len(label) for ids, label in pairs]
+    steps = planned_steps(work.settings, len(pairs))
+    batches = training_batches(lengths, work.settings.batch_size, steps, work.seed, work.settings.group_by_length)
+    return _looked_at([[pairs[i] for i in batch] for batch in batches])
+
+
+def batches_evaluated(work: Work, encoder: Encoder, room: int | None) -> Batches:
+    """Return the batches of an evaluation of the validation split, as `bench.training.evaluation.Scorer` makes them."""
+    inputs, _ = encoder.inputs(work.splits.validation, room)
+    lengths, size = [len(ids) for ids in inputs], work.settings.eval_batch_size
+    if encoder.single_token_labels:
+        batches = [[(inputs[i], encoder.label_ids[0]) for i in rows] for rows in evaluation_batches(lengths, size)]
+    else:
+        size = max(1, size // len(encoder.label_ids))
+        rows_of = evaluation_batches(lengths, size)
+        batches = [[(inputs[i], ids) for i in rows for ids in encoder.label_ids] for rows in rows_of]
+    return _looked_at(batches)
+
+
+def _looked_at(batches: Sequence[list[Pair]]) -> Batches:
+    tokens = [sum(len(ids) + len(label) for ids, label in batch) for batch in batches]
+    mean = sum(tokens) / len(tokens)
+    largest = max(range(len(batches)), key=tokens.__getitem__)
+    usual = min(range(len(batches)), key=lambda i: (abs(tokens[i] - mean), -tokens[i]))
+    if tokens[usual] == tokens[largest]:
+        usual = largest
+    return Batches(len(batches), batches[largest], batches[usual])
