@@ -302,18 +302,30 @@ def show(
 
 @app.command()
 def predict(
-    run: Run,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Finals' records (results/.../final-*.json), or folders of adapters."),
+    ],
     text: Annotated[list[str] | None, typer.Option("--text", help="A text to answer. Repeatable.")] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="A table with the template's columns, or a .txt with a text a line.")
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting of generation, such as temperature=0.7. Repeatable."
+        ),
+    ] = None,
     model: BaseModel = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Answer new text by a final: its label and the probability of each."""
-    from bench.cli.artifacts import answer
+    """Answer new text by finals: a label and the probability of each, or free text as it is written.
 
-    answer(run, text or [], file, model, json)
+    Free answers to a --file are JSON Lines. Finals of one base model share it.
+    """
+    from bench.cli.artifacts import Questions, answer
+
+    answer(runs, Questions(text or [], file, model, set_ or []), json)
 
 
 @app.command()

@@ -11,8 +11,9 @@ from bench.core.packages import Download
 from bench.core.trust import Trusted, is_commit, of_the_hub
 from bench.datasets.base import Split
 from bench.datasets.files import as_text, local_sha256
-from bench.datasets.table import Record, Table, check_columns
-from bench.datasets.template import columns
+from bench.datasets.formats import FORMATS
+from bench.datasets.table import Record, Table
+from bench.datasets.template import missing_column
 
 if TYPE_CHECKING:
     import datasets
@@ -95,10 +96,13 @@ class Hub(Table):
         for split in self.data_files or [split for split, name in names.items() if name]:
             loaded = self._load(split, names[split] or split)
             place = f"{self.origin}, split '{names[split] or split}'"
-            named = columns(self.template)
-            check_columns(place, self.label_column, named, loaded.column_names)
-            order = getattr(loaded.features[self.label_column], "names", None)
-            wanted = loaded.select_columns(list(dict.fromkeys([self.label_column, *named])))
+            for name, who in (asked := self.columns()).items():
+                if name not in loaded.column_names:
+                    raise missing_column(place, who, name, loaded.column_names)
+            if self.label_column in asked:
+                order = getattr(loaded.features[self.label_column], "names", None)
+            further = FORMATS[self.format].optional if self.format else ()
+            wanted = loaded.select_columns([*asked, *(name for name in further if name in loaded.column_names)])
             for number, row in enumerate(wanted, start=1):
                 fields = {name: as_text(value) for name, value in row.items()}
                 if order is not None:

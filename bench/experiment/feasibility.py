@@ -7,12 +7,12 @@ answers when its trials begin.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bench.core.distributions import Choice
+from bench.datasets.base import Splits
 from bench.experiment.cell import Cell
 from bench.methods import methods
 from bench.methods.tokens import label_tokens
@@ -41,27 +41,29 @@ def looked_at(cell: Cell) -> bool:
     return all(download.cached for download in source.downloads()) and source.ready()
 
 
-def infeasible(cell: Cell, template: str, labels: Sequence[str]) -> str | None:
+def infeasible(cell: Cell, splits: Splits) -> str | None:
     """Return why no trial of a cell can run, or None if one may.
 
     Args:
         cell: what is going to run.
-        template: of its data set.
-        labels: the label words.
+        splits: of its data set.
     """
+    method = methods.build(cell.method.name, cell.method.options, cell.title)
+    if (refused := method.refuses(splits.answer)) is not None:
+        return refused
     if cell.model is None or not looked_at(cell):
         return None
     folder = models.build(cell.model.name, cell.model.options, cell.title).folder()
     if not (folder / "tokenizer.json").is_file() or not (config := _config(folder)):
         return None
-    longest = 0
+    longest, labels = 0, splits.labels
     if any(str(name).endswith("ForCausalLM") for name in config.get("architectures") or ()):
-        tokens = [label_tokens(_tokenizer(folder), template, word) for word in labels]  # type: ignore[arg-type]
+        tokens = [label_tokens(_tokenizer(folder), splits.template, word) for word in labels]  # type: ignore[arg-type]
         for place, ids in enumerate(tokens):
             if ids in tokens[:place]:
                 other = labels[tokens.index(ids)]
                 return f"label_words: {labels[place]!r} and {other!r} are the same tokens for this model's tokenizer"
-        longest = max(map(len, tokens))
+        longest = max(map(len, tokens), default=0)
     context = next((config[name] for name in _POSITIONS if isinstance(config.get(name), int)), None)
     virtual = fewest_virtual_tokens(cell)
     if context is not None and virtual + longest >= context:

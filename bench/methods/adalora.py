@@ -14,7 +14,7 @@ from bench.methods.peft_method import PeftMethod
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 

@@ -9,7 +9,8 @@ from pydantic import Field
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Splits
+    from bench.datasets.answers import Answer
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 
@@ -47,6 +48,14 @@ class HardPrompt(Method):
     def stochastic(self) -> bool:  # type: ignore[override]
         """Without examples there is nothing to draw."""
         return self.shots > 0
+
+    def refuses(self, answer: Answer) -> str | None:
+        """Refuse calibration without label words, and solved examples in a chat template, which has a turn for each."""
+        if self.calibrate and not answer.same_for_all:
+            return f"calibrate divides the probabilities of label words, and the answers are {answer.title}"
+        if self.shots and answer.chat:
+            return "shots and format: chat do not go together; take format: instruction"
+        return None
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Put the examples before the input."""

@@ -11,7 +11,7 @@ from bench.core.distributions import Choice, Float, Int, SearchSpace
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 PEFT_ENCODER = Alias("encoder_reparameterization_type", {"MLP": {"encoder": "mlp"}, "LSTM": {"encoder": "lstm"}})

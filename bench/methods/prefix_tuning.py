@@ -12,7 +12,7 @@ from bench.methods.base import Method, TunedModel
 from bench.methods.prompt_tuning import some_text
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 

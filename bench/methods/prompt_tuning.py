@@ -14,7 +14,8 @@ from bench.methods.base import Method, TunedModel
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.datasets.examples import Splits
+    from bench.datasets.answers import Answer
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 PEFT_INIT = Alias(
@@ -86,6 +87,12 @@ class PromptTuning(Method):
             "learning_rate": Float(low=3e-3, high=3e-1, log=True),
             "num_virtual_tokens": Int(low=5, high=100, log=True),
         }
+
+    def refuses(self, answer: Answer) -> str | None:
+        """Refuse to begin from label words where there are none."""
+        if self.init == "labels" and not answer.same_for_all:
+            return f"init: labels takes label words, and the answers are {answer.title}; take init: text"
+        return None
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Draw the initial prompt and put it before the model's input."""

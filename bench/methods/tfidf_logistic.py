@@ -14,7 +14,9 @@ from bench.methods.base import ByLogits, Method, TunedModel
 from bench.methods.baseline import Baseline
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Example, Splits
+    from bench.datasets.answers import Answer
+    from bench.datasets.examples import Example
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 
@@ -51,6 +53,10 @@ class TfidfLogistic(Method):
             "ngram_max": Int(low=1, high=5),
             "analyzer": Choice(choices=("word", "char_wb")),
         }
+
+    def refuses(self, answer: Answer) -> str | None:
+        """Refuse what has no classes."""
+        return None if answer.same_for_all else f"tfidf_logistic learns label words, and the answers are {answer.title}"
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Fit the train split."""

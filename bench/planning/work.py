@@ -54,7 +54,7 @@ class Work:
 
     def encoder(self, base: LanguageModel) -> Encoder:
         """Return the encoder of the data for a model, on the CPU."""
-        encoder = Encoder(base, self.splits.template, self.splits.labels)
+        encoder = Encoder(base, self.splits.template, self.splits.labels, self.splits.answer)
         encoder.device = torch.device("cpu")
         return encoder
 
@@ -73,8 +73,7 @@ class Batches:
 def batches_trained(work: Work, encoder: Encoder) -> Batches:
     """Return the batches of a training."""
     room = encoder.room(int(work.method.options().get("num_virtual_tokens") or 0), work.settings.max_length)
-    inputs, _ = encoder.inputs(work.splits.train, room)
-    pairs = [(ids, encoder.label_ids[e.label]) for ids, e in zip(inputs, work.splits.train, strict=True)]
+    pairs, _ = encoder.pairs(work.splits.train, room)
     lengths = [len(ids) + len(label) for ids, label in pairs]
     steps = planned_steps(work.settings, len(pairs))
     batches = training_batches(lengths, work.settings.batch_size, steps, work.seed, work.settings.group_by_length)
@@ -88,9 +87,9 @@ def batches_evaluated(work: Work, encoder: Encoder, room: int | None) -> Batches
     if encoder.single_token_labels:
         batches = [[(inputs[i], encoder.label_ids[0]) for i in rows] for rows in evaluation_batches(lengths, size)]
     else:
-        size = max(1, size // len(encoder.label_ids))
-        rows_of = evaluation_batches(lengths, size)
-        batches = [[(inputs[i], ids) for i in rows for ids in encoder.label_ids] for rows in rows_of]
+        candidates = [encoder.candidates(example, room) for example in work.splits.validation]
+        rows_of = evaluation_batches(lengths, max(1, size // max(map(len, candidates), default=1)))
+        batches = [[(inputs[i], ids) for i in rows for ids in candidates[i]] for rows in rows_of]
     return _looked_at(batches)
 
 

@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 
 from bench.experiment.cell import Cell
 from bench.experiment.terms import EQUAL_STEPS
-from bench.metrics import Metric
+from bench.metrics import BaseMetric
 from bench.reporting.answers import answered, chance_score, metric_of, one_label_only, seeds_agree
 from bench.reporting.statistics.intervals import Interval
 from bench.reporting.statistics.runs import Runs
@@ -128,7 +128,7 @@ class CellResults:
         return self._metric.greater_is_better if self._metric else True
 
     @cached_property
-    def _metric(self) -> Metric | None:
+    def _metric(self) -> BaseMetric | None:
         return metric_of(self.settings, self.metric)
 
     @property
@@ -189,8 +189,9 @@ class CellResults:
 
     @property
     def test_items(self) -> int | None:
-        """How many examples the test split has; None where no predictions were kept."""
-        return max((len(run.predictions.ids) for run in self.measured if run.predictions), default=None)
+        """How many examples the test split has; None where no answers were kept."""
+        kept = [one.ids for run in self.measured for one in (run.predictions, run.answers) if one]
+        return max(map(len, kept), default=None)
 
     @cached_property
     def truncated(self) -> dict[str, int]:
@@ -220,7 +221,7 @@ class CellResults:
     @cached_property
     def answers(self) -> Runs | None:
         """The scores item by item; None where there are no predictions of all finals, or none can be scored here."""
-        return answered(self._scored, self._metric, self.stochastic)
+        return answered(self._scored, self.metric, self._metric, self.stochastic)
 
     @cached_property
     def interval(self) -> Interval | None:

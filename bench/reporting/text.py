@@ -116,6 +116,12 @@ def one_line(text: str, width: int = 300) -> str:
     return line if len(line) <= width else line[: width - 3] + "..."
 
 
+def visible(text: str, width: int) -> str:
+    """Return foreign text of several lines without control characters, cut to a readable length."""
+    kept = "".join(letter for letter in text if letter.isprintable() or letter in JOINERS or letter == "\n")
+    return kept if len(kept) <= width else kept[: width - 3] + "..."
+
+
 def markdown(text: str, width: int = 300) -> str:
     """Escape foreign text for Markdown, inside and outside of a table: it stays the text that it is."""
     line = one_line(text, width).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

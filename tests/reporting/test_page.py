@@ -7,13 +7,14 @@ from html.parser import HTMLParser
 
 import pytest
 from browser import opened
+from markupsafe import escape
 from report_records import cell, run, study, write_results
 
 from bench.reporting import collect
 from bench.reporting.cells import group_cells
 from bench.reporting.page import html_page
 from bench.reporting.page import runs as page_runs
-from bench.runs.record import Provenance, TrainStep
+from bench.runs.record import Answers, Provenance, Text, TrainStep
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\""
 
@@ -234,3 +235,17 @@ def contrast(one, other):
 
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_written_answers_of_two_methods_stand_side_by_side_as_the_text_they_are(tmp_path):
+    found = []
+    for method, nll, said in (("lora", 0.5, f"{HOSTILE}\nאב"), ("prompt", 0.9, "two\x1b[31m\x00lines")):
+        for one in study(cell("small", method=method), [nll] * 3, base=1_000_000, items=30):
+            texts = [Text(question=f"q{i}", references=["a", "b"], answer=said) for i in range(2)]
+            kept = Answers(ids=["1", "2"], hashes=["0" * 16] * 2, texts=texts)
+            found.append(one.model_copy(update={"answers": kept, "predictions": None}))
+    html = html_page(collect(write_results(tmp_path / "r", found)))
+    tags = Tags(html)
+    cells = re.findall(r'<td dir="auto">(.*?)</td>', html, re.DOTALL)
+    assert cells[:4] == ["q0", "a | b", "two[31mlines", str(escape(f"{HOSTILE}\nאב"))]
+    assert "onerror" not in {name for _, given in tags.tags for name in given}

@@ -24,6 +24,7 @@ from bench.reporting.frame import plain_rows
 from bench.reporting.page import glossary
 from bench.reporting.page.runs import run_rows, samples
 from bench.reporting.page.tables import statistics_tables
+from bench.reporting.page.texts import written_samples
 from bench.reporting.table import summarise_cells
 from bench.reporting.writers import legend
 
@@ -96,6 +97,7 @@ def html_page(
         failures=_inline(sentences.failures(results.cells)),
         pruned=_inline([line] if (line := sentences.pruned(results.cells)) else []),
         samples=samples(results.cells),
+        written=written_samples(results.cells),
         provenance=_inline([*origin.provenance(results), origin.versions(results.records)]),
         commands=[m.command for m in results.manifests if m.command is not None],
         style=_asset("style.css"),
