@@ -67,6 +67,8 @@ def work_of(cell: Cell, dtype: torch.dtype) -> tuple[Work, tuple[str, ...]] | No
     tokenizer = tokenizer or HashedWords(vocabulary(fields))
     if getattr(tokenizer, "pad_token_id", None) is None:
         tokenizer.pad_token_id = 0
+    if models.build(cell.model.name, cell.model.options, cell.title).bits:
+        notes.append("weights in full precision, for what quantisation saves is not predicted")
     method = methods.build(cell.method.name, cell.method.options, f"method {cell.method.label}")
     precision = cell.runtime.precision
     dtype = dtype if precision == "auto" else getattr(torch, precision)
