@@ -122,12 +122,12 @@ def test_a_trial_without_cuda_is_infeasible(tmp_path, there):
 
 def test_an_encoder_is_known_to_be_infeasible_before_anything_runs(tmp_path, there):
     write_tiny_model(tmp_path / "model")
-    assert infeasible(planned(tmp_path, load_in_4bit=True), "{text}", ["a", "b"]) is None
+    assert infeasible(planned(tmp_path, load_in_4bit=True), tiny_splits()) is None
     config = BertConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     BertModel(config).save_pretrained(tmp_path / "bert")
     (tmp_path / "bert/tokenizer.json").write_bytes((tmp_path / "model/tokenizer.json").read_bytes())
     Local(path=tmp_path / "bert").check()
-    assert infeasible(planned(tmp_path, "bert", load_in_4bit=True), "{text}", ["a", "b"]) == (
+    assert infeasible(planned(tmp_path, "bert", load_in_4bit=True), tiny_splits()) == (
         "load_in_4bit: an encoder is not quantised"
     )
 
