@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.distributions import Choice
+from bench.core.entries import Entry
+from bench.datasets.answers import Answer
 from bench.datasets.base import Splits
 from bench.experiment.cell import Cell
 from bench.methods import methods
 from bench.methods.tokens import label_tokens
+from bench.metrics import metrics
 from bench.models import models
 
 _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
@@ -31,6 +34,11 @@ class _Tokenizer:
 
     def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
         return {"input_ids": self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids}
+
+    def makes(self, text: str) -> bool:
+        """Whether a text can come out of it: as a token of its own, or between other letters."""
+        ids = self._tokenizer.encode(f"a{text}a", add_special_tokens=False).ids
+        return self._tokenizer.token_to_id(text) is not None or text in self._tokenizer.decode(ids)
 
 
 def looked_at(cell: Cell) -> bool:
@@ -68,6 +76,26 @@ def infeasible(cell: Cell, splits: Splits) -> str | None:
     virtual = fewest_virtual_tokens(cell)
     if context is not None and virtual + longest >= context:
         return f"{virtual} virtual tokens and a label of {longest} leave no room for text in {context} positions"
+    return _cannot_write(splits.answer, folder, context and context - virtual) if _writes(cell) else None
+
+
+def _writes(cell: Cell) -> bool:
+    """Whether any metric of the cell's data set scores written text."""
+    given = [Entry.model_validate(one) for one in cell.dataset.options.get("metrics", ())]
+    return any(metrics.build(one.name, one.options, one.label).scored == "text" for one in given)
+
+
+def _cannot_write(answer: Answer, folder: Path, room: int | None) -> str | None:
+    """Return why a model cannot write such answers; ``room`` are its positions beside a prompt."""
+    new = answer.generate.max_new_tokens
+    if room is not None and new >= room:
+        return f"generate.max_new_tokens: an answer of {new:,} tokens leaves no room for text in {room:,} positions"
+    tokenizer = _tokenizer(folder)
+    for text in answer.generate.stop:
+        if not tokenizer.makes(text):
+            return f"generate.stop: {text!r} cannot come out of this model's tokenizer"
+    if answer.chat and not (folder / "chat_template.jinja").is_file() and "chat_template" not in _settings(folder):
+        return "format: chat: this model's tokenizer has no chat template; take format: instruction"
     return None
 
 
@@ -88,8 +116,16 @@ def _tokenizer(folder: Path) -> _Tokenizer:
 
 
 def _config(folder: Path) -> dict[str, Any] | None:
+    return _read(folder / "config.json")
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    return _read(folder / "tokenizer_config.json") or {}
+
+
+def _read(file: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found

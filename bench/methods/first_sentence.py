@@ -32,6 +32,11 @@ class FirstSentence(Method):
     uses_model: ClassVar[bool] = False
     trains: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
+    when_to_use: ClassVar[str] = "Beside every summary of a text: newspapers say the most important thing first."
+    traps: ClassVar[tuple[str, ...]] = (
+        "It knows nothing of how answers look: on anything but summaries it is easy to beat.",
+        "A full stop behind an abbreviation ends its sentence.",
+    )
 
     def refuses(self, answer: Answer) -> str | None:
         """Refuse what is not answered in free text."""

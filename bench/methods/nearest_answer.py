@@ -24,6 +24,13 @@ class NearestAnswer(Method):
     uses_model: ClassVar[bool] = False
     trains: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
+    when_to_use: ClassVar[str] = (
+        "Beside every model that writes: it knows how answers look, and does not read the text."
+    )
+    traps: ClassVar[tuple[str, ...]] = (
+        "Questions that are in train in other words are found: a high score of it says that splits leak.",
+        "It reads the whole training split, however few examples a trained method is shown.",
+    )
 
     def refuses(self, answer: Answer) -> str | None:
         """Refuse what is not answered in free text."""

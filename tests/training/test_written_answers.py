@@ -23,6 +23,7 @@ from bench.experiment.schema import Experiment
 from bench.forward.settings import Generate
 from bench.methods.base import TunedModel
 from bench.methods.prompt_tuning import PromptTuning
+from bench.models import models
 from bench.runs.spec import TrialSpec
 from bench.training.encoding import Encoder
 from bench.training.evaluation import Scorer
@@ -294,3 +295,24 @@ def test_a_method_that_cannot_answer_is_known_before_anything_runs(folder, metho
     cell = cell_of(folder, method, **WRITTEN)
     splits = Session().splits(cell.dataset)
     assert said in infeasible(cell, splits)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"generate": {"max_new_tokens": 512}}, "an answer of 512 tokens leaves no room for text in"),
+        (
+            {"generate": {"stop": ["dog", "\u732b"]}},
+            "generate.stop: '\u732b' cannot come out of this model's tokenizer",
+        ),
+        ({"format": "chat"}, "this model's tokenizer has no chat template"),
+    ],
+)
+def test_what_cannot_be_written_is_known_before_anything_runs(folder, options, said):
+    cell = cell_of(folder, "hard_prompt", **{**WRITTEN, **options})
+    models.build(
+        cell.model.name, cell.model.options, "model"
+    ).check()  # what has not been seen to load is not looked at
+    assert said in infeasible(cell, Session().splits(cell.dataset))
+    fine = cell_of(folder, "hard_prompt", **{**WRITTEN, "generate": {"max_new_tokens": 8, "stop": ["dog", "</s>"]}})
+    assert infeasible(fine, Session().splits(fine.dataset)) is None

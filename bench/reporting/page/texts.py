@@ -34,9 +34,9 @@ class WrittenSamples:
 def written_samples(cells: Sequence[CellResults]) -> list[WrittenSamples]:
     """Return the answers of the two methods with the best means of each model on each data set."""
     groups: dict[tuple[str, str], list[CellResults]] = {}
-    for cell in sorted(cells, key=lambda cell: cell.rank_key):
-        if _texts(cell):
-            groups.setdefault((cell.dataset, cell.model), []).append(cell)
+    scored = [cell for cell in cells if cell.mean is not None and _texts(cell)]
+    for cell in sorted(scored, key=lambda cell: cell.rank_key):
+        groups.setdefault((cell.dataset, cell.model), []).append(cell)
     return [_side_by_side(group[:_METHODS]) for group in groups.values()]
 
 
