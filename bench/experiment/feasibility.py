@@ -84,10 +84,10 @@ def infeasible(cell: Cell, splits: Splits) -> str | None:
     virtual = fewest_virtual_tokens(cell)
     if context is not None and virtual + longest >= context:
         return f"{virtual} virtual tokens and a label of {longest} leave no room for text in {context} positions"
-    return _cannot_write(splits.answer, folder, context and context - virtual) if _writes(cell) else None
+    return _cannot_write(splits.answer, folder, context and context - virtual) if writes(cell) else None
 
 
-def _writes(cell: Cell) -> bool:
+def writes(cell: Cell) -> bool:
     """Whether any metric of the cell's data set scores written text."""
     given = [Entry.model_validate(one) for one in cell.dataset.options.get("metrics", ())]
     return any(metrics.build(one.name, one.options, one.label).scored == "text" for one in given)

@@ -15,7 +15,7 @@ from bench.core.errors import BenchError
 from bench.datasets import datasets
 from bench.datasets.base import Splits
 from bench.experiment.cell import Cell
-from bench.experiment.feasibility import looked_at
+from bench.experiment.feasibility import looked_at, writes
 from bench.methods import methods
 from bench.models import models
 from bench.planning.data import HashedWords, assumed
@@ -106,7 +106,8 @@ def estimate(cell: Cell, on: Place, beside: bool = False) -> Estimate | None:
         number = math.ceil(examples / prediction.evaluated)
         return number * on.seconds(every.part(examples / prediction.evaluated / number), work.dtype) if number else 0.0
 
-    asked = min(cell.evaluation.generations, len(work.splits.test)) if prediction.answer else 0
+    generated = min(cell.evaluation.generations, len(work.splits.test)) if work.splits.labels else 0
+    asked = (len(work.splits.test) if writes(cell) else generated) if prediction.answer else 0
     batches = math.ceil(asked / work.settings.eval_batch_size)
     later = every.part(asked / max(1, batches) / (prediction.evaluated_tokens * prediction.evaluation_share))
     seconds = expected(
