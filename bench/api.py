@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BadInput, did_you_mean
+from bench.core.labels import slug
 from bench.core.plugins import load_plugins, loaded_plugins
 from bench.driver.shards import Shard
 from bench.driver.watcher import Watcher
@@ -119,7 +120,7 @@ def run(
 
     Args:
         experiment: an experiment file, or what would be in it.
-        results: the results folder; ``results/<name of the experiment>`` by default.
+        results: the results folder; ``results/<slug of the experiment's name>`` by default.
         changes: changes on top of it, as ``--set`` takes them, such as ``"study.trials=4"``.
         workers: trials that run at the same time.
         engine: where trials run: a name that ``bench list engines`` lists.
@@ -177,7 +178,7 @@ def plan(
     cells = plan_cells(asked, where, notes.append)
     for cell in cells:
         check_study(cell.study, cell.training, f"{where}: study")
-    folder = Path(results) if results is not None else Path("results") / asked.name
+    folder = Path(results) if results is not None else Path("results") / slug(asked.name)
     return Plan(
         experiment=asked,
         cells=cells,

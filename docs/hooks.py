@@ -95,6 +95,8 @@ def method_page(name: str, cells: Sequence[tuple[Path, CellResults]]) -> str:
     if facts["citation"]:
         parts.append(f"Source: {text.markdown(facts['citation'])}.")
     parts.append(f"In an experiment file it is `{name}`; `bench show method {name}` prints what stands below.")
+    if facts["when_to_use"]:
+        parts += ["## When to use it", text.markdown(facts["when_to_use"], 2000)]
     parts.append("## Options")
     rows = [
         (f"`{field['name']}`", f"`{field['also']}`" if field["also"] else "", _code(field["default"]),
@@ -109,6 +111,9 @@ def method_page(name: str, cells: Sequence[tuple[Path, CellResults]]) -> str:
     parts.append(_by_size(name))
     parts.append("## What our records say of it")
     parts.append(_records(name, cells))
+    if facts["traps"]:
+        traps = "\n".join(f"- {text.markdown(trap, 2000)}" for trap in facts["traps"])
+        parts += ["## Traps", traps, "Those of every method: [traps of this field](../traps.md)."]
     return "\n\n".join(parts) + "\n"
 
 

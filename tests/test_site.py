@@ -33,6 +33,7 @@ QUESTIONS = [
     ("How do I resume after an interruption?", "index", "goes on where it stood when the same command is given again"),
     ("Why is my loss over the answer alone?", "traps", "The loss is over the answer's tokens alone"),
     ("Which learning rates are tried for LoRA?", "methods/lora", "learning_rate 5e-05 to 0.005, logarithmic"),
+    ("Why does prompt tuning learn nothing at LoRA's rate?", "methods/prompt_tuning", "At a rate that suits LoRA"),
     ("Is the gap between two methods chance?", "budgets", "under which size a gap between two methods will be chance"),
     ("How do I use several GPUs?", "large_models", "each trial runs in several processes"),
     ("What can I say of PEFT's published scores?", "from_peft", "says which of the runs cannot be ordered"),
@@ -84,6 +85,9 @@ def test_every_method_key_field_and_command_has_its_place(site):
     lora = read(site, "methods/lora")
     assert "lora_alpha" in lora and "2,442,240" in lora and "0.731 ± 0.066" in lora
     assert {path.stem for path in (site / "methods").glob("*.html")} == {"index", *methods.names()}
+    for name, kind in methods.entries():
+        page = squeezed(read(site, f"methods/{name}"))
+        assert kind.traps and all(squeezed(said) in page for said in (kind.when_to_use, *kind.traps)), name
     experiment, record = read(site, "reference/experiment"), read(site, "reference/record")
     assert all(f" {key} " in experiment for key in Experiment.model_fields)
     assert all(f" {field} " in record for field in json_schema()["properties"])

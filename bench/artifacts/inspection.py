@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from bench.artifacts.loading import LoadedRun
 from bench.core.errors import BadInput
 from bench.methods.tuned.prompted import Prompted
+from bench.reporting.figures.fonts import fonts_for
 from bench.runs.record import TrainStep
 
 _ROWS = 4096
@@ -121,7 +122,9 @@ def gradient_figure(curve: Sequence[TrainStep], title: str) -> bytes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
     # A name with a dollar sign is no formula.
-    figure.suptitle(title, fontsize="medium", parse_math=False)
+    fonts = fonts_for([title])
+    shown = "".join("?" if letter in fonts.missing else letter for letter in title)
+    figure.suptitle(shown, fontsize="medium", parse_math=False, fontfamily=fonts.families)
     data = BytesIO()
     figure.savefig(data, format="png", dpi=150)
     return data.getvalue()

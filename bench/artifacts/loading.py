@@ -12,7 +12,7 @@ from bench.core.entries import Entry
 from bench.core.errors import BadInput, BenchError, one_line
 from bench.core.plugins import load_plugins
 from bench.datasets import datasets
-from bench.datasets.base import Dataset, Splits
+from bench.datasets.base import BaseDataset, Splits
 from bench.experiment.cell import Cell
 from bench.methods import methods
 from bench.methods.attaching import attach
@@ -31,7 +31,7 @@ class LoadedRun:
     run: FinishedRun
     cell: Cell
     base: LanguageModel | None
-    dataset: Dataset
+    dataset: BaseDataset
     splits: Splits
     encoder: Encoder | None
     dtype: torch.dtype
@@ -64,12 +64,13 @@ class LoadedRun:
         return Scorer(tuned, self.encoder, room, training.eval_batch_size, self.dtype)
 
 
-def load_run(run: FinishedRun, model: str | None = None) -> LoadedRun:
+def load_run(run: FinishedRun, model: str | None = None, session: Session | None = None) -> LoadedRun:
     """Load the base model and the data of a run.
 
     Args:
         run: the run.
         model: another place of its base model: a name, an id of the hub, or a folder.
+        session: keeps base model and data between runs; None loads them for this one.
 
     Raises:
         BadInput: the adapter was trained on another base model.
@@ -81,12 +82,12 @@ def load_run(run: FinishedRun, model: str | None = None) -> LoadedRun:
     cell = cell.model_copy(update={"runtime": cell.runtime.model_copy(update={"device": "auto"})})
     if cell.model is not None:
         cell = cell.model_copy(update={"model": _entry(cell.model, run.record.provenance.model_revision, model)})
-    session = Session()
+    session = session or Session()
     base = session.base(cell)
     _check_base(run, cell, base)
     dataset = datasets.build(cell.dataset.name, cell.dataset.options, f"data set {cell.dataset.label}")
     splits = _splits(run, session, cell)
-    encoder = Encoder(base, dataset.template, splits.labels) if base is not None else None
+    encoder = Encoder(base, dataset.template, splits.labels, splits.answer) if base is not None else None
     return LoadedRun(run, cell, base, dataset, splits, encoder, session.device(cell)[1])
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scipy.special import softmax
 
@@ -14,7 +15,13 @@ from bench.core.errors import BadInput
 from bench.datasets.examples import Example
 from bench.datasets.files import read_table
 from bench.datasets.template import columns, missing_column, render
+from bench.forward.settings import Generate
 from bench.methods.base import TunedModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from bench.forward.generation import OnToken
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Answer:
 
 def predict(loaded: LoadedRun, texts: Sequence[str]) -> list[Answer]:
     """Answer texts as `inputs` renders them, by the run's method; the label with the highest score is the answer."""
-    examples = [Example(hashlib.sha256(text.encode()).hexdigest()[:16], text, 0) for text in texts]
+    examples = [_example(text) for text in texts]
     labels = loaded.splits.labels
     before = None
     if loaded.base is not None and loaded.run.adapter is not None and loaded.base.kind.generates:
@@ -55,11 +62,80 @@ def predict(loaded: LoadedRun, texts: Sequence[str]) -> list[Answer]:
     ]
 
 
-def inputs(template: str, texts: Sequence[str], file: Path | None) -> list[str]:
+@dataclass(frozen=True)
+class WrittenAnswer:
+    """What a run writes to one text."""
+
+    text: str
+    """The rendered template: what the model read."""
+    answer: str
+    ended: str
+    """``end``, ``stop`` or ``limit``: see `bench.forward.generation.Generated`."""
+    base: str | None
+    """What the base model writes without what was trained; None where nothing was."""
+
+
+def write(
+    loaded: LoadedRun, texts: Sequence[str], settings: Generate, say: Callable[[str], None] | None = None
+) -> list[WrittenAnswer]:
+    """Answer texts in free text, by the run's method.
+
+    Args:
+        loaded: the run.
+        texts: as `inputs` renders them.
+        settings: how answers are written.
+        say: told of an answer piece by piece, while it is written; for one text.
+    """
+    encoder = loaded.encoder
+    if encoder is not None:
+        encoder.answer = encoder.answer.model_copy(update={"generate": settings})
+    examples = [_example(text) for text in texts]
+    tuned = loaded.attach()
+    try:
+        loaded.load(tuned)
+        after = loaded.scorer(tuned).write(examples, _pieces(encoder.tokenizer, say) if encoder and say else None)
+    finally:
+        tuned.detach()
+    before = None
+    if loaded.base is not None and loaded.run.adapter is not None:
+        before = loaded.scorer(TunedModel(loaded.base)).write(examples)
+    return [
+        WrittenAnswer(text, one.text, one.ended, None if before is None else before[row].text)
+        for row, (text, one) in enumerate(zip(texts, after, strict=True))
+    ]
+
+
+def _pieces(tokenizer: PreTrainedTokenizerBase, say: Callable[[str], None]) -> OnToken:
+    """Turn tokens into pieces of text; a character of several tokens is told once it is whole."""
+    ids: list[int] = []
+    told = ""
+
+    def on_token(index: int, token: int) -> None:
+        nonlocal told
+        ids.append(token)
+        text = str(tokenizer.decode(ids, skip_special_tokens=True))
+        if text.startswith(told) and not text.endswith("\ufffd"):
+            say(text[len(told) :])
+            told = text
+
+    return on_token
+
+
+def _example(text: str) -> Example:
+    return Example(hashlib.sha256(text.encode()).hexdigest()[:16], text, 0)
+
+
+def inputs(
+    template: str,
+    texts: Sequence[str],
+    file: Path | None,
+    filled: Callable[[dict[str, str]], dict[str, str]] = dict,
+) -> list[str]:
     """Render what is to be answered.
 
     Args:
         template: the data set's template.
+        filled: adds to a row of the file what the data set's format makes of its columns.
         texts: each stands for the template's only column.
         file: a table that has the template's columns (CSV, TSV, JSON Lines, Parquet), or a ``.txt``, a text a line.
 
@@ -75,7 +151,8 @@ def inputs(template: str, texts: Sequence[str], file: Path | None) -> list[str]:
             raise BadInput(f"{file}: cannot be read: {error}") from None
         rows += [_only(named, line, str(file)) for line in lines if line.strip()]
     elif file is not None:
-        for place, fields in read_table(str(file)):
+        for place, given in read_table(str(file)):
+            fields = filled(given)
             for name in named:
                 if name not in fields:
                     raise missing_column(place, "the template names the column", name, fields)

@@ -49,6 +49,10 @@ Plugin = Annotated[
     list[str] | None,
     typer.Option("--plugin", metavar="FILE", help="A Python file that registers more (docs/plugins.md). Repeatable."),
 ]
+References = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Scores of others to stand beside ours, marked as such (docs/results.md)."),
+]
 Run = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="A final's record (results/.../final-*.json), or the folder of its adapter."),
@@ -156,11 +160,12 @@ def report(
         str | None,
         typer.Option(metavar="NAME", help="Another recorded metric on test than the one that studies optimised."),
     ] = None,
+    references: References = None,
 ) -> None:
     """Draw tables and plots again from stored records alone."""
     from bench.cli.report import draw_report
 
-    draw_report(results, out or Path("reports") / results[0].resolve().name, metric)
+    draw_report(results, out or Path("reports") / results[0].resolve().name, metric, references)
 
 
 @app.command()
@@ -175,11 +180,12 @@ def plot(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the figure, such as published=true. Repeatable."),
     ] = None,
+    references: References = None,
 ) -> None:
     """Draw one figure from stored records."""
     from bench.cli.draw import plot as draw
 
-    draw(name, results, out, style, set_ or [])
+    draw(name, results, out, style, set_ or [], references)
 
 
 @app.command()
@@ -307,18 +313,30 @@ def show(
 
 @app.command()
 def predict(
-    run: Run,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Finals' records (results/.../final-*.json), or folders of adapters."),
+    ],
     text: Annotated[list[str] | None, typer.Option("--text", help="A text to answer. Repeatable.")] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="A table with the template's columns, or a .txt with a text a line.")
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting of generation, such as temperature=0.7. Repeatable."
+        ),
+    ] = None,
     model: BaseModel = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Answer new text by a final: its label and the probability of each."""
-    from bench.cli.artifacts import answer
+    """Answer new text by finals: a label and the probability of each, or free text as it is written.
 
-    answer(run, text or [], file, model, json)
+    Free answers to a --file are JSON Lines. Finals of one base model share it.
+    """
+    from bench.cli.artifacts import Questions, answer
+
+    answer(runs, Questions(text or [], file, model, set_ or []), json)
 
 
 @app.command()

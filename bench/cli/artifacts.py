@@ -6,7 +6,9 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,27 +17,60 @@ from rich.table import Table
 from bench.artifacts.export import add_tokenizer, export, is_whole_model, push
 from bench.artifacts.inspection import VirtualToken, gradient_figure, inspect_prompt
 from bench.artifacts.loading import LoadedRun, load_run
-from bench.artifacts.predict import inputs, predict
+from bench.artifacts.predict import inputs, predict, write
 from bench.artifacts.runs import find_run
+from bench.core.errors import BadInput
 from bench.core.files import make_writable, write_atomic
+from bench.core.labels import slug
+from bench.core.plugins import load_plugins
+from bench.datasets import datasets
+from bench.datasets.answers import Option
+from bench.datasets.table import Table as LocalTable
+from bench.experiment.file import assigned
+from bench.forward.settings import Generate
+from bench.training.session import Session
 
 
-def answer(path: Path, texts: Sequence[str], file: Path | None, model: str | None, as_json: bool) -> None:
-    """Print which adapter is active, and label and probabilities for each text."""
-    run = find_run(path)
-    rendered = inputs(str(run.record.spec.cell.dataset.options.get("template", "{text}")), texts, file)
-    loaded = load_run(run, model)
-    active = describe(loaded)
-    answers = predict(loaded, rendered)
+@dataclass(frozen=True)
+class Questions:
+    """What `answer` is asked."""
+
+    texts: Sequence[str]
+    """Each stands for the template's only column."""
+    file: Path | None
+    """A table, or a list of texts."""
+    model: str | None
+    """Another place of the base model."""
+    settings: Sequence[str]
+    """``KEY=VALUE`` of generation, in place of the data set's."""
+
+
+def answer(paths: Sequence[Path], asked: Questions, as_json: bool) -> None:
+    """Print, for each run, which adapter is active and what it answers; runs of one base model share it."""
+    session, found = Session(), []
+    for run in map(find_run, paths):
+        options = run.record.spec.cell.dataset
+        load_plugins(run.record.spec.cell.plugins)
+        dataset = datasets.build(options.name, options.options, f"data set {options.label}")
+        filled = dataset.filled if isinstance(dataset, LocalTable) else dict
+        rendered = inputs(dataset.template, asked.texts, asked.file, filled)
+        if isinstance(dataset.answer, Option):
+            raise BadInput(f"{run.title}: chooses between options of its rows, and a text alone has none")
+        loaded = load_run(run, asked.model, session)
+        respond = _written if dataset.answer.writes else _labelled
+        rows = respond(loaded, rendered, asked, as_json)
+        found.append({"active": describe(loaded), "answers": rows})
     if as_json:
-        rows = [
-            {"text": a.text, "label": a.label, "probabilities": a.probabilities, "base": a.base_probabilities}
-            for a in answers
-        ]
-        print(json.dumps({"active": active, "answers": rows}, indent=1, ensure_ascii=False))
-        return
-    console = Console()
-    console.print(f"active: {escape(active)}", soft_wrap=True, highlight=False)
+        print(json.dumps(found[0] if len(found) == 1 else found, indent=1, ensure_ascii=False))
+
+
+def _labelled(loaded: LoadedRun, rendered: list[str], asked: Questions, quiet: bool) -> list[dict[str, Any]]:
+    """Answer by label words; print the answers unless ``quiet``."""
+    if asked.settings:
+        raise BadInput(f"--set {asked.settings[0]}: this run answers by label words and writes no text")
+    answers = predict(loaded, rendered)
+    console = Console(quiet=quiet)
+    console.print(f"active: {escape(describe(loaded))}", soft_wrap=True, highlight=False)
     for one in answers:
         console.print(f"\n{escape(one.text)}", soft_wrap=True, highlight=False, style="dim")
         console.print(f"[bold]{escape(one.label)}[/]   {escape(_shares(one.probabilities))}", highlight=False)
@@ -43,6 +78,44 @@ def answer(path: Path, texts: Sequence[str], file: Path | None, model: str | Non
             before = max(one.base_probabilities, key=one.base_probabilities.__getitem__)
             said = f"base model alone: {before}   {_shares(one.base_probabilities)}"
             console.print(escape(said), style="dim", highlight=False)
+    return [
+        {"text": a.text, "label": a.label, "probabilities": a.probabilities, "base": a.base_probabilities}
+        for a in answers
+    ]
+
+
+def _written(loaded: LoadedRun, rendered: list[str], asked: Questions, quiet: bool) -> list[dict[str, Any]]:
+    """Answer in free text: a table in JSON Lines, a text as it is being written."""
+    given = loaded.splits.answer.generate.model_dump(mode="json")
+    settings = Generate.parse(assigned(given, asked.settings), "--set")
+    if quiet or asked.file is not None:
+        rows = [asdict(one) for one in write(loaded, rendered, settings)]
+        if not quiet:
+            for row in rows:
+                print(json.dumps(row, ensure_ascii=False))
+        return rows
+    console, rows = Console(), []
+    console.print(f"active: {escape(describe(loaded))}", soft_wrap=True, highlight=False)
+    for text in rendered:
+        console.print(f"\n{escape(text)}", soft_wrap=True, highlight=False, style="dim")
+        told: list[str] = []
+
+        def tell(piece: str, told: list[str] = told) -> None:
+            told.append(piece)
+            print(_visible(piece), end="", flush=True)
+
+        (one,) = write(loaded, [text], settings, tell)
+        print("" if told else _visible(one.answer))  # a method without a language model has it all at once
+        if one.base is not None:
+            said = f"base model alone: {_visible(one.base)}"
+            console.print(escape(said), style="dim", highlight=False, soft_wrap=True)
+        rows.append(asdict(one))
+    return rows
+
+
+def _visible(text: str) -> str:
+    """Take out what a terminal would obey: a model may write anything."""
+    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
 
 
 def describe(loaded: LoadedRun) -> str:
@@ -80,8 +153,8 @@ def inspect_run(path: Path, out: Path | None, model: str | None) -> None:
     """Show a soft prompt's nearest tokens before and after training, and draw the gradient norm by step."""
     run = find_run(path)
     record, cell = run.record, run.record.spec.cell
-    name = "-".join([*cell.labels, record.spec.kind, str(record.spec.number)])
-    folder = out or Path("reports") / record.spec.experiment / "inspect" / name
+    name = "-".join([*map(slug, cell.labels), record.spec.kind, str(record.spec.number)])
+    folder = out or Path("reports") / slug(record.spec.experiment) / "inspect" / name
     figure = gradient_figure(record.train_curve, run.title)
     make_writable(folder, "--out")
     write_atomic(folder / "gradient_norm.png", figure)

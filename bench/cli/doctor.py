@@ -1,4 +1,4 @@
-"""``bench doctor``: what this machine has, what it lacks, and the command that mends it."""
+"""``bench doctor``: what this machine has, what it lacks, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def _versions() -> Iterator[Finding]:
         requirement = Requirement(line)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        mend = f'{sys.executable} -m pip install "{requirement}"'
+        remedy = f'{sys.executable} -m pip install "{requirement}"'
         try:
             found = version(requirement.name)
         except PackageNotFoundError:
-            yield False, f"{requirement.name} is not installed: {mend}"
+            yield False, f"{requirement.name} is not installed: {remedy}"
             continue
         if requirement.specifier.contains(found, prereleases=True):
             yield True, f"{requirement.name} {found}"
         else:
-            yield False, f"{requirement.name} {found} is too old: {mend}"
+            yield False, f"{requirement.name} {found} is too old: {remedy}"
 
 
 def _device() -> Iterator[Finding]:

@@ -16,12 +16,22 @@ from bench.reporting import collect, text
 from bench.reporting.compare import Change
 from bench.reporting.figures.base import Drawing
 from bench.reporting.figures.canvas import FORMS, STYLES, Form
+from bench.reporting.figures.numbering import said
+from bench.reporting.references import read_references
 
 
-def plot(name: str, results: Sequence[Path], out: Path | None, style: str, changes: Sequence[str]) -> None:
+def plot(
+    name: str,
+    results: Sequence[Path],
+    out: Path | None,
+    style: str,
+    changes: Sequence[str],
+    references: Path | None = None,
+) -> None:
     """Draw one figure (``all``: every one) and say where its files are.
 
-    ``out`` is a file, ``.png`` or ``.svg``, or a folder that gets both forms of each drawing.
+    ``out`` is a file, ``.png`` or ``.svg``, or a folder that gets both forms of each drawing; ``references`` a file of
+    scores that are to stand beside ours.
 
     Raises:
         BadInput: unknown figure, style or option, or records that hold nothing of that kind.
@@ -38,8 +48,13 @@ def plot(name: str, results: Sequence[Path], out: Path | None, style: str, chang
     names = in_order() if name == "all" else [name]
     drawn: list[Drawing] = []
     reasons: list[str] = []
+    if references and "scale" not in names:
+        raise BadInput(f"--references: the figure 'scale' draws them, not '{name}'")
     built = [(one, figures.build(one, {} if name == "all" else options, f"figure {one}")) for one in names]
     cells = collect(results).cells
+    if references:
+        found = {"references": read_references(references, cells)}
+        built = [(one, figure.model_copy(update=found) if one == "scale" else figure) for one, figure in built]
     for one, figure in built:
         for drawing in figure.drawings(one, cells, medium):
             if isinstance(drawing, Drawing):
@@ -53,7 +68,7 @@ def plot(name: str, results: Sequence[Path], out: Path | None, style: str, chang
             write_atomic(path, drawing.file(form))
         except OSError as error:
             raise BadInput(f"{path}: cannot be written: {error.strerror or error}") from None
-        print(f"{path}: {drawing.title}")
+        print(f"{path}: {drawing.title}" + (f" ({said(drawing.names)})" if drawing.names else ""))
     for reason in reasons:
         print(f"not drawn: {reason}")
 
@@ -87,7 +102,11 @@ def convert_results(form: str, results: Sequence[Path], out: Path | None) -> Non
 
 
 def compare_results(before: Path, after: Path) -> None:
-    """Print what changed between two results folders, with 95 % intervals over seeds and test items."""
+    """Print what changed between two results folders, with 95 % intervals over seeds and test items.
+
+    The verdicts are corrected for all methods on the same model and data set, as those of a report; intervals are each
+    change's own.
+    """
     from bench.reporting.compare import compare
 
     found = compare(collect(before), collect(after))
@@ -113,6 +132,7 @@ def compare_results(before: Path, after: Path) -> None:
         )
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
+    console.print(Text("chance: corrected by Holm for the methods of a model and data set; an interval is its own"))
     for unlike, whose in _unlike(found.changes).items():
         console.print(Text(f"not alike in {unlike}: {', '.join(whose)}"), soft_wrap=True)
     for where, titles in (("before", found.only_before), ("after", found.only_after)):

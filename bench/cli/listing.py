@@ -32,7 +32,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "figures": figures,
     "trackers": trackers,
 }
-FACTS = ("title", "source", "homepage", "license", "license_notice", "citation", "parameters", "version")
+FACTS = ("title", "source", "homepage", "license", "license_notice", "citation", "parameters", "version", "when_to_use")
 
 
 def list_entries(kind: str, as_json: bool) -> None:
@@ -73,6 +73,8 @@ def show_entry(kind: str, name: str | None, as_json: bool) -> None:
     for key in FACTS:
         if facts.get(key) not in (None, ""):
             console.print(f"{key.replace('_', ' ')}: {escape(_plain(facts[key]))}", highlight=False)
+    for trap in facts["traps"]:
+        console.print(f"trap: {escape(trap)}", highlight=False)
     table = Table(title="options", title_justify="left")
     for heading in ("name", "type", "default", "meaning"):
         table.add_column(heading, overflow="fold")
@@ -97,7 +99,7 @@ def described(kind: str, name: str) -> dict[str, Any]:
     if plural not in REGISTRIES:
         raise BadInput(f"unknown kind '{kind}'{did_you_mean(kind, REGISTRIES)}")
     entry = REGISTRIES[plural].get(name)
-    facts = _facts(REGISTRIES[plural], name, entry)
+    facts = _facts(REGISTRIES[plural], name, entry) | {"traps": getattr(entry, "traps", ())}
     return facts | {"doc": inspect.getdoc(entry) or "", "fields": _fields(entry), "search_space": _space(entry)}
 
 

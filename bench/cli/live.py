@@ -136,7 +136,10 @@ class View(Watcher):
         colour = COLOURS.get(record.status, "red")
         parts = [f"\\[{self._clock.done}/{self._clock.planned}]", escape(spec.title), f"[{colour}]{record.status}[/]"]
         if record.test is not None:
-            parts.append(f"test {cell.objective} {record.test.metrics[cell.objective]:.3f}")
+            scores = record.test.metrics
+            # What writes without a language model has no likelihood.
+            name = cell.objective if cell.objective in scores else next(iter(scores), None)
+            parts.append("no score" if name is None else f"test {name} {scores[name]:.3f}")
         elif record.objective is not None:
             parts.append(f"{cell.objective} {record.objective:.3f}")
             if cell.path in self._best:

@@ -9,14 +9,23 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.reporting import collect, terminal_table, write_report
+from bench.reporting.references import read_references, with_references
 from bench.reporting.table import summarise_cells
 
 
-def draw_report(results: Sequence[Path], out: Path, metric: str | None = None) -> None:
-    """Write the report, show its table, and say where it is; ``metric`` is the one on test that it is about."""
+def draw_report(results: Sequence[Path], out: Path, metric: str | None = None, references: Path | None = None) -> None:
+    """Write the report, show its table, and say where it is.
+
+    Args:
+        results: folders.
+        out: where to write.
+        metric: the one on test that it is about.
+        references: a file of scores that are to stand beside ours.
+    """
     console = Console()
     found = collect(results, metric)
-    summary = summarise_cells(found.cells)
-    page = write_report(found, out, summary)
+    others = read_references(references, found.cells) if references else ()
+    summary = with_references(summarise_cells(found.cells), others)
+    page = write_report(found, out, summary, others)
     console.print(terminal_table(summary, console.width))
     console.print(f"report: {escape(str(page))}", soft_wrap=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.experiment.cell import Cell
 from bench.experiment.preparing import items_to_test
+from bench.reporting.answers import metric_of
 from bench.reporting.statistics.intervals import MIN_SEEDS
 from bench.reporting.statistics.paired import MIN_ITEMS
 from bench.reporting.statistics.resolution import discordance, planned_resolution
@@ -18,7 +19,8 @@ ACCURACY, CORRELATION, SEED_SD = 0.6, 0.5, 0.02
 def planned_resolutions(cells: Sequence[Cell]) -> Iterator[str]:
     """Say for each data set that is at hand under which size gaps in accuracy will be within chance.
 
-    Folds and redrawn splits, whose variance depends on the data, are left out.
+    Folds and redrawn splits, whose variance depends on the data, are left out, and so are metrics that are no share of
+    right answers: their spread is not known before something has run.
     """
     sizes = items_to_test(cells)
     groups: dict[str, list[Cell]] = {}
@@ -39,12 +41,17 @@ def planned_resolutions(cells: Sequence[Cell]) -> Iterator[str]:
                 f"{terms} nothing can be said about which gaps are chance; {MIN_SEEDS} seeds and {MIN_ITEMS} test "
                 "items are the least"
             )
-        else:
+        elif _is_share(members[0]):
             yield (
                 f"{terms}, gaps between {number_of(methods, 'method')} under {100 * floor:.1f} points of accuracy "
                 f"cannot be told apart (assumed: accuracy {ACCURACY:g}, correlation of methods {CORRELATION:g}, "
                 f"standard deviation over seeds {SEED_SD:g})"
             )
+
+
+def _is_share(cell: Cell) -> bool:
+    metric = metric_of(cell, cell.objective)
+    return metric is not None and (metric.scored == "labels")
 
 
 def _compared(cells: Sequence[Cell]) -> int:

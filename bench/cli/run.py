@@ -18,6 +18,7 @@ from bench.cli.resolution import planned_resolutions
 from bench.core.distributions import Choice, Distribution
 from bench.core.errors import BadInput
 from bench.core.files import make_writable
+from bench.core.labels import slug
 from bench.driver.signals import Terminated
 from bench.experiment.file import load_experiment
 from bench.experiment.preparing import downloads, source_cautions, unaccepted
@@ -99,7 +100,7 @@ def run_experiment(request: RunRequest) -> int:
         warn(console, source_cautions(planned.cells))
         show_time(console, planned)
         return 0
-    out = request.reports or Path("reports") / planned.experiment.name
+    out = request.reports or Path("reports") / slug(planned.experiment.name)
     if planned.shard is None:
         make_writable(out, "--reports")
     elif not planned.cells:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from bench.core.labels import slug
 from bench.experiment.file import load_experiment
 from bench.security import Item, examine
 
@@ -22,7 +23,7 @@ def show_security(file: Path, as_json: bool, plugins: Sequence[str] = ()) -> Non
         BadInput: the file is no experiment.
     """
     experiment = load_experiment(file)
-    folders = [Path("results") / experiment.name, Path("reports") / experiment.name]
+    folders = [Path(root) / slug(experiment.name) for root in ("results", "reports")]
     items = examine(experiment, str(file), plugins, folders)
     if as_json:
         print(json.dumps({"experiment": experiment.name, "items": [item.to_json() for item in items]}, indent=1))

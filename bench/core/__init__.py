@@ -1,1 +1,1 @@
-"""What every room stands on: configuration classes, errors, registries, plug-ins, packages, files. No torch."""
+"""What all other packages use: configuration classes, errors, registries, plug-ins, packages, files. No torch."""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from bench.core.config import Config
-from bench.core.registry import NAME
+from bench.core.labels import check_label
 
 NO_MODEL = "none"
 """Stands in tables and paths for the model of a method that uses none."""
@@ -19,7 +19,8 @@ class Entry(Config):
 
     name: str
     label: str
-    """How the thing is called in tables and paths; its name unless the experiment says otherwise."""
+    """How the thing is called, in any script; its name unless the experiment says otherwise. Paths bear its slug (see
+    `bench.core.labels`)."""
     options: dict[str, Any] = {}
 
     @model_validator(mode="before")
@@ -46,21 +47,22 @@ class Entry(Config):
     @field_validator("label")
     @classmethod
     def _check_label(cls, label: str) -> str:
-        if not NAME.match(label):
-            raise ValueError(f"{label!r} is not a valid label; use 1 to 64 of a-z 0-9 . _ - (give one by 'label:')")
-        if label == NO_MODEL:
+        if check_label(label, " (give one by 'label:')") == NO_MODEL:
             raise ValueError(f"the label {NO_MODEL!r} stands for methods without a language model; give another")
         return label
 
 
 def default_label(name: str, options: dict[str, Any]) -> str:
-    """Derive a label: the last part of a hub id or of a path (without a data file's suffix), else the name itself."""
-    for key in ("id", "path"):
-        if isinstance(options.get(key), str):
-            name = options[key]
-    last = re.split(r"[/\\]", name.rstrip("/\\"))[-1].lower()
-    last = re.sub(r"\.(csv|tsv|json|jsonl|parquet|gguf)$", "", last)
-    return re.sub(r"[^a-z0-9._-]+", "-", last)
+    """Derive a label: the last part of a hub id or of a path (without a data file's suffix), else the name itself.
+
+    Such a part is a plain name if it has plain letters alone, else it is as it was written.
+    """
+    where = next((options[key] for key in ("path", "id") if isinstance(options.get(key), str)), name)
+    if where == name and "/" not in name:
+        return name
+    last = re.split(r"[/\\]", where.rstrip("/\\"))[-1]
+    last = re.sub(r"\.(csv|tsv|json|jsonl|parquet|gguf)$", "", last, flags=re.IGNORECASE)
+    return re.sub(r"[^a-z0-9._-]+", "-", last.lower()) if last.isascii() else last
 
 
 class DatasetEntry(Entry):

@@ -1,4 +1,4 @@
-"""The errors a user can mend. Each is one clear line on the screen and exit code 2, never a traceback."""
+"""Errors that a user can correct. Each is one clear line on the screen and exit code 2, never a traceback."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ class Infeasible(BenchError):
 def one_line(error: BaseException, most: int | None = None) -> str:
     """Return an error's message on one line, cut to ``most`` characters; its class where it has none."""
     return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def named_line(error: BaseException, most: int = 300) -> str:
+    """Return the class of an error and its message on one line: ``ValueError: no such head``."""
+    kind, said = type(error).__name__, one_line(error, most)
+    return kind if said == kind else f"{kind}: {said}"
 
 
 def disk_full(error: BaseException | None) -> OSError | None:

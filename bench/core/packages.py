@@ -20,6 +20,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
@@ -264,3 +265,14 @@ def file_sha256(path: Path) -> str:
     """Return the sha256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cached_sha256(path: Path) -> str:
+    """Return the same, hashed once a process for as long as the file's size and time of change stay."""
+    stat = path.stat()
+    return _cached_sha256(path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=128)
+def _cached_sha256(path: Path, *_: int) -> str:
+    return file_sha256(path)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.config import Config
-from bench.core.errors import BadInput, BenchError, one_line
+from bench.core.errors import BadInput, BenchError, named_line
 from bench.core.registry import Registry, registering
 
 
@@ -84,8 +84,7 @@ def _load(file: str, expected: str | None) -> None:
             raise BadInput(f"{where}: {error}") from error
         if not isinstance(error, Exception | SystemExit):
             raise
-        said = one_line(error, 300)
-        raise BadInput(f"{where}: raises on import: {type(error).__name__}: {said}{_line(error, file)}") from error
+        raise BadInput(f"{where}: raises on import: {named_line(error)}{_line(error, file)}") from error
     _loaded[file] = PluginFile(file=file, sha256=sha256)
 
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from weakref import WeakSet
 
 from bench.core.config import Config
-from bench.core.errors import BadInput, did_you_mean
+from bench.core.errors import BadInput, did_you_mean, named_line
 
 T = TypeVar("T", bound=Config)
 
@@ -132,8 +132,7 @@ class Registry(Generic[T]):
             try:
                 target = self._load(target) if isinstance(target, str) else self._check(target)
             except (Exception, SystemExit) as error:  # a plug-in may raise anything at import: report it by name
-                reason = f"{type(error).__name__}: {error}"
-                self._broken[name] = f"{reason} (from {self._owners[name]})"
+                self._broken[name] = f"{named_line(error)} (from {self._owners[name]})"
                 del self._targets[name]
                 raise BadInput(f"{prefix}{self.kind} '{name}' does not load: {self._broken[name]}") from error
             self._targets[name] = target

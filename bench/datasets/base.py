@@ -12,7 +12,9 @@ from bench.core.config import Config, content_hash
 from bench.core.entries import Entry
 from bench.core.packages import Download, Package
 from bench.core.trust import Trusted, packaged
-from bench.datasets.examples import Example, Row, Split, Splits
+from bench.datasets.answers import Answer, FreeText, LabelWord, Option, WrittenAnswers
+from bench.datasets.examples import Example, Row, Split
+from bench.datasets.splits import Splits
 from bench.datasets.splitting import Drawing, redrawn, split
 from bench.datasets.template import columns
 
@@ -27,8 +29,12 @@ LabelWords = Annotated[tuple[str, ...], Field(min_length=2), AfterValidator(_dis
 """Two or more distinct words, in the order of the label indices."""
 
 
-class Dataset(Config):
-    """A data set for text classification by label words. Subclasses say where rows come from (`rows`)."""
+def _defaults(kind: type[Answer]) -> tuple[Entry, ...]:
+    return tuple(map(Entry.model_validate, kind.metrics))
+
+
+class BaseDataset(Config):
+    """What all data sets have in common, whatever an answer is. Subclasses say where rows come from (`rows`)."""
 
     version: ClassVar[int] = 1
     title: ClassVar[str] = ""
@@ -41,12 +47,9 @@ class Dataset(Config):
 
     template: str = "{text}"
     """What the model reads before it answers; names the source's columns in braces."""
-    label_words: LabelWords
-    """The answers, in the order of the label indices."""
-    metrics: tuple[Entry, ...] = Field(
-        (Entry.model_validate("accuracy"), Entry.model_validate("f1_macro")), min_length=1
-    )
-    """Metrics of `bench.metrics`; studies optimise the first."""
+    metrics: tuple[Entry, ...] = ()
+    """Metrics of `bench.metrics`; studies optimise the first. Where answers are free text, ``nll`` comes first unless
+    it is named."""
     train_size: int | None = Field(None, gt=0)
     """Examples in train; null takes what validation and test leave."""
     validation_size: int | None = Field(None, gt=0)
@@ -74,6 +77,19 @@ class Dataset(Config):
         if not columns(template):
             raise ValueError("the template names no column; put one in braces, such as {text}")
         return template
+
+    @model_validator(mode="after")
+    def _fill_in_metrics(self) -> Self:
+        if "metrics" in self.model_fields_set and not self.metrics:
+            raise ValueError("metrics: name at least one, or leave the key out")
+        object.__setattr__(self, "metrics", self.answer.metrics_with(self.metrics))
+        return self
+
+    @property
+    @abstractmethod
+    def answer(self) -> Answer:
+        """What an answer is."""
+        raise NotImplementedError
 
     @property
     def origin(self) -> str:
@@ -108,13 +124,14 @@ class Dataset(Config):
         raise NotImplementedError
 
     def read(self) -> tuple[Iterable[Row], tuple[str, ...]]:
-        """Return the rows and the label words; overridden where the words are found in the source."""
-        return self.rows(), self.label_words
+        """Return the rows and the label words, of which other kinds of answer have none."""
+        return self.rows(), ()
 
     def splits(self, fold: int = 0, draw: int = 0) -> Splits:
         """Return the splits, drawn stratified by label with `split_seed`.
 
-        Duplicates, and all rows of a text with several labels, are left out first.
+        Duplicates, and all rows of a text with several labels, are left out first; of a free text they are one example
+        with several references.
 
         Args:
             fold: the fold to test on, from 0; without `folds` there is one only.
@@ -134,8 +151,58 @@ class Dataset(Config):
             test_size=self.test_size,
             seed=self.split_seed,
             folds=self.folds,
+            answer=self.answer,
         )
         return redrawn(rows, labels, drawing, draw) if draw else split(rows, labels, drawing, fold)
 
 
-__all__ = ["Dataset", "Example", "LabelWords", "Row", "Split", "Splits"]
+class Dataset(BaseDataset):
+    """A data set for text classification by label words."""
+
+    label_words: LabelWords
+    """The answers, in the order of the label indices."""
+    metrics: tuple[Entry, ...] = _defaults(LabelWord)
+
+    @property
+    def answer(self) -> LabelWord:
+        """One of the label words."""
+        return LabelWord()
+
+    def read(self) -> tuple[Iterable[Row], tuple[str, ...]]:
+        """Return the rows and the label words; overridden where the words are found in the source."""
+        return self.rows(), self.label_words
+
+
+class OptionsDataset(BaseDataset):
+    """A data set whose rows have options of their own: `Row.answers`, of which ``label`` is right."""
+
+    metrics: tuple[Entry, ...] = _defaults(Option)
+
+    @property
+    def answer(self) -> Option:
+        """One of the row's options."""
+        return Option()
+
+
+class TextDataset(WrittenAnswers, BaseDataset):
+    """A data set that is answered in free text: `Row.answers` are the references."""
+
+    metrics: tuple[Entry, ...] = _defaults(FreeText)
+
+    @property
+    def answer(self) -> FreeText:
+        """A text."""
+        return self.free_text()
+
+
+__all__ = [
+    "BaseDataset",
+    "Dataset",
+    "Example",
+    "LabelWords",
+    "OptionsDataset",
+    "Row",
+    "Split",
+    "Splits",
+    "TextDataset",
+]

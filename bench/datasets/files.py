@@ -1,6 +1,9 @@
 """CSV, TSV, JSON, JSON Lines and Parquet files, read as text; every row knows its place for error messages.
 
-Nothing guesses types: ``NA``, ``007`` and ``1e5`` in a CSV stay what they are.
+Nothing guesses types: ``NA``, ``007`` and ``1e5`` in a CSV stay what they are. The standard library's strict CSV and
+JSON readers serve, not pandas: its CSV reader fills short rows, takes a longer row's first cell for an index, renames a
+column that is there twice and accepts text behind a closing quote, each without a word, and its JSON and Parquet
+readers turn a column of whole numbers in which one is missing into fractions.
 """
 
 from __future__ import annotations
@@ -8,12 +11,11 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bench.core.errors import BadInput, did_you_mean
-from bench.core.packages import file_sha256
+from bench.core.packages import cached_sha256
 
 Placed = tuple[str, dict[str, str]]
 """A row: its place, such as ``"reviews.csv, row 17"``, and its columns."""
@@ -62,17 +64,9 @@ def as_text(value: Any) -> str:
 def local_sha256(path: str) -> str:
     """Return the sha256 of a file, or nothing for one that cannot be read: reading it says what is wrong."""
     try:
-        file = Path(path).expanduser()
-        stat = file.stat()
-        return _sha256(file, stat.st_size, stat.st_mtime_ns)
+        return cached_sha256(Path(path).expanduser())
     except (OSError, ValueError, RuntimeError):
         return ""
-
-
-@lru_cache(maxsize=64)
-def _sha256(file: Path, size: int, modified: int) -> str:
-    """Hash a file once, however many cells use it; size and time of change are the key."""
-    return file_sha256(file)
 
 
 class _Broken(Exception):

@@ -11,8 +11,9 @@ from bench.core.packages import Download
 from bench.core.trust import Trusted, is_commit, of_the_hub
 from bench.datasets.base import Split
 from bench.datasets.files import as_text, local_sha256
-from bench.datasets.table import Record, Table, check_columns
-from bench.datasets.template import columns
+from bench.datasets.formats import FORMATS
+from bench.datasets.table import Record, Table
+from bench.datasets.template import missing_column
 
 if TYPE_CHECKING:
     import datasets
@@ -95,10 +96,13 @@ class Hub(Table):
         for split in self.data_files or [split for split, name in names.items() if name]:
             loaded = self._load(split, names[split] or split)
             place = f"{self.origin}, split '{names[split] or split}'"
-            named = columns(self.template)
-            check_columns(place, self.label_column, named, loaded.column_names)
-            order = getattr(loaded.features[self.label_column], "names", None)
-            wanted = loaded.select_columns(list(dict.fromkeys([self.label_column, *named])))
+            for name, who in (asked := self.columns()).items():
+                if name not in loaded.column_names:
+                    raise missing_column(place, who, name, loaded.column_names)
+            if self.label_column in asked:
+                order = getattr(loaded.features[self.label_column], "names", None)
+            further = FORMATS[self.format].optional if self.format else ()
+            wanted = loaded.select_columns([*asked, *(name for name in further if name in loaded.column_names)])
             for number, row in enumerate(wanted, start=1):
                 fields = {name: as_text(value) for name, value in row.items()}
                 if order is not None:
@@ -125,7 +129,7 @@ class Hub(Table):
             raise BadInput(f"{self.id}: no valid id: {error}") from None
         except Exception as error:  # whichever HTTP library the hub client uses raises classes of its own
             raise Unavailable(
-                f"{self.id}: the Hugging Face hub cannot be reached ({_one_line(error)}); "
+                f"{self.id}: the Hugging Face hub cannot be reached ({one_line(error)}); "
                 "if the data set is in its cache, set HF_HUB_OFFLINE=1"
             ) from error
 
@@ -146,15 +150,11 @@ class Hub(Table):
         try:
             return load_dataset(**wanted)
         except (ValueError, FileNotFoundError) as error:  # unknown configuration, split or file
-            raise BadInput(f"{self.origin}: {_one_line(error)}") from error
+            raise BadInput(f"{self.origin}: {one_line(error)}") from error
         except Exception as error:  # network and cache: many libraries, many classes
-            raise Unavailable(f"{self.origin}: cannot be loaded from the hub: {_one_line(error)}") from error
+            raise Unavailable(f"{self.origin}: cannot be loaded from the hub: {one_line(error)}") from error
 
 
 def _class_name(names: Sequence[str], value: int | None) -> str:
     """Return the name behind a ``ClassLabel``; the hub marks a row without a label with -1."""
     return names[value] if value is not None and value >= 0 else ""
-
-
-def _one_line(error: Exception) -> str:
-    return one_line(error)

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bench.core.config import content_hash
 from bench.core.errors import BadInput
-from bench.datasets.examples import Example, Row, Split, Splits
+from bench.datasets.answers import Answer, LabelWord
+from bench.datasets.examples import Example, Row, Split
+from bench.datasets.splits import Splits
 from bench.datasets.template import columns, missing_column, render
 
 _PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")
@@ -37,6 +39,7 @@ class Drawing:
     test_size: int | None
     seed: int
     folds: int | None
+    answer: Answer = field(default_factory=LabelWord)
 
 
 def split(rows: Iterable[Row], labels: tuple[str, ...], dataset: Drawing, fold: int = 0) -> Splits:
@@ -71,7 +74,7 @@ def split(rows: Iterable[Row], labels: tuple[str, ...], dataset: Drawing, fold: 
         "validation": tuple((own["validation"] or pool[begin:])[:validation_size]),
         "test": tuple((own["test"] or pool)[:test_size]),
     }
-    content = {name: [[e.text, e.label] for e in part] for name, part in parts.items()}
+    content = {name: [_content(e) for e in part] for name, part in parts.items()}
     return Splits(
         **parts,
         labels=labels,
@@ -79,6 +82,7 @@ def split(rows: Iterable[Row], labels: tuple[str, ...], dataset: Drawing, fold: 
         duplicates=left_out,
         conflicting=conflicting,
         template=dataset.template,
+        answer=dataset.answer,
     )
 
 
@@ -136,8 +140,8 @@ def _fold(
     # Over all folds, not this one alone: the runs of a cell use the same data.
     content = {
         "folds": number,
-        "rows": [[e.text, e.label] for e in pool],
-        "validation": [[e.text, e.label] for e in validation],
+        "rows": [_content(e) for e in pool],
+        "validation": [_content(e) for e in validation],
         "sizes": [size, dataset.train_size],
     }
     return Splits(
@@ -149,6 +153,7 @@ def _fold(
         duplicates=duplicates,
         conflicting=conflicting,
         template=dataset.template,
+        answer=dataset.answer,
     )
 
 
@@ -160,7 +165,7 @@ def _distinct(
     The numbers behind them: rows that were left out, and those of them whose text has several labels.
     """
     found = [(row.split or "train", _example(dataset, row, labels)) for row in rows]
-    kept, conflicting = _without_duplicates(found)
+    kept, conflicting = _without_duplicates(found, dataset.answer)
     return kept, len(found) - len(kept), conflicting
 
 
@@ -168,33 +173,40 @@ def _example(dataset: Drawing, row: Row, labels: tuple[str, ...]) -> Example:
     for name in columns(dataset.template):
         if name not in row.fields:
             raise missing_column(dataset.origin, "the template names the column", name, row.fields)
-    if not 0 <= row.label < len(labels):
-        raise BadInput(f"{dataset.origin}: label_words has {len(labels)} words, but a row has label number {row.label}")
-    text = render(dataset.template, row.fields)
-    return Example(hashlib.sha256(text.encode()).hexdigest()[:16], text, row.label)
+    if not 0 <= row.label < len(row.answers or labels):
+        what = f"a row has {len(row.answers)} answers" if row.answers else f"label_words has {len(labels)} words"
+        raise BadInput(f"{dataset.origin}: {what}, but a row has label number {row.label}")
+    example = Example("", render(dataset.template, row.fields), row.label, row.answers)
+    return replace(example, id=hashlib.sha256(dataset.answer.asked(example).encode()).hexdigest()[:16])
 
 
-def _without_duplicates(found: list[tuple[Split, Example]]) -> tuple[list[tuple[Split, Example]], int]:
-    """Keep one row of each text, none of a text that has several labels in its split; count the rows of the latter.
+def _without_duplicates(found: list[tuple[Split, Example]], answer: Answer) -> tuple[list[tuple[Split, Example]], int]:
+    """Keep one example of each question, none whose rows in its split contradict each other; count the latter's rows.
 
-    Whichever of two labels stayed, a model would be trained on or tested against an answer that may be wrong. Sorted
-    first, so that which row stays does not depend on the order of the rows.
+    Sorted first, so that which row stays does not depend on the order of the rows.
     """
 
-    def rank(item: tuple[Split, Example]) -> tuple[int, str, int]:
+    def rank(item: tuple[Split, Example]) -> tuple[int, str, int, tuple[str, ...]]:
         where, example = item
-        return (_PRECEDENCE.index(where), example.text, example.label)
+        return (_PRECEDENCE.index(where), example.text, example.label, example.answers)
 
-    kept: dict[str, tuple[Split, Example]] = {}
-    rows: Counter[str] = Counter()
-    conflicting: set[str] = set()
-    for where, example in sorted(found, key=rank):
-        text = normalised(example.text)
-        rows[text] += 1
-        first, same = kept.setdefault(text, (where, example))
-        if first == where and same.label != example.label:
-            conflicting.add(text)
-    return [item for text, item in kept.items() if text not in conflicting], sum(rows[text] for text in conflicting)
+    groups: dict[str, list[tuple[Split, Example]]] = defaultdict(list)
+    for item in sorted(found, key=rank):
+        groups[normalised(answer.asked(item[1]))].append(item)
+    kept, conflicting = [], 0
+    for group in groups.values():
+        first = group[0][0]
+        merged = answer.merged([example for where, example in group if where == first])
+        if merged is None:
+            conflicting += len(group)
+        else:
+            kept.append((first, merged))
+    return kept, conflicting
+
+
+def _content(example: Example) -> list[object]:
+    """Return what of an example a data set's revision is the hash of."""
+    return [example.text, example.label, *([list(example.answers)] if example.answers else [])]
 
 
 def normalised(text: str) -> str:

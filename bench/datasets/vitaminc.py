@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from typing import ClassVar
 
 from bench.core.packages import BIGBENCH
-from bench.datasets.base import Dataset, LabelWords, Row, Split
+from bench.datasets.base import Dataset, LabelWords, Row
+from bench.datasets.grouping import split_of
 
 _LABELS = ("True", "False", "Neither")
 
@@ -43,9 +43,4 @@ class VitaminC(Dataset):
             passage, claim = example["input"].split("\nClaim: ")
             scores = example["target_scores"]
             label = _LABELS.index(max(scores, key=scores.get))
-            yield Row({"passage": passage, "claim": claim}, label, _split(passage.partition(": ")[0]))
-
-
-def _split(article: str) -> Split:
-    tenth = hashlib.sha256(article.encode()).digest()[0] % 10
-    return {0: "test", 1: "validation"}.get(tenth, "train")  # type: ignore[return-value]
+            yield Row({"passage": passage, "claim": claim}, label, split_of(passage.partition(": ")[0]))

@@ -18,13 +18,13 @@ from bench.runs.spec import TrialSpec
 
 
 class Listener(Protocol):
-    """Whoever hears of running trials: the driver."""
+    """Receives the events of running trials: the driver."""
 
     def progress(self, spec: TrialSpec, step: int, steps: int, loss: float) -> None:
-        """Hear of an optimizer step."""
+        """Take note of an optimizer step."""
 
     def validated(self, spec: TrialSpec, step: int, value: float) -> bool:
-        """Hear of a validation score; answer False to prune the trial."""
+        """Take a validation score; return False to prune the trial."""
 
 
 class Pool(ABC):

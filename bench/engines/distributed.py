@@ -69,7 +69,7 @@ class Distributed(Processes):
         if self.config_file is not None:
             launch += ["--config_file", str(self.config_file.expanduser().absolute())]
         else:
-            # Its default values, said aloud: advice to say them would stand in the log as a group's last words.
+            # accelerate's default values: left out, its advice to give them would be the last line of a group's log.
             launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
             launch += ["--use_fsdp", "--fsdp_version", "2"]
         # A port of its own: several groups may run at once.
@@ -143,7 +143,7 @@ class _Rank:
             return None
 
 
-class _OneVoice:
+class _GroupListener:
     """The listener of every process: rank 0 speaks to the driver, all get the answer."""
 
     def __init__(self, group: _Rank, channel: Channel | None) -> None:
@@ -211,7 +211,7 @@ def serve(scratch: str, runner: str) -> None:
         now[:] = [spec]
         answer: dict[str, Any]
         try:
-            record = guarded(run, spec, _OneVoice(group, channel), Path(message["artifacts"]), message["threads"])
+            record = guarded(run, spec, _GroupListener(group, channel), Path(message["artifacts"]), message["threads"])
             if record.status == "error" and not group.whole():
                 os._exit(1)  # no error of the trial's: another process has died, and this one has heard of it first
             answer = {"record": record.model_dump(mode="json")}

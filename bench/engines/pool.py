@@ -59,7 +59,7 @@ class Worker(ABC):
         """End it at once, with everything that it has started."""
 
     @abstractmethod
-    def obituary(self) -> str:
+    def how_it_ended(self) -> str:
         """Say how it ended."""
 
     def record(self, message: Message) -> TrialRecord:
@@ -80,7 +80,7 @@ class WorkerPool(Pool, Generic[W]):
         self._left = time.monotonic()
 
     @abstractmethod
-    def _hire(self, index: int) -> W:
+    def _new_worker(self, index: int) -> W:
         """Return a new worker for a place."""
 
     @abstractmethod
@@ -95,19 +95,19 @@ class WorkerPool(Pool, Generic[W]):
         """Give a spec to an idle worker, one that has the base model already if there is one."""
         idle = [i for i, worker in enumerate(self._workers) if worker is None or worker.spec is None]
 
-        def warmth(index: int) -> int:
+        def loaded(index: int) -> int:
             worker = self._workers[index]
             return 1 if worker is None else 0 if worker.model == spec.cell.model else 2
 
-        index = min(idle, key=warmth)
-        worker = self._workers[index] = self._workers[index] or self._hire(index)
+        index = min(idle, key=loaded)
+        worker = self._workers[index] = self._workers[index] or self._new_worker(index)
         worker.begin(spec, artifacts)
 
     def poll(self, timeout: float) -> list[TrialRecord]:
         """Handle what workers say until something ends or the time is over."""
         now = time.monotonic()
-        for worker in self._hired():
-            worker.heard += now - self._left  # silence counts while somebody listens
+        for worker in self._started():
+            worker.heard += now - self._left  # silence counts only while the driver polls
         try:
             return self._listen(now + timeout)
         finally:
@@ -115,10 +115,10 @@ class WorkerPool(Pool, Generic[W]):
 
     def close(self) -> None:
         """Kill all workers with everything they started."""
-        for worker in self._hired():
+        for worker in self._started():
             self._drop(worker)
 
-    def _hired(self) -> list[W]:
+    def _started(self) -> list[W]:
         return [worker for worker in self._workers if worker is not None]
 
     def _listen(self, deadline: float) -> list[TrialRecord]:
@@ -164,13 +164,13 @@ class WorkerPool(Pool, Generic[W]):
         if unseen:  # it died while it was idle, and this trial has not reached it
             self.submit(spec, worker.artifacts)
             return None
-        return lost(spec, "killed", worker.obituary())
+        return lost(spec, "killed", worker.how_it_ended())
 
     def _ended(self, worker: W, record: TrialRecord) -> TrialRecord | None:
         """Return a record, unless its trial may have suffered from what ran in the worker before it."""
         worker.trials += 1
         if record.status in ("oom", "error"):
-            place = self._drop(worker)  # nobody knows what such an end leaves in memory
+            place = self._drop(worker)  # what such an end leaves in memory is not known
             if record.status == "oom" and worker.trials > 1:
                 self._submit_fresh(place, record.spec, worker.artifacts)
                 return None
@@ -178,13 +178,13 @@ class WorkerPool(Pool, Generic[W]):
 
     def _submit_fresh(self, place: int, spec: TrialSpec, artifacts: Path) -> None:
         """Give a spec to a new worker in a place that is free."""
-        fresh = self._workers[place] = self._hire(place)
+        fresh = self._workers[place] = self._new_worker(place)
         fresh.begin(spec, artifacts)
 
     def _overdue(self) -> list[TrialRecord]:
         """Kill workers that take too long or get no further, and return the records of their trials."""
         ended, now = [], time.monotonic()
-        for worker in self._hired():
+        for worker in self._started():
             spec = worker.spec
             if spec is None:
                 continue

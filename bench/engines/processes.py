@@ -50,7 +50,7 @@ class ProcessPool(WorkerPool["ProcessWorker"]):
         self._threads = max(1, cores() // engine.workers)
         self._log_folder = engine.log_folder
 
-    def _hire(self, index: int) -> ProcessWorker:
+    def _new_worker(self, index: int) -> ProcessWorker:
         gpu = self._gpus[index % len(self._gpus)] if self._gpus else None
         log = None if self._log_folder is None else self._log_folder / f"worker-{index}.log"
         return ProcessWorker(self._command, self._runner, self._threads, log, self._events, gpu)
@@ -130,7 +130,7 @@ class ProcessWorker(Worker):
             self._process.stdin.close()
         self._scratch.cleanup()
 
-    def obituary(self) -> str:
+    def how_it_ended(self) -> str:
         """Say how the process ended, with the last line of its log."""
         code = self._process.wait()
         how = f"exit code {code}"
@@ -141,7 +141,7 @@ class ProcessWorker(Worker):
         last = ""
         if self._log is not None and self._log.exists():
             lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            last = f"; its last words: {lines[-1][:300]}" if lines else ""
+            last = f"; last line of its log: {lines[-1][:300]}" if lines else ""
         return f"the worker process ended with {how}{last}"
 
     def _listen(self, events: Events) -> None:

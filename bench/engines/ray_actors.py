@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import Field
 
-from bench.core.errors import BenchError, Unavailable
+from bench.core.errors import BenchError, Unavailable, one_line
 from bench.core.heartbeat import Pulse, beat
 from bench.core.registry import load_target
 from bench.core.trust import Trusted
@@ -76,8 +76,8 @@ class Ray(Engine):
                     **local,
                 )
             except Exception as error:  # Ray raises what it likes
-                said = " ".join(str(error).split())
-                raise Unavailable(f"no Ray cluster at {self.address or 'this machine'}: {said}") from error
+                where = self.address or "this machine"
+                raise Unavailable(f"no Ray cluster at {where}: {one_line(error)}") from error
             finally:
                 # Ray's own handler ends the process wherever it happens to be; the driver's stops between two records.
                 if threading.current_thread() is threading.main_thread():
@@ -101,13 +101,13 @@ class RayPool(WorkerPool["RayWorker"]):
         resources |= {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 3}
         self._make: Any = ray.remote(**resources)(Actor)
 
-    def _hire(self, index: int) -> RayWorker:
+    def _new_worker(self, index: int) -> RayWorker:
         return RayWorker(self._make.remote(self._engine.runner), max(1, int(self._engine.cpus)))
 
     def _news(self, timeout: float) -> list[tuple[RayWorker, Message | None]]:
         deadline = time.monotonic() + timeout
         while True:
-            asked = [worker for worker in self._hired() if worker.spec is not None]
+            asked = [worker for worker in self._started() if worker.spec is not None]
             if said := [(worker, message) for worker in asked for message in worker.news()]:
                 return said
             if (left := deadline - time.monotonic()) <= 0:
@@ -149,7 +149,7 @@ class RayWorker(Worker):
         try:
             messages: list[Message | None] = ray.get(asked)
         except ray.exceptions.RayError as error:
-            self._end = " ".join(str(error).split())[:300]
+            self._end = one_line(error, 300)
             return [None]
         if self._next is not None:
             self._actor.run.remote(self._next, self._threads)
@@ -170,7 +170,7 @@ class RayWorker(Worker):
         with suppress(Exception):  # it may be dead, and its node too
             ray.kill(self._actor, no_restart=True)
 
-    def obituary(self) -> str:
+    def how_it_ended(self) -> str:
         """Say what Ray says."""
         return f"the worker on the cluster died: {self._end}"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, named_line
 from bench.engines.base import lost
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
@@ -62,4 +62,4 @@ def guarded(run: Runner, spec: TrialSpec, listener: Any, artifacts: Path, thread
         raise
     except Exception as error:
         traceback.print_exc()
-        return lost(spec, "error", f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        return lost(spec, "error", named_line(error, 500))

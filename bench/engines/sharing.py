@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.core.errors import one_line
+
 if TYPE_CHECKING:
     from bench.runs.record import Status
     from bench.training.distributed import Together
@@ -28,7 +30,7 @@ def check_accelerate_file(file: Path) -> None:
     try:
         told = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{file} cannot be read as an accelerate configuration: {_one_line(error)}") from None
+        raise ValueError(f"{file} cannot be read as an accelerate configuration: {one_line(error)}") from None
     kind = told.get("distributed_type") if isinstance(told, dict) else None
     if kind not in _KINDS:
         raise ValueError(
@@ -37,10 +39,6 @@ def check_accelerate_file(file: Path) -> None:
         )
     if told.get("num_machines", 1) != 1:
         raise ValueError(f"{file}: num_machines is {told['num_machines']}; a trial runs on one machine")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def sharing(tell: Callable[[Status, str], None]) -> Together:

@@ -7,6 +7,7 @@ from typing import Any
 from bench.core.config import Config, canonical_json, content_hash
 from bench.core.distributions import SearchSpace
 from bench.core.entries import NO_MODEL, Entry
+from bench.core.labels import slug
 from bench.core.plugins import PluginFile
 from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
 
@@ -57,7 +58,7 @@ class Cell(Config):
 
     @property
     def labels(self) -> tuple[str, str, str]:
-        """Model, data set and method, as tables and paths name them."""
+        """Model, data set and method, as tables name them."""
         return (self.model.label if self.model else NO_MODEL, self.dataset.label, self.method.label)
 
     @property
@@ -100,8 +101,8 @@ class Cell(Config):
 
     @property
     def path(self) -> str:
-        """The cell's folder below ``records/``: labels, then the beginning of its hash."""
-        return "/".join([*self.labels, self.hash[:12]])
+        """The cell's folder below ``records/``: slugs of its labels, then the beginning of its hash."""
+        return "/".join([*map(slug, self.labels), self.hash[:12]])
 
     @property
     def targets(self) -> tuple[str, ...]:

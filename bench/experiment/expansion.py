@@ -12,8 +12,9 @@ from bench.core.distributions import Choice, Distribution, Float, Int, SearchSpa
 from bench.core.entries import DatasetEntry, Entry, MethodEntry
 from bench.core.errors import BadInput, did_you_mean
 from bench.core.plugins import load_plugins, plugins_behind
+from bench.core.registry import check_name
 from bench.datasets import datasets
-from bench.datasets.base import Dataset
+from bench.datasets.base import BaseDataset
 from bench.datasets.files import local_sha256
 from bench.experiment.cell import Cell, Target
 from bench.experiment.defaults import own_values
@@ -76,19 +77,20 @@ def _size(entry: Entry) -> float:
     return models.get(entry.name).parameters or float("inf")
 
 
-def _dataset(entry: Entry, where: str) -> Dataset:
+def _dataset(entry: Entry, where: str) -> BaseDataset:
     """Check a data set and its metrics."""
     built = datasets.build(entry.name, entry.options, f"{where}.{entry.name}")
     for position, metric in enumerate(built.metrics):
         place = f"{where}.{entry.name}.metrics[{position}]"
-        if (scored := metrics.build(metric.name, metric.options, place).scored) != "labels":
+        check_name(metric.label, f"{place}: label")  # names columns and files
+        if (scored := metrics.build(metric.name, metric.options, place).scored) not in built.answer.scored:
             raise BadInput(
-                f"{place}: '{metric.label}' scores {scored}, and the answers of this data set are label words"
+                f"{place}: '{metric.label}' scores {scored}, and the answers of this data set are {built.answer.title}"
             )
     return built
 
 
-def _targets(experiment: Experiment, dataset: DatasetEntry, source: Dataset, where: str) -> tuple[Target, ...]:
+def _targets(experiment: Experiment, dataset: DatasetEntry, source: BaseDataset, where: str) -> tuple[Target, ...]:
     """Return where else the finals of a data set are tested; a label of the experiment's stands for its options."""
     ours = {entry.label: entry for entry in experiment.datasets}
     targets = []
@@ -121,7 +123,7 @@ def _cell(
     experiment: Experiment,
     model: Entry | None,
     dataset: Entry,
-    source: Dataset,
+    source: BaseDataset,
     method: MethodEntry,
     where: str,
     say: Callable[[str], None],

@@ -7,15 +7,18 @@ answers when its trials begin.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bench.core.distributions import Choice
+from bench.core.entries import Entry
+from bench.datasets.answers import Answer
+from bench.datasets.base import Splits
 from bench.experiment.cell import Cell
 from bench.methods import methods
 from bench.methods.tokens import label_tokens
+from bench.metrics import metrics
 from bench.models import models
 
 _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
@@ -32,6 +35,11 @@ class _Tokenizer:
     def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
         return {"input_ids": self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids}
 
+    def makes(self, text: str) -> bool:
+        """Whether a text can come out of it: as a token of its own, or between other letters."""
+        ids = self._tokenizer.encode(f"a{text}a", add_special_tokens=False).ids
+        return self._tokenizer.token_to_id(text) is not None or text in self._tokenizer.decode(ids)
+
 
 def looked_at(cell: Cell) -> bool:
     """Whether the model of a cell is here to be looked at; so is one that uses none."""
@@ -41,31 +49,53 @@ def looked_at(cell: Cell) -> bool:
     return all(download.cached for download in source.downloads()) and source.ready()
 
 
-def infeasible(cell: Cell, template: str, labels: Sequence[str]) -> str | None:
+def infeasible(cell: Cell, splits: Splits) -> str | None:
     """Return why no trial of a cell can run, or None if one may.
 
     Args:
         cell: what is going to run.
-        template: of its data set.
-        labels: the label words.
+        splits: of its data set.
     """
+    method = methods.build(cell.method.name, cell.method.options, cell.title)
+    if (refused := method.refuses(splits.answer)) is not None:
+        return refused
     if cell.model is None or not looked_at(cell):
         return None
     folder = models.build(cell.model.name, cell.model.options, cell.title).folder()
     if not (folder / "tokenizer.json").is_file() or not (config := _config(folder)):
         return None
-    longest = 0
+    longest, labels = 0, splits.labels
     if any(str(name).endswith("ForCausalLM") for name in config.get("architectures") or ()):
-        tokens = [label_tokens(_tokenizer(folder), template, word) for word in labels]  # type: ignore[arg-type]
+        tokens = [label_tokens(_tokenizer(folder), splits.template, word) for word in labels]  # type: ignore[arg-type]
         for place, ids in enumerate(tokens):
             if ids in tokens[:place]:
                 other = labels[tokens.index(ids)]
                 return f"label_words: {labels[place]!r} and {other!r} are the same tokens for this model's tokenizer"
-        longest = max(map(len, tokens))
+        longest = max(map(len, tokens), default=0)
     context = next((config[name] for name in _POSITIONS if isinstance(config.get(name), int)), None)
     virtual = fewest_virtual_tokens(cell)
     if context is not None and virtual + longest >= context:
         return f"{virtual} virtual tokens and a label of {longest} leave no room for text in {context} positions"
+    return _cannot_write(splits.answer, folder, context and context - virtual) if _writes(cell) else None
+
+
+def _writes(cell: Cell) -> bool:
+    """Whether any metric of the cell's data set scores written text."""
+    given = [Entry.model_validate(one) for one in cell.dataset.options.get("metrics", ())]
+    return any(metrics.build(one.name, one.options, one.label).scored == "text" for one in given)
+
+
+def _cannot_write(answer: Answer, folder: Path, room: int | None) -> str | None:
+    """Return why a model cannot write such answers; ``room`` are its positions beside a prompt."""
+    new = answer.generate.max_new_tokens
+    if room is not None and new >= room:
+        return f"generate.max_new_tokens: an answer of {new:,} tokens leaves no room for text in {room:,} positions"
+    tokenizer = _tokenizer(folder)
+    for text in answer.generate.stop:
+        if not tokenizer.makes(text):
+            return f"generate.stop: {text!r} cannot come out of this model's tokenizer"
+    if answer.chat and not (folder / "chat_template.jinja").is_file() and "chat_template" not in _settings(folder):
+        return "format: chat: this model's tokenizer has no chat template; take format: instruction"
     return None
 
 
@@ -86,8 +116,16 @@ def _tokenizer(folder: Path) -> _Tokenizer:
 
 
 def _config(folder: Path) -> dict[str, Any] | None:
+    return _read(folder / "config.json")
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    return _read(folder / "tokenizer_config.json") or {}
+
+
+def _read(file: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found

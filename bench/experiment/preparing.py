@@ -9,13 +9,13 @@ from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.core.packages import Download
 from bench.datasets import datasets
-from bench.datasets.base import Dataset
+from bench.datasets.base import BaseDataset, Splits
 from bench.datasets.general_text import read_general_text, text_downloads
 from bench.experiment.cell import Cell
 from bench.experiment.feasibility import infeasible, looked_at
 from bench.experiment.preparing_process import prepare_in_process
 from bench.experiment.settings import RetentionText
-from bench.metrics import metrics
+from bench.metrics import BaseMetric, metrics
 from bench.models import models
 from bench.models.base import Model
 
@@ -58,11 +58,22 @@ def prepare(cells: Sequence[Cell], say: Callable[[str], None]) -> None:
         read_general_text(text.bytes, text.path)
     for entry, dataset in _datasets(cells):
         _announce(dataset.downloads(), f"data set {entry.label}", say)
-        dataset.splits()
+        splits = dataset.splits()
         for metric in dataset.metrics:
-            if not metrics.build(metric.name, metric.options, f"metric {metric.label}").ready():
+            built = metrics.build(metric.name, metric.options, f"metric {metric.label}")
+            _check_references(entry, metric, built, splits)
+            if not built.ready():
                 say(f"loading metric {metric.label}")
                 prepare_in_process("metric", metric)
+
+
+def _check_references(entry: Entry, metric: Entry, built: BaseMetric, splits: Splits) -> None:
+    """Have a metric look at the right answers of validation and test before any compute."""
+    if built.scored == "text":
+        try:
+            built.check([example.answers for example in (*splits.validation, *splits.test)])
+        except BadInput as error:
+            raise BadInput(f"datasets.{entry.label}.metrics.{metric.label}: {error}") from None
 
 
 def source_cautions(cells: Sequence[Cell]) -> Iterator[str]:
@@ -78,6 +89,8 @@ def source_cautions(cells: Sequence[Cell]) -> Iterator[str]:
             yield f"data set {entry.label}: not looked at, it has to be fetched first"
             continue
         splits = dataset.splits()
+        for metric in dataset.metrics:
+            _check_references(entry, metric, metrics.build(metric.name, metric.options, metric.label), splits)
         yield from (f"data set {entry.label}: {said}" for said in splits.cautions(dataset.metrics[0].name))
     unseen = dict.fromkeys(cell.model.label for cell in cells if cell.model is not None and not looked_at(cell))
     yield from (f"model {label}: not looked at, it has to be fetched or converted first" for label in unseen)
@@ -88,14 +101,14 @@ def source_cautions(cells: Sequence[Cell]) -> Iterator[str]:
 def infeasible_cells(cells: Sequence[Cell]) -> dict[str, str]:
     """Return why no trial of a cell can run, by the paths of such cells; what is not at hand is not looked at."""
     read = {
-        canonical_json([entry.name, entry.options]): (dataset.template, dataset.splits().labels)
+        canonical_json([entry.name, entry.options]): dataset.splits()
         for entry, dataset in _datasets([cell.model_copy(update={"transfer": ()}) for cell in cells])
         if _at_hand(dataset)
     }
     found = {}
     for cell in cells:
         source = read.get(canonical_json([cell.dataset.name, cell.dataset.options]))
-        if source is not None and (reason := infeasible(cell, *source)) is not None:
+        if source is not None and (reason := infeasible(cell, source)) is not None:
             found[cell.path] = reason
     return found
 
@@ -105,7 +118,7 @@ def items_to_test(cells: Sequence[Cell]) -> dict[str, int]:
     return {entry.label: len(dataset.splits().test) for entry, dataset in _datasets(cells) if _at_hand(dataset)}
 
 
-def _at_hand(dataset: Dataset) -> bool:
+def _at_hand(dataset: BaseDataset) -> bool:
     return all(download.cached for download in dataset.downloads())
 
 
@@ -119,7 +132,7 @@ def _announce(needed: Iterable[Download], user: str, say: Callable[[str], None])
 def downloads(cells: Sequence[Cell]) -> list[tuple[str, Download]]:
     """Return what the cells fetch, each with who needs it; touches no network."""
     found: dict[str, tuple[str, Download]] = {}
-    sources: list[tuple[Entry, Model | Dataset]] = [*_models(cells), *_datasets(cells)]
+    sources: list[tuple[Entry, Model | BaseDataset]] = [*_models(cells), *_datasets(cells)]
     for entry, source in sources:
         for download in source.downloads():
             found.setdefault(download.name, (entry.label, download))
@@ -134,7 +147,7 @@ def _models(cells: Sequence[Cell]) -> list[tuple[Entry, Model]]:
     return [(entry, models.build(entry.name, entry.options, f"model {entry.label}")) for entry in entries]
 
 
-def _datasets(cells: Sequence[Cell]) -> list[tuple[Entry, Dataset]]:
+def _datasets(cells: Sequence[Cell]) -> list[tuple[Entry, BaseDataset]]:
     targets = [target.dataset for cell in cells for target in cell.transfer]
     entries = _unique([*(cell.dataset for cell in cells), *targets])
     return [(entry, datasets.build(entry.name, entry.options, f"data set {entry.label}")) for entry in entries]

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.core.config import Config
 from bench.core.entries import DatasetEntry, Entry, MethodEntry
-from bench.core.registry import NAME
+from bench.core.labels import check_label
 from bench.experiment.settings import Evaluation, Finals, Runtime, Study
 
 
@@ -36,7 +36,7 @@ class Experiment(Config):
     """An experiment: models x data sets x methods, and how they are compared."""
 
     name: str
-    """Names the folders under results/ and reports/."""
+    """Names the folders under results/ and reports/ (by its slug where it is no plain name)."""
     description: str = ""
     models: list[Entry] = Field(min_length=1)
     datasets: list[DatasetEntry] = Field(min_length=1)
@@ -69,9 +69,7 @@ class Experiment(Config):
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        if not NAME.match(name):
-            raise ValueError(f"{name!r} is not a valid name; use 1 to 64 of a-z 0-9 . _ - and begin with a-z or 0-9")
-        return name
+        return check_label(name)
 
     @model_validator(mode="after")
     def _check_terms(self) -> Self:

@@ -127,6 +127,9 @@ class Evaluation(Config):
 
     generations: int = Field(32, ge=0)
     """Test examples for which an answer is generated freely, to count answers that are no label."""
+    keep_texts: bool = Field(False, exclude_if=lambda keep: not keep)
+    """Keep the texts of free answers in the records of finals, with questions and references; otherwise their hashes.
+    Texts of others may not be yours to publish."""
     retention: Annotated[
         RetentionText | None, BeforeValidator(_retention, json_schema_input_type=bool | int | RetentionText | None)
     ] = None

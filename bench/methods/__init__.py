@@ -27,6 +27,8 @@ methods: Registry[Method] = Registry(
         "hard_prompt": "bench.methods.hard_prompt:HardPrompt",
         "majority": "bench.methods.majority:Majority",
         "tfidf_logistic": "bench.methods.tfidf_logistic:TfidfLogistic",
+        "first_sentence": "bench.methods.first_sentence:FirstSentence",
+        "nearest_answer": "bench.methods.nearest_answer:NearestAnswer",
     },
 )
 

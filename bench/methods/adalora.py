@@ -14,7 +14,7 @@ from bench.methods.peft_method import PeftMethod
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 
@@ -27,6 +27,18 @@ class AdaLora(PeftMethod):
         "arXiv:2303.10512"
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
+    when_to_use: ClassVar[str] = (
+        "Where the parameters of LoRA are to be spent on the layers that need them, and training is long enough "
+        "to find these."
+    )
+    traps: ClassVar[tuple[str, ...]] = (
+        "Ranks move by a schedule over all steps. In a short training few allocations happen: warmup_share, "
+        "final_share and allocation_interval have to leave some.",
+        "It begins with initial_rank, which is above rank: peak memory and trainable parameters are those of the "
+        "beginning.",
+        "The recorded loss is without the penalty on the factors (orthogonal_weight), PEFT's own loss holds it: "
+        "the two are not comparable.",
+    )
 
     rank: Annotated[int, Alias("target_r")] = Field(8, gt=0)
     """Average rank of the updates at the end."""

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from torch.nn import Parameter
     from transformers import PreTrainedModel
 
-    from bench.datasets.examples import Example, Splits
+    from bench.datasets.answers import Answer
+    from bench.datasets.examples import Example
+    from bench.datasets.splits import Splits
     from bench.forward.decoding import Decoding
     from bench.forward.generation import Generated, OnToken
     from bench.forward.pathway import Pathway
@@ -51,6 +53,13 @@ class ByLogits(Protocol):
             of_split: False for inputs of the method's own, such as those without content: they are no part of the
                 split's loss and of its count of inputs that were cut.
         """
+
+
+class ByGenerating(Protocol):
+    """Answers examples in free text, through `TunedModel.generate`."""
+
+    def __call__(self, examples: Sequence[Example]) -> list[Generated]:
+        """Return an answer to each, as the data set's settings of generation say."""
 
 
 class TunedModel:
@@ -162,13 +171,22 @@ class TunedModel:
         return issubclass(defined["decoding"], defined["logits"])
 
     def score_labels(self, examples: Sequence[Example], by_logits: ByLogits) -> np.ndarray:
-        """Return a score for each example and label, [n, C]; the highest is the prediction.
+        """Return a score for each example and label or option, [n, C]; the highest is the prediction.
 
         Args:
             examples: the examples of a split.
             by_logits: scores them by the logits of the label words.
         """
         return by_logits(examples)
+
+    def write(self, examples: Sequence[Example], by_generating: ByGenerating) -> list[Generated]:
+        """Return an answer in free text to each example.
+
+        Args:
+            examples: the examples of a split.
+            by_generating: answers them by the model.
+        """
+        return by_generating(examples)
 
     def train(self, mode: bool) -> None:
         """Switch dropout on or off."""
@@ -256,6 +274,10 @@ class Method(Config):
     """False if no seed changes the result: one final is enough."""
     training_defaults: ClassVar[Mapping[str, Any]] = {}
     """Training settings that suit this method; an experiment's own settings win."""
+    when_to_use: ClassVar[str] = ""
+    """What it is the right choice for; `bench show method` and its page on the site say so."""
+    traps: ClassVar[tuple[str, ...]] = ()
+    """What makes its results mislead or its training fail, a sentence or two each."""
 
     @model_validator(mode="before")
     @classmethod
@@ -274,6 +296,10 @@ class Method(Config):
     def search_space(self) -> SearchSpace:
         """Return what a study may vary, fields of the method or of `Training`, and over which range."""
         return {}
+
+    def refuses(self, answer: Answer) -> str | None:
+        """Return why the method cannot give answers of a kind; None if it can. Known before any model is loaded."""
+        return None
 
     @abstractmethod
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.methods.base import TunedModel
+import numpy as np
+
+from bench.methods.base import ByLogits, TunedModel
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
+
+    from bench.datasets.examples import Example
 
 
 class Baseline(TunedModel):
@@ -25,6 +30,10 @@ class Baseline(TunedModel):
 
     def detach(self) -> None:
         """Do nothing: there is no base model."""
+
+    def score_labels(self, examples: Sequence[Example], by_logits: ByLogits) -> np.ndarray:
+        """Return no preference, [n, 1]: overridden by what chooses between labels."""
+        return np.zeros((len(examples), 1))
 
     def notes(self) -> dict[str, str]:
         """Return nothing: there is no forward pass."""

@@ -9,7 +9,7 @@ from bench.core.errors import Infeasible
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 
@@ -22,6 +22,12 @@ class BitFit(Method):
         "Language-models. ACL 2022. arXiv:2106.10199"
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
+    when_to_use: ClassVar[str] = "Where the model has biases and little memory is there: it needs no new layers."
+    traps: ClassVar[tuple[str, ...]] = (
+        "Llama, SmolLM2, Gemma and T5 have no biases: it cannot run there. Qwen 2 has them in queries, keys and "
+        "values alone.",
+        "The biases of the norms are among those that are trained.",
+    )
 
     def search_space(self) -> SearchSpace:
         """Learning rate; the paper trains with rates from 1e-4 to 1e-2."""

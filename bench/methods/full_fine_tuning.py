@@ -10,7 +10,7 @@ from bench.core.distributions import Float, SearchSpace
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 
@@ -23,6 +23,17 @@ class FullFineTuning(Method):
         "Would Elsa Do? 2019. arXiv:1911.03090"
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5}
+    when_to_use: ClassVar[str] = (
+        "The reference that every other method is held against, where a copy of the model for each task can be "
+        "kept and its training fits into memory."
+    )
+    traps: ClassVar[tuple[str, ...]] = (
+        "It needs sixteen bytes a parameter before any activation: weights, gradients and AdamW's two moments in "
+        "float32.",
+        "Its learning rate is ten to a thousand times below that of other methods. At theirs it diverges, and "
+        "seems worse than it is.",
+        "It forgets most: evaluation.retention measures the loss on general text before and after.",
+    )
 
     last_layers: int | None = Field(None, gt=0)
     """Train this many layers at the end and the norm behind them, nothing else; null trains all weights. Of an

@@ -9,7 +9,8 @@ from pydantic import Field
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Splits
+    from bench.datasets.answers import Answer
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 
@@ -22,6 +23,17 @@ class HardPrompt(Method):
         "al.: Calibrate Before Use. ICML 2021. arXiv:2102.09690"
     )
     trains: ClassVar[bool] = False
+    when_to_use: ClassVar[str] = (
+        "What every trained method has to beat: the same model, asked in words, with or without examples."
+    )
+    traps: ClassVar[tuple[str, ...]] = (
+        "Which examples are shown, and in what order, moves the score much: they are drawn by the seed, so look "
+        "at the spread over seeds.",
+        "Examples take room in the context. Where they leave none for the input, the cell is infeasible.",
+        "Models prefer some label words whatever the input says: calibrate: true divides that out. One score "
+        "without it says little of what the model knows.",
+        "Encoders cannot be asked: their head is not trained.",
+    )
 
     shots: int = Field(0, ge=0)
     """Examples with their answers before every input, drawn from train by the seed, of each label as many as of any
@@ -36,6 +48,14 @@ class HardPrompt(Method):
     def stochastic(self) -> bool:  # type: ignore[override]
         """Without examples there is nothing to draw."""
         return self.shots > 0
+
+    def refuses(self, answer: Answer) -> str | None:
+        """Refuse calibration without label words, and solved examples in a chat template, which has a turn for each."""
+        if self.calibrate and not answer.same_for_all:
+            return f"calibrate divides the probabilities of label words, and the answers are {answer.title}"
+        if self.shots and answer.chat:
+            return "shots and format: chat do not go together; take format: instruction"
+        return None
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Put the examples before the input."""

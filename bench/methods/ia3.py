@@ -22,6 +22,14 @@ class IA3(PeftMethod):
         "NeurIPS 2022. arXiv:2205.05638"
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 3e-3}
+    when_to_use: ClassVar[str] = (
+        "Where a task has to be tiny and the model is good already: a vector rescales keys, values and feed-"
+        "forward activations, and can be folded into the weights."
+    )
+    traps: ClassVar[tuple[str, ...]] = (
+        "It can only strengthen and weaken what is there, and needs a high learning rate (3e-3 in the paper).",
+        "With target_modules of your own PEFT rescales no feed-forward layer unless feedforward_modules names it.",
+    )
 
     feedforward_modules: tuple[str, ...] | None = None
     """Those of `target_modules` whose input is rescaled instead of their output; null is peft's choice."""

@@ -11,7 +11,7 @@ from bench.core.errors import Infeasible
 from bench.methods.tokens import label_tokens
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 FREQUENT_TOKENS = 5000
@@ -60,7 +60,9 @@ def initial_prompt(
 
 
 def default_text(labels: tuple[str, ...]) -> str:
-    """Return the text that stands in where no initial text is given: it names the label words."""
+    """Return the text that stands in where no initial text is given: it names the label words, if there are such."""
+    if not labels:
+        return "Write the right answer."
     return f"Answer with one of these words: {', '.join(labels)}."
 
 

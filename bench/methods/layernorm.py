@@ -25,6 +25,14 @@ class LayerNormTuning(PeftMethod):
         "arXiv:2312.11420"
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
+    when_to_use: ClassVar[str] = (
+        "The smallest change to the model's own weights that every family allows; a baseline for whatever claims "
+        "to need more."
+    )
+    traps: ClassVar[tuple[str, ...]] = (
+        "PEFT's own choice of norms is only some of them in some families (Qwen 2), and none in others (GPT-NeoX,"
+        " OPT). Here all are trained unless target_modules says otherwise.",
+    )
 
     def search_space(self) -> SearchSpace:
         """Learning rate."""

@@ -23,6 +23,18 @@ class Lora(PeftMethod):
         "Hu et al.: LoRA: Low-Rank Adaptation of Large Language Models. ICLR 2022. arXiv:2106.09685"
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-4}
+    when_to_use: ClassVar[str] = (
+        "The first thing to try beside full fine-tuning: it changes the layers themselves, its updates can be "
+        "merged into the weights, and then cost nothing at inference."
+    )
+    traps: ClassVar[tuple[str, ...]] = (
+        "Updates are scaled by alpha / r. With a fixed alpha another rank is another step size too; alpha: null "
+        "keeps the factor at 2.",
+        "Its learning rate is some ten times that of full fine-tuning. Variants compared at one rate mislead: "
+        "once each rate is tuned, nine of them lie within two percent (arXiv:2602.04998).",
+        "target_modules decide its size: PEFT's choice for a family is often the attention's queries and values "
+        "alone, here it is every linear layer but the head.",
+    )
 
     rank: Annotated[int, Alias("r")] = Field(8, gt=0)
     """r, the rank of the updates."""

@@ -12,7 +12,9 @@ from bench.methods.base import ByLogits, Method, TunedModel
 from bench.methods.baseline import Baseline
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Example, Splits
+    from bench.datasets.answers import Answer
+    from bench.datasets.examples import Example
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 
@@ -23,6 +25,14 @@ class Majority(Method):
     uses_model: ClassVar[bool] = False
     trains: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
+    when_to_use: ClassVar[str] = "In every comparison: a score is worth what it is above this one."
+    traps: ClassVar[tuple[str, ...]] = (
+        "Its accuracy is high where one label is frequent. Macro F1 shows what that is worth.",
+    )
+
+    def refuses(self, answer: Answer) -> str | None:
+        """Refuse what has no labels to count."""
+        return None if answer.same_for_all else f"majority counts label words, and the answers are {answer.title}"
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Count the labels of train."""

@@ -11,7 +11,7 @@ from bench.core.distributions import Choice, Float, Int, SearchSpace
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 PEFT_ENCODER = Alias("encoder_reparameterization_type", {"MLP": {"encoder": "mlp"}, "LSTM": {"encoder": "lstm"}})
@@ -23,6 +23,17 @@ class PTuning(Method):
     title: ClassVar[str] = "P-tuning"
     citation: ClassVar[str] = "Liu et al.: GPT Understands, Too. 2021. arXiv:2103.10385"
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 3e-3}
+    when_to_use: ClassVar[str] = (
+        "As prompt tuning, where training the rows directly does not get off the ground. The network is needed "
+        "for training alone: a task is kept as the P rows that it yields."
+    )
+    traps: ClassVar[tuple[str, ...]] = (
+        "Its trainable parameters are the network's, and say nothing of what is kept: the saved prompt has P "
+        "rows, whatever hidden_size is.",
+        "PEFT ignores encoder_num_layers for an MLP, which has three layers there and here; lstm_layers is for "
+        "the LSTM.",
+        "The network drops out of the saved prompt in PEFT's format. To train on, keep the folder's encoder/ too.",
+    )
 
     num_virtual_tokens: int = Field(20, gt=0)
     """P, the number of virtual tokens."""

@@ -34,6 +34,13 @@ class Peft(PeftMethod):
 
     title: ClassVar[str] = "Any method of peft"
     citation: ClassVar[str] = "Mangrulkar et al.: PEFT. 2022. https://github.com/huggingface/peft"
+    when_to_use: ClassVar[str] = "For a method of PEFT that has no page here, such as LoHa, LoKr, OFT or BOFT."
+    traps: ClassVar[tuple[str, ...]] = (
+        "Its learning rate is that of training, 1e-3, which is not known to suit the method. Search it, and the "
+        "fields that matter.",
+        "Names and default values are those of the installed PEFT, and may change with it; a record keeps its version.",
+        "Methods that do more than change layers in place are refused: Poly, X-LoRA, CPT, multitask prompt tuning.",
+    )
 
     config_class: str = Field(min_length=1)
     """Name of the configuration class in peft, such as LoHaConfig."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 

@@ -12,7 +12,7 @@ from bench.methods.base import Method, TunedModel
 from bench.methods.prompt_tuning import some_text
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Splits
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 
@@ -24,6 +24,17 @@ class PrefixTuning(Method):
         "Li, Liang: Prefix-Tuning: Optimizing Continuous Prompts for Generation. ACL 2021. arXiv:2101.00190"
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-2}
+    when_to_use: ClassVar[str] = (
+        "Where a prompt at the input is too little: its keys and values act in every layer, and no input "
+        "embedding is touched. Decoders, and encoders that take keys and values."
+    )
+    traps: ClassVar[tuple[str, ...]] = (
+        "init: random has variance 1, as in the paper's code and PEFT, and can drown the model's own keys. "
+        "Compare init: zero and init: text.",
+        "Its best learning rate depends on init and on projection: a rate that was found for one is none for another.",
+        "Families that take no keys and values from outside refuse it: encoder-decoders, DistilBERT, DeBERTa, "
+        "MPNet. So does training with gradient checkpointing.",
+    )
 
     num_virtual_tokens: int = Field(20, gt=0)
     """P, the number of virtual tokens."""

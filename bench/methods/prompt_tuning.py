@@ -14,7 +14,8 @@ from bench.methods.base import Method, TunedModel
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.datasets.examples import Splits
+    from bench.datasets.answers import Answer
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 PEFT_INIT = Alias(
@@ -44,6 +45,20 @@ class PromptTuning(Method):
         "arXiv:2104.08691"
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 3e-2}
+    when_to_use: ClassVar[str] = (
+        "Where one frozen model serves many tasks: a task is P rows of embeddings, some kilobytes, and inputs of "
+        "several tasks can share a batch. In Lester et al. it meets full fine-tuning at ten billion parameters, "
+        "and stays below it on smaller models."
+    )
+    traps: ClassVar[tuple[str, ...]] = (
+        "Its learning rate is far above that of other methods (0.03 here; 0.3 with Adafactor in the paper). At a "
+        "rate that suits LoRA it hardly moves: search it.",
+        "It learns slowly: the paper trains for 30,000 steps. After a few hundred a comparison says how fast "
+        "methods start.",
+        "init_scale: normal, which is PEFT's RANDOM, begins with rows many times as long as the vocabulary's "
+        "embeddings.",
+        "Virtual tokens take room in the context: where it is short, long inputs are cut. The report counts them.",
+    )
 
     init: Annotated[Literal["random", "text", "vocab", "labels"], PEFT_INIT] = "random"
     """random: drawn as `init_scale` says; text: the embeddings of `init_text`; vocab: embeddings of tokens drawn from
@@ -72,6 +87,12 @@ class PromptTuning(Method):
             "learning_rate": Float(low=3e-3, high=3e-1, log=True),
             "num_virtual_tokens": Int(low=5, high=100, log=True),
         }
+
+    def refuses(self, answer: Answer) -> str | None:
+        """Refuse to begin from label words where there are none."""
+        if self.init == "labels" and not answer.same_for_all:
+            return f"init: labels takes label words, and the answers are {answer.title}; take init: text"
+        return None
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Draw the initial prompt and put it before the model's input."""

@@ -9,12 +9,14 @@ import numpy as np
 from pydantic import Field
 
 from bench.core.distributions import Choice, Float, Int, SearchSpace
-from bench.core.errors import Infeasible
+from bench.core.errors import Infeasible, one_line
 from bench.methods.base import ByLogits, Method, TunedModel
 from bench.methods.baseline import Baseline
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Example, Splits
+    from bench.datasets.answers import Answer
+    from bench.datasets.examples import Example
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 
@@ -26,6 +28,12 @@ class TfidfLogistic(Method):
     uses_model: ClassVar[bool] = False
     trains: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
+    when_to_use: ClassVar[str] = "In every comparison on texts: it says whether a language model was needed."
+    traps: ClassVar[tuple[str, ...]] = (
+        "It reads the whole training split, and often beats small models. A method below it has not shown that "
+        "its model understands anything.",
+        "It sees the rendered text: words of the template are in every input and do nothing.",
+    )
 
     analyzer: Literal["word", "char_wb"] = "word"
     """Features are words, or characters within words."""
@@ -45,6 +53,10 @@ class TfidfLogistic(Method):
             "ngram_max": Int(low=1, high=5),
             "analyzer": Choice(choices=("word", "char_wb")),
         }
+
+    def refuses(self, answer: Answer) -> str | None:
+        """Refuse what has no classes."""
+        return None if answer.same_for_all else f"tfidf_logistic learns label words, and the answers are {answer.title}"
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Fit the train split."""
@@ -79,7 +91,7 @@ class FittedTexts(Baseline):
         try:
             self._model.fit([e.text for e in dataset.train], [e.label for e in dataset.train])
         except ValueError as error:
-            raise Infeasible(f"tfidf_logistic: {str(error).partition(chr(10))[0]}") from error
+            raise Infeasible(f"tfidf_logistic: {one_line(error)}") from error
 
     def score_labels(self, examples: Sequence[Example], by_logits: ByLogits) -> np.ndarray:
         """Return the log probabilities [n, C]; a label that train does not have gets a very low one."""

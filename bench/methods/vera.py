@@ -22,6 +22,17 @@ class Vera(PeftMethod):
         "Kopiczko, Blankevoort, Asano: VeRA: Vector-based Random Matrix Adaptation. ICLR 2024. arXiv:2310.11454"
     )
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-3}
+    when_to_use: ClassVar[str] = (
+        "Where a task has to be smaller than LoRA's and the base model stays: two vectors a layer are trained, "
+        "the matrices are shared and random."
+    )
+    traps: ClassVar[tuple[str, ...]] = (
+        "Few trained numbers are no small cost: the random matrices, of rank 256, take memory, and time in every "
+        "layer.",
+        "The matrices are not saved but drawn again from projection_seed, and another version of torch may draw "
+        "others: save_projection: true keeps them.",
+        "Its learning rate is some ten times LoRA's.",
+    )
 
     rank: Annotated[int, Alias("r")] = Field(256, gt=0)
     """r, the rank of the random matrices; larger than LoRA's, for only vectors are trained."""

@@ -11,6 +11,8 @@ metrics: Registry[BaseMetric] = Registry(
         "accuracy": "bench.metrics.accuracy:Accuracy",
         "f1_macro": "bench.metrics.f1_macro:F1Macro",
         "mcc": "bench.metrics.mcc:MatthewsCorrelation",
+        "nll": "bench.metrics.likelihood:NegativeLogLikelihood",
+        "bits_per_byte": "bench.metrics.likelihood:BitsPerByte",
         "rouge_1": "bench.metrics.text.rouge:Rouge1",
         "rouge_2": "bench.metrics.text.rouge:Rouge2",
         "rouge_l": "bench.metrics.text.rouge:RougeL",

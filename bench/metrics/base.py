@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from bench.core.config import Config
@@ -11,6 +12,26 @@ from bench.core.trust import Trusted
 
 Scored = Literal["labels", "likelihood", "text"]
 """What a metric scores: label indices, the likelihood of the right answer, or written text."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What was answered to n examples: all that a metric may look at."""
+
+    predictions: Sequence[int] = ()
+    """Indices of the labels or options with the highest score."""
+    references: Sequence[int] = ()
+    """Indices of the right ones."""
+    nats: Sequence[float] | None = None
+    """Negative log-likelihood of each right answer, the sum over its tokens; None of what has no likelihood."""
+    texts: Sequence[str] | None = None
+    """What was written; None where nothing was."""
+    answers: Sequence[Sequence[str]] = ()
+    """The right answers in words: of each example one, or several references."""
+
+
+Score = tuple[float, list[float] | None]
+"""A metric's value, and its value of each item where their mean is the metric's."""
 
 
 class BaseMetric(Config):
@@ -27,6 +48,18 @@ class BaseMetric(Config):
 
     greater_is_better: bool = True
     """Whether a study maximises it."""
+
+    @abstractmethod
+    def of(self, answered: Answered) -> Score | None:
+        """Return the score of what was answered; None where it holds nothing that this metric scores."""
+        raise NotImplementedError
+
+    def check(self, references: Sequence[Sequence[str]]) -> None:
+        """Look at right answers before any compute.
+
+        Raises:
+            BadInput: one that this metric can do nothing with.
+        """
 
     def trusts(self) -> Iterable[Trusted]:
         """Return what it trusts; nothing, where its code is promptscale's."""
@@ -48,6 +81,10 @@ class Metric(BaseMetric):
     """A metric over label indices."""
 
     scored: ClassVar[Scored] = "labels"
+
+    def of(self, answered: Answered) -> Score | None:
+        """Return the score of the labels that were chosen."""
+        return (self.compute(answered.predictions, answered.references), None) if answered.references else None
 
     @abstractmethod
     def compute(self, predictions: Sequence[int], references: Sequence[int]) -> float:

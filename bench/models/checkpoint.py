@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bench.core.config import content_hash
 from bench.core.errors import BadInput
-from bench.core.packages import file_sha256
+from bench.core.packages import cached_sha256
 from bench.core.trust import Trusted
 
 # Safetensors come first, for reading them runs no code. A name such as model.fp16.safetensors is a variant of the
@@ -78,10 +77,7 @@ def check_folder(folder: Path, where: str) -> None:
 
 def weights_sha256(files: Iterable[Path]) -> str:
     """Return what pins weights: the sha256 of the file, or of the names and hashes of several."""
-    hashes = {}
-    for file in files:
-        stat = file.stat()
-        hashes[file.name] = _sha256(file.resolve(), stat.st_size, stat.st_mtime_ns)
+    hashes = {file.name: cached_sha256(file) for file in files}
     return next(iter(hashes.values())) if len(hashes) == 1 else content_hash(hashes)
 
 
@@ -104,9 +100,3 @@ def _shards(folder: Path) -> set[str]:
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise BadInput(f"{index} is no index of weights") from error
     return set()
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: Path, size: int, modified: int) -> str:
-    """Hash a file once a process; size and time of change are the key, so that a changed file is hashed again."""
-    return file_sha256(path)

@@ -1,4 +1,4 @@
-"""GlassLM: a Transformer written in NumPy, small enough to try every road in seconds."""
+"""GlassLM: a Transformer written in NumPy, small enough to try every method in seconds."""
 
 from __future__ import annotations
 

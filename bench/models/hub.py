@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from bench.core.errors import BadInput, Unavailable
+from bench.core.errors import BadInput, Unavailable, named_line
 from bench.core.packages import Download
 from bench.core.trust import Trusted, is_commit, of_the_hub
 from bench.models.base import Model
@@ -127,10 +127,9 @@ class Hub(Model):
                 f"model {self.id}: the hub has no such model; if it is private, log in first ('hf auth login')"
             ) from error
         except Exception as error:  # which network errors there are differs between releases of the hub client
-            said = str(error).strip().partition("\n")[0]
             raise Unavailable(
                 f"model {self._named} is not in the hub's cache, and the hub cannot be reached "
-                f"({type(error).__name__}: {said}); connect, or use the model 'local' or one of a package"
+                f"({named_line(error)}); connect, or use the model 'local' or one of a package"
             ) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, named_line
 from bench.models.checkpoint import check_folder
 from bench.models.conversion import quiet
 from bench.models.kinds import Kind
@@ -52,7 +52,7 @@ def load_language_model(
             raise BadInput(
                 f"model: {folder} brings code of its own; if you trust it, say 'trust_remote_code: true'"
             ) from error
-        raise BadInput(f"model: {folder} does not load: {_first_line(error)}") from error
+        raise BadInput(f"model: {folder} does not load: {named_line(error)}") from error
     head = None
     if kind is Kind.ENCODER:
         head = find_head(network, info["missing_keys"])
@@ -100,7 +100,7 @@ def check_weights(folder: Path) -> None:
     except Exception as error:  # see load_language_model
         if "trust_remote_code" in str(error):
             return  # loading says what is to be done about it
-        raise BadInput(f"model: {folder} does not load: {_first_line(error)}") from error
+        raise BadInput(f"model: {folder} does not load: {named_line(error)}") from error
     _refuse_gaps(info, folder, network, kind)
 
 
@@ -159,8 +159,3 @@ def _refuse_gaps(info: dict[str, Any], folder: Path, network: PreTrainedModel, k
             f"model: the weights in {folder} do not fill the network: {gaps[0]} and {len(gaps) - 1} more are missing "
             "or of another shape"
         )
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -122,7 +122,8 @@ def predict(work: Work, whole: bool = False, beside: bool = True) -> Prediction:
     if len(layers) == 1:
         found = _traced(work, None, beside)
     encoder = work.encoder(work.base())
-    labels = 1 if encoder.single_token_labels else len(encoder.label_ids)
+    sequences = [len(encoder.candidates(example, None)) for example in work.splits.validation]
+    labels = 1 if encoder.single_token_labels else max(sequences, default=1)
     return Prediction(
         parameters,
         found.step,
@@ -133,7 +134,7 @@ def predict(work: Work, whole: bool = False, beside: bool = True) -> Prediction:
         steps=planned_steps(work.settings, len(work.splits.train)) if found.trainable else 0,
         evaluated=min(len(work.splits.validation), max(1, work.settings.eval_batch_size // labels)),
         evaluated_tokens=found.evaluated_tokens,
-        answer=max(map(len, encoder.label_ids)) + 1 if encoder.generates else 0,
+        answer=max(map(len, encoder.label_ids)) + 1 if encoder.generates and encoder.label_ids else 0,
         way=found.way,
         layers_of_model=every,
         layers=layers,

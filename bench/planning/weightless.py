@@ -11,7 +11,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.core.errors import BadInput, Unavailable, did_you_mean
-from bench.datasets.examples import Example, Splits
+from bench.datasets.examples import Example
+from bench.datasets.splits import Splits
 from bench.models import models
 from bench.models.conversion import quiet
 from bench.models.kinds import Kind

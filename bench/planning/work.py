@@ -54,7 +54,7 @@ class Work:
 
     def encoder(self, base: LanguageModel) -> Encoder:
         """Return the encoder of the data for a model, on the CPU."""
-        encoder = Encoder(base, self.splits.template, self.splits.labels)
+        encoder = Encoder(base, self.splits.template, self.splits.labels, self.splits.answer)
         encoder.device = torch.device("cpu")
         return encoder
 
@@ -72,8 +72,7 @@ class Batches:
 def batches_trained(work: Work, encoder: Encoder) -> Batches:
     """Return the batches of a training."""
     room = encoder.room(int(work.method.options().get("num_virtual_tokens") or 0), work.settings.max_length)
-    inputs, _ = encoder.inputs(work.splits.train, room)
-    pairs = [(ids, encoder.label_ids[e.label]) for ids, e in zip(inputs, work.splits.train, strict=True)]
+    pairs, _ = encoder.pairs(work.splits.train, room)
     lengths = [len(ids) + len(label) for ids, label in pairs]
     steps = planned_steps(work.settings, len(pairs))
     batches = training_batches(lengths, work.settings.batch_size, steps, work.seed, work.settings.group_by_length)
@@ -86,7 +85,8 @@ def batches_evaluated(work: Work, encoder: Encoder, room: int | None) -> Batches
     """Return the batches of an evaluation of the validation split, as `bench.training.evaluation.Scorer` makes them."""
     inputs, _ = encoder.inputs(work.splits.validation, room)
     lengths, size = [len(ids) for ids in inputs], work.settings.eval_batch_size
-    answers = encoder.label_ids[:1] if encoder.single_token_labels else encoder.label_ids
-    longest = evaluation_batches(lengths, max(1, size // len(answers)))[0]
+    every = encoder.single_token_labels  # one row of logits has them all
+    asked = [encoder.label_ids[:1] if every else encoder.candidates(e, room) for e in work.splits.validation]
+    longest = evaluation_batches(lengths, max(1, size // max(map(len, asked), default=1)))[0]
     share = sum(lengths) / len(lengths) / (sum(lengths[i] for i in longest) / len(longest))
-    return Batches([(inputs[i], ids) for i in longest for ids in answers], share)
+    return Batches([(inputs[i], ids) for i in longest for ids in asked[i]], share)

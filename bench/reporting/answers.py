@@ -8,49 +8,61 @@ from statistics import fmean
 
 from bench.core.entries import Entry
 from bench.experiment.cell import Cell
-from bench.metrics import Metric, metrics
-from bench.reporting.statistics.runs import Runs, agreement, item_scores, run, runs
+from bench.metrics import BaseMetric, Metric, metrics
+from bench.reporting.statistics.runs import Run, Runs, agreement, item_scores, run, runs
 from bench.runs.record import TrialRecord
 
 
-def metric_of(cell: Cell, name: str) -> Metric | None:
-    """Return a metric over label indices of a cell's data set; None for another, or one of a plug-in not there now."""
+def metric_of(cell: Cell, name: str) -> BaseMetric | None:
+    """Return a metric of a cell's data set; None for one of a plug-in that is not there now."""
     given = [Entry.model_validate(one) for one in cell.dataset.options.get("metrics", ())]
     entry = next((one for one in given if one.label == name), Entry(name=name, label=name))
-    built = metrics.build(entry.name, entry.options, name) if entry.name in metrics else None
-    return built if isinstance(built, Metric) else None
+    return metrics.build(entry.name, entry.options, name) if entry.name in metrics else None
 
 
-def answered(finals: Sequence[TrialRecord], metric: Metric | None, stochastic: bool) -> Runs | None:
+def answered(finals: Sequence[TrialRecord], name: str, metric: BaseMetric | None, stochastic: bool) -> Runs | None:
     """Return the finals' scores item by item.
 
     Args:
         finals: those of a cell that ended well.
-        metric: what they are scored by.
+        name: of the metric that they are scored by.
+        metric: that metric, as far as it is known here.
         stochastic: whether seeds change the result.
 
     Returns:
-        None where a final holds no predictions, or where the metric cannot be computed without fetching anything.
+        None where a final holds no scores of its items, and they cannot be computed without fetching anything.
     """
-    if metric is None or not metric.ready() or not finals or not all(one.predictions for one in finals):
+    found = [_items(one, name, metric) for one in finals]
+    kept = [one for one in found if one is not None]
+    return runs(kept, stochastic) if kept and len(kept) == len(found) else None
+
+
+def _items(final: TrialRecord, name: str, metric: BaseMetric | None) -> Run | None:
+    """Return a final's scores: those of its record, or those of the labels that were chosen."""
+    if final.answers is not None and name in final.answers.scores:
+        return run(_pair(final), final.answers.ids, final.answers.scores[name])
+    chosen = final.predictions
+    if chosen is None or not isinstance(metric, Metric) or not metric.ready():
         return None
     compute = None if metric.share_of_right else metric.compute
-    return runs(
-        [
-            run(_pair(one), answers.ids, item_scores(answers.predictions, answers.references, compute))
-            for one in finals
-            if (answers := one.predictions)
-        ],
-        stochastic,
-    )
+    return run(_pair(final), chosen.ids, item_scores(chosen.predictions, chosen.references, compute))
 
 
 def seeds_agree(finals: Sequence[TrialRecord]) -> float | None:
-    """Return how often two seeds answer the same item alike; None where finals have other items, or no predictions."""
-    kept = [run(_pair(one), answers.ids, answers.predictions) for one in finals if (answers := one.predictions)]
+    """Return how often two seeds answer the same item alike; None where finals have other items, or none are known."""
+    kept = [given for one in finals if (given := _answers(one)) is not None]
     if len(kept) < len(finals) or any(one.items != kept[0].items for one in kept):
         return None
     return agreement([one.scores.tolist() for one in kept])
+
+
+def _answers(final: TrialRecord) -> Run | None:
+    """Return what a final answered, as numbers that are equal where answers are."""
+    if (chosen := final.predictions) is not None:
+        return run(_pair(final), chosen.ids, chosen.predictions)
+    if final.answers is not None and final.answers.hashes:
+        return run(_pair(final), final.answers.ids, [int(one[:12], 16) for one in final.answers.hashes])
+    return None
 
 
 def one_label_only(finals: Sequence[TrialRecord]) -> bool:
@@ -58,10 +70,10 @@ def one_label_only(finals: Sequence[TrialRecord]) -> bool:
     return bool(finals) and all(one.predictions and len(set(one.predictions.predictions)) == 1 for one in finals)
 
 
-def chance_score(finals: Sequence[TrialRecord], metric: Metric | None) -> float | None:
+def chance_score(finals: Sequence[TrialRecord], metric: BaseMetric | None) -> float | None:
     """Return what always giving the most frequent label of the test items scores; None where it is not known."""
     kept = [one.predictions.references for one in finals if one.predictions and one.predictions.references]
-    if metric is None or not metric.ready() or not kept:
+    if not isinstance(metric, Metric) or not metric.ready() or not kept:
         return None
     most = [Counter(references).most_common(1)[0][0] for references in kept]
     return fmean(metric.compute([one] * len(of), of) for one, of in zip(most, kept, strict=True))

@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 
 from bench.experiment.cell import Cell
 from bench.experiment.terms import EQUAL_STEPS
-from bench.metrics import Metric
+from bench.metrics import BaseMetric
 from bench.reporting.answers import answered, chance_score, metric_of, one_label_only, seeds_agree
 from bench.reporting.statistics.intervals import Interval
 from bench.reporting.statistics.runs import Runs
@@ -79,6 +79,8 @@ class CellResults:
     """On what terms its experiment says that it compares (`Experiment.terms`)."""
     study_best: TrialRecord | None = None
     """The best trial, where the study stands in another row: that of the cell's finals on another device."""
+    drawn_as: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What data sets are called instead of their labels, in a figure without a font for these."""
     group: Group = field(default_factory=lambda: Group(), repr=False)
     """The methods that it is held against."""
 
@@ -126,7 +128,7 @@ class CellResults:
         return self._metric.greater_is_better if self._metric else True
 
     @cached_property
-    def _metric(self) -> Metric | None:
+    def _metric(self) -> BaseMetric | None:
         return metric_of(self.settings, self.metric)
 
     @property
@@ -187,8 +189,9 @@ class CellResults:
 
     @property
     def test_items(self) -> int | None:
-        """How many examples the test split has; None where no predictions were kept."""
-        return max((len(run.predictions.ids) for run in self.measured if run.predictions), default=None)
+        """How many examples the test split has; None where no answers were kept."""
+        kept = [one.ids for run in self.measured for one in (run.predictions, run.answers) if one]
+        return max(map(len, kept), default=None)
 
     @cached_property
     def truncated(self) -> dict[str, int]:
@@ -218,7 +221,7 @@ class CellResults:
     @cached_property
     def answers(self) -> Runs | None:
         """The scores item by item; None where there are no predictions of all finals, or none can be scored here."""
-        return answered(self._scored, self._metric, self.stochastic)
+        return answered(self._scored, self.metric, self._metric, self.stochastic)
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -251,7 +254,9 @@ class CellResults:
             scored = [one.test.metrics for one in tests if one.test and target.objective in one.test.metrics]
             reasons = tuple(dict.fromkeys(one.reason for one in tests if one.reason))
             values = tuple(metrics[target.objective] for metrics in scored)
-            found.append(Transfer(label, target.objective, target.greater_is_better, values, reasons))
+            found.append(
+                Transfer(self.drawn_as.get(label, label), target.objective, target.greater_is_better, values, reasons)
+            )
         return found
 
     @cached_property
@@ -417,7 +422,7 @@ def group_cells(
                     metric,
                     on_terms,
                     best,
-                    group,
+                    group=group,
                 )
             )
     cells.sort(key=_order)

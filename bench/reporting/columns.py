@@ -42,6 +42,17 @@ _SHORT = {
 """What a table on paper has no room for."""
 
 
+_CUDA = {
+    "allocated": "The most GPU memory that tensors held in that phase.",
+    "reserved": "The most GPU memory that PyTorch had taken from the device in that phase.",
+}
+_TIMES = {
+    "train": "Seconds that a final trained: mean.",
+    "test": "Seconds that scoring the test split took: mean over the finals.",
+    "search": "Seconds that all trials of the study took together.",
+}
+
+
 @dataclass(frozen=True)
 class Column:
     """A column for people."""
@@ -54,6 +65,13 @@ class Column:
     """Left out if this column of the summary is not there, or is empty."""
     sort: str | None = None
     """The column of the summary that a reader's click on the heading sorts by; None sorts by the text."""
+    meaning: str = ""
+    """What a number of it says, in plain words."""
+
+    @property
+    def on_paper(self) -> bool:
+        """Whether a table on paper has room for it."""
+        return self.heading not in _SHORT
 
     @property
     def is_score(self) -> bool:
@@ -63,64 +81,128 @@ class Column:
 
 def repeats(row: SummaryRow) -> str:
     """Say what a score is the mean of: ``3`` seeds, or ``5 of 5 folds``."""
-    done = str(row["test_seeds"])
+    done = text.count(row["test_seeds"])
     return f"{done} of {row['folds']} folds" if row["folds"] else done
 
 
 def all_columns(summary: pd.DataFrame) -> list[Column]:
     """Return the columns of a summary that have something to say."""
     count, size, flops = _of(text.count), _of(text.file_size), _of(text.flops)
+    cut = "How many inputs were cut to fit the context of the model."
     columns = [
         *name_columns(summary),
-        count("base parameters", "base_parameters"),
-        Column(score_heading(summary), score, sort="test_mean"),
-        Column("95 % interval", _interval, needs="test_low", sort="test_low"),
-        Column("rank", lambda row: text.count(row["rank"]), needs="rank", sort="rank"),
-        Column("seeds", repeats, sort="test_seeds"),
-        Column("seeds agree", lambda row: _share(row["agreement"]), needs="agreement", sort="agreement"),
+        count("base parameters", "base_parameters", "Weights of the base model, without what the method adds."),
+        Column(
+            score_heading(summary),
+            score,
+            sort="test_mean",
+            meaning="Mean on test over the finals (the best configuration, run again on fresh seeds), ± their standard "
+            "deviation: how far one run typically is from that mean.",
+        ),
+        Column(
+            "95 % interval",
+            _interval,
+            needs="test_low",
+            sort="test_low",
+            meaning="Where the mean may really be, had other seeds and other test items been drawn.",
+        ),
+        Column(
+            "rank",
+            lambda row: text.count(row["rank"]),
+            needs="rank",
+            sort="rank",
+            meaning="One more than the number of methods that are better beyond chance. Methods share a rank.",
+        ),
+        Column("seeds", repeats, sort="test_seeds", meaning="How many finals the mean is over."),
+        Column(
+            "seeds agree",
+            lambda row: _share(row["agreement"]),
+            needs="agreement",
+            sort="agreement",
+            meaning="How often two seeds answer the same test item alike.",
+        ),
         *(
             _mean_sd(f"{name.removeprefix('test.')} (test)", name, f"{name}.sd")
             for name in map(str, summary.columns)
             if name.startswith("test.") and not name.endswith(".sd")
         ),
-        count("truncated texts (test)", "truncated_test", optional=True),
-        count("truncated texts (train)", "truncated_train", optional=True),
+        count("truncated texts (test)", "truncated_test", cut, optional=True),
+        count("truncated texts (train)", "truncated_train", cut, optional=True),
         *(_transfer(name, *of) for name, of in summary.attrs.get("transfer", {}).items()),
-        Column("gap to full fine-tuning", _gap, needs="gap_to_full", sort="gap_to_full"),
-        _of(text.score)("validation (best trial)", "validation_best"),
-        Column("best configuration", _params, number=False),
-        count("trainable parameters", "trainable_parameters"),
-        _of(text.percent)("trainable %", "trainable_percent"),
-        size("saved adapter", "adapter_bytes"),
-        size("peak live tensors (train)", "train_peak_live_tensors_bytes"),
-        size("peak resident set", "peak_resident_set_bytes"),
+        Column(
+            "gap to full fine-tuning",
+            _gap,
+            needs="gap_to_full",
+            sort="gap_to_full",
+            meaning="Mean minus that of training all weights of the same model.",
+        ),
+        _of(text.score)(
+            "validation (best trial)",
+            "validation_best",
+            "Best score of the search on validation. It was chosen for being high: expect less on test.",
+        ),
+        Column("best configuration", _params, number=False, meaning="What the best trial on validation was run with."),
+        count("trainable parameters", "trainable_parameters", "Numbers that training changes."),
+        _of(text.percent)("trainable %", "trainable_percent", "Of all parameters, those that training changes."),
+        size("saved adapter", "adapter_bytes", "What is kept on disk for a task, beside the base model."),
+        size(
+            "peak live tensors (train)",
+            "train_peak_live_tensors_bytes",
+            "The most bytes that tensors held at one time while training, on whatever device.",
+        ),
+        size("peak resident set", "peak_resident_set_bytes", "The most memory of the whole process, over all phases."),
         *(
-            size(f"CUDA peak {kind} ({phase})", f"{phase}_cuda_{kind}_peak_bytes", optional=True)
-            for kind in ("allocated", "reserved")
+            size(f"CUDA peak {kind} ({phase})", f"{phase}_cuda_{kind}_peak_bytes", meaning, optional=True)
+            for kind, meaning in _CUDA.items()
             for phase in PHASES
         ),
-        *(_time(f"{phase} time", f"{phase}_seconds") for phase in ("train", "test", "search")),
-        count("tokens/s (train)", "train_tokens_per_second"),
-        count("tokens/s (test)", "test_tokens_per_second"),
-        flops("FLOPs (training)", "train_flops", optional=True),
-        flops("FLOPs (an example)", "example_flops", optional=True),
+        *(_time(f"{phase} time", f"{phase}_seconds", meaning) for phase, meaning in _TIMES.items()),
+        *(
+            count(f"tokens/s ({phase})", f"{phase}_tokens_per_second", "Tokens of text in a second, padding left out.")
+            for phase in ("train", "test")
+        ),
+        *(
+            flops(f"FLOPs ({what})", name, "Floating-point operations; an estimate from tokens and parameters.", True)
+            for what, name in (("training", "train_flops"), ("an example", "example_flops"))
+        ),
         *(
             _of(text.file_size if name.endswith("_bytes") else text.significant)(
-                name.removeprefix("measurement.").removesuffix("_bytes").replace("_", " "), name, optional=True
+                name.removeprefix("measurement.").removesuffix("_bytes").replace("_", " "),
+                name,
+                "Measured by the method itself; mean over the finals.",
+                optional=True,
             )
             for name in map(str, summary.columns)
             if name.startswith("measurement.")
         ),
-        Column("loss on general text (bits/byte)", _retention, needs="retention_loss", sort="retention_loss"),
-        Column("answers that are no label", lambda row: _share(row["non_label_share"]), needs="non_label_share"),
-        Column("runs", statuses, number=False),
+        Column(
+            "loss on general text (bits/byte)",
+            _retention,
+            needs="retention_loss",
+            sort="retention_loss",
+            meaning="How much worse the model predicts general text after training than before: what it has forgotten.",
+        ),
+        Column(
+            "answers that are no label",
+            lambda row: _share(row["non_label_share"]),
+            needs="non_label_share",
+            meaning="Share of freely generated answers that are none of the labels, on a sample of the test split.",
+        ),
+        Column("runs", statuses, number=False, meaning="How all trials and finals of the cell ended."),
+        Column(
+            "source",
+            lambda row: row["source"] or "",
+            number=False,
+            needs="source",
+            meaning="Where a score that was not measured here was published.",
+        ),
     ]
     return [column for column in columns if column.needs is None or _has(summary, column.needs)]
 
 
 def paper_columns(summary: pd.DataFrame) -> list[Column]:
     """Return what a table on paper has room for."""
-    return [column for column in all_columns(summary) if column.heading not in _SHORT]
+    return [column for column in all_columns(summary) if column.on_paper]
 
 
 def name_columns(summary: pd.DataFrame) -> list[Column]:
@@ -177,14 +259,15 @@ def statuses(row: SummaryRow) -> str:
 def _of(write: Callable[[Any], str]) -> Callable[..., Column]:
     """Return a maker of columns that write one column of the summary."""
 
-    def make(heading: str, name: str, optional: bool = False) -> Column:
-        return Column(heading, lambda row: write(row[name]), needs=name if optional else None, sort=name)
+    def make(heading: str, name: str, meaning: str, optional: bool = False) -> Column:
+        needs = name if optional else None
+        return Column(heading, lambda row: write(row[name]), needs=needs, sort=name, meaning=meaning)
 
     return make
 
 
-def _time(heading: str, name: str) -> Column:
-    return Column(heading, lambda row: timed(row, name), sort=name)
+def _time(heading: str, name: str, meaning: str) -> Column:
+    return Column(heading, lambda row: timed(row, name), sort=name, meaning=meaning)
 
 
 def _retention(row: SummaryRow) -> str:
@@ -209,7 +292,8 @@ def _transfer(name: str, dataset: str, metric: str) -> Column:
 
 
 def _mean_sd(heading: str, mean: str, sd: str) -> Column:
-    return Column(heading, lambda row: text.mean_sd(row[mean], row[sd]), needs=mean, sort=mean)
+    meaning = "Mean on test over the finals, ± their standard deviation."
+    return Column(heading, lambda row: text.mean_sd(row[mean], row[sd]), needs=mean, sort=mean, meaning=meaning)
 
 
 def _share(value: float | None) -> str:

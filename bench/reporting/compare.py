@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from bench.reporting.cells import REVISIONS, CellResults
 from bench.reporting.folders import Results
-from bench.reporting.statistics.verdict import Difference, difference
+from bench.reporting.statistics.verdict import Difference, differences
+
+Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Change:
     gap: float | None
     """Mean after minus mean before; None where one has no score on test."""
     between: Difference
-    """The same over seeds and test items, with its interval and verdict."""
+    """The same over seeds and test items, with its interval and verdict; corrected for all methods that are compared on
+    the same model, data set and metric."""
     unlike: tuple[str, ...]
     """What differs besides the score: settings, git commit, model or data revision."""
 
@@ -36,21 +39,28 @@ class Comparison:
 def compare(before: Results, after: Results) -> Comparison:
     """Match the cells of two results by model, data set and method."""
     ours, theirs = _by_labels(before.cells), _by_labels(after.cells)
-    shared = [labels for labels in ours if labels in theirs]
+    families: dict[Labels, list[Labels]] = {}
+    for labels in ours:
+        if labels in theirs:
+            model, dataset, _, metric = labels
+            families.setdefault((model, dataset, metric), []).append(labels)
+    between: dict[Labels, Difference] = {}
+    for family in families.values():
+        pairs = {labels: (theirs[labels].answers, ours[labels].answers) for labels in family}
+        between |= differences(pairs, theirs[family[0]].bounds)
     return Comparison(
-        tuple(_change(ours[labels], theirs[labels]) for labels in shared),
+        tuple(_change(one, theirs[labels], between[labels]) for labels, one in ours.items() if labels in theirs),
         tuple(cell.title for labels, cell in ours.items() if labels not in theirs),
         tuple(cell.title for labels, cell in theirs.items() if labels not in ours),
     )
 
 
-def _change(before: CellResults, after: CellResults) -> Change:
+def _change(before: CellResults, after: CellResults, between: Difference) -> Change:
     gap = None if before.mean is None or after.mean is None else after.mean - before.mean
-    between = difference(after.answers, before.answers, after.bounds)
     return Change(before, after, gap, between, _unlike(before, after))
 
 
-def _by_labels(cells: Iterable[CellResults]) -> dict[tuple[str, ...], CellResults]:
+def _by_labels(cells: Iterable[CellResults]) -> dict[Labels, CellResults]:
     return {(*cell.labels, cell.metric): cell for cell in cells}
 
 

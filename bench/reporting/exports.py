@@ -12,6 +12,7 @@ import yaml
 
 from bench.core.errors import BadInput
 from bench.core.files import write_atomic
+from bench.core.labels import slug
 from bench.reporting.cells import CellResults
 from bench.reporting.folders import Results
 from bench.reporting.frame import results_frame
@@ -133,8 +134,7 @@ def _by_model_and_method(cells: Sequence[CellResults]) -> Iterator[tuple[str, li
         if cell.scores:
             groups.setdefault((cell.model, cell.method), []).append(cell)
     for (model, method), members in groups.items():
-        name = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in f"{model}__{method}")
-        yield name, members
+        yield f"{slug(model)}__{slug(method)}", members
 
 
 def _lm_eval_files(results: Results) -> Iterator[tuple[str, bytes]]:

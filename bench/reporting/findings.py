@@ -83,7 +83,7 @@ class PairTest:
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchWorth:
     """What the study of one cell says about how much the method needs tuning."""
 
     cell: CellResults
@@ -230,7 +230,7 @@ def most_data_sets(cells: Iterable[CellResults]) -> int:
     return max(map(len, sets.values()), default=0)
 
 
-def searches(cells: Iterable[CellResults]) -> list[Search]:
+def searches(cells: Iterable[CellResults]) -> list[SearchWorth]:
     """Return what each study of at least two trials that count says."""
     found = []
     for cell in cells:
@@ -249,7 +249,7 @@ def searches(cells: Iterable[CellResults]) -> list[Search]:
             greater,
             (declared.low, declared.high) if isinstance(declared, Float) and declared.low > 0 else None,
         )
-        found.append(Search(cell, len(scores), expected, sensitivity))
+        found.append(SearchWorth(cell, len(scores), expected, sensitivity))
     return found
 
 

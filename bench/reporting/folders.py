@@ -1,6 +1,6 @@
 """Results folders come in; the runs that count go out, and how many do not.
 
-Reading is only reading: a report never moves, mends or writes anything in a results folder, for the folder may be
+Reading is only reading: a report never moves, repairs or writes anything in a results folder, for the folder may be
 committed, on a read-only disk, or in use by a run.
 """
 
@@ -21,7 +21,7 @@ from bench.runs.record import TrialRecord, read_record
 
 
 @dataclass(frozen=True)
-class Run:
+class FolderRun:
     """A record, and the name of the results folder that it was read from."""
 
     record: TrialRecord
@@ -34,7 +34,7 @@ class Results:
 
     manifests: tuple[Manifest, ...]
     """What the runs were asked for; of folders that have an ``experiment.json``."""
-    runs: tuple[Run, ...]
+    runs: tuple[FolderRun, ...]
     """The runs that count, by folder, cell, kind and number."""
     stale: int = 0
     """Records left out because they are of an earlier version of their experiment."""
@@ -82,7 +82,7 @@ def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None)
     if not folders:
         raise BadInput("no results folder was given")
     manifests: list[Manifest] = []
-    kept: dict[tuple[str, str], Run] = {}
+    kept: dict[tuple[str, str], FolderRun] = {}
     superseded: list[Superseded] = []
     found = stale = unreadable = 0
     for resolved, folder in {path.resolve(): path for path in folders}.items():
@@ -104,7 +104,7 @@ def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None)
             found += 1
             key = (record.cell_path, record.spec_hash)
             if key not in kept or (kept[key].record.status != "ok" and record.status == "ok"):
-                kept[key] = Run(record, resolved.name)
+                kept[key] = FolderRun(record, resolved.name)
     if not kept:
         raise BadInput(f"{', '.join(map(str, folders))}: {_nothing(stale, unreadable, superseded)}")
     runs = tuple(kept.values())
@@ -149,7 +149,7 @@ def read_records(folder: Path) -> tuple[list[TrialRecord], int]:
     return records, len(read) - len(records)
 
 
-def _distinct_methods(runs: Iterable[Run]) -> dict[str, str]:
+def _distinct_methods(runs: Iterable[FolderRun]) -> dict[str, str]:
     """Name the methods of all cells so that no two cells bear the same three labels.
 
     Two experiments may both have a ``lora`` and mean different settings: then each becomes ``lora

@@ -21,7 +21,8 @@ from bench.runs.spec import TrialSpec
 class Progress:
     """How far a cell is."""
 
-    cell_path: str
+    labels: tuple[str, ...]
+    """Model, data set and method."""
     trials: int
     planned_trials: int
     finals: int
@@ -30,12 +31,6 @@ class Progress:
     """How the trials, and the finals of the best of them, ended."""
     best: float | None
     """Best validation score so far."""
-
-    @property
-    def labels(self) -> tuple[str, str, str]:
-        """Model, data set and method."""
-        model, dataset, method, *_ = self.cell_path.split("/")
-        return model, dataset, method
 
 
 class _Cell(BaseModel):
@@ -73,10 +68,13 @@ class _Final(BaseModel):
 
 def progress(results: Path, manifest: Manifest) -> list[Progress]:
     """Return how far each current cell is, in the order of the experiment; nothing in the folder is changed."""
-    return [_progress(results / "records" / path, path, planned) for path, planned in manifest.cells.items()]
+    return [
+        _progress(results / "records" / path, manifest.labels(path), planned)
+        for path, planned in manifest.cells.items()
+    ]
 
 
-def _progress(folder: Path, path: str, planned: Planned) -> Progress:
+def _progress(folder: Path, labels: tuple[str, ...], planned: Planned) -> Progress:
     ended = [one for file in _files(folder) if (one := _read(*file)) is not None]
     # Which runs count is asked where driver and report ask it; that looks at nothing that is not read here.
     best = best_trial(cast("list[TrialRecord]", ended))
@@ -84,7 +82,7 @@ def _progress(folder: Path, path: str, planned: Planned) -> Progress:
     finals = finals_of(best, filter(planned.counts, all_finals))
     trials = Counter(one.status for one in ended if one.spec.kind == "trial")
     return Progress(
-        cell_path=path,
+        labels=labels,
         trials=trials.total(),
         planned_trials=planned.trials,
         finals=len(finals),

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from bench.core.errors import BadInput
 from bench.core.files import write_atomic
 from bench.reporting import origin, sentences, text
-from bench.reporting.figures import Drawing, figures, sections
+from bench.reporting.figures import Drawing, sections, stem
 from bench.reporting.figures.canvas import FORMS
-from bench.reporting.figures.scale import drawable, scale_title
+from bench.reporting.figures.fonts import fonts_for
+from bench.reporting.figures.numbering import numbered, said
+from bench.reporting.figures.scale import Scale, drawable, scale_title
 from bench.reporting.folders import Results, collect
 from bench.reporting.frame import results_frame
 from bench.reporting.page import html_page
+from bench.reporting.references import References, with_references
 from bench.reporting.table import summarise_cells
 from bench.reporting.writers import csv_table, latex_table, legend, markdown_table
 
@@ -25,7 +28,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def write_report(results: Sequence[str | Path] | Results, out: str | Path, summary: pd.DataFrame | None = None) -> Path:
+def write_report(
+    results: Sequence[str | Path] | Results,
+    out: str | Path,
+    summary: pd.DataFrame | None = None,
+    references: Sequence[References] = (),
+) -> Path:
     """Draw the report of one results folder, or of several that are merged, or of results that are already read.
 
     Writes ``report.md``, ``table.csv`` (a row a cell), ``runs.csv`` (a row a run) and the figure
@@ -35,6 +43,8 @@ def write_report(results: Sequence[str | Path] | Results, out: str | Path, summa
         results: folders, or what was read from them.
         out: folder to write into.
         summary: the summary of all cells, where it is known already.
+        references: scores of others to stand beside ours (`bench.reporting.references.read_references`); they are rows
+            of a summary that is given.
 
     Returns:
         The path of ``report.md``.
@@ -47,21 +57,23 @@ def write_report(results: Sequence[str | Path] | Results, out: str | Path, summa
     out = Path(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, data in _files(found, summary):
+        for name, data in _files(found, summary, references):
             write_atomic(out / name, data)
     except OSError as error:
         raise BadInput(f"{out}: the report cannot be written there: {error.strerror or error}") from None
     return out / "report.md"
 
 
-def _files(results: Results, summary: pd.DataFrame | None) -> Iterator[tuple[str, bytes]]:
+def _files(
+    results: Results, summary: pd.DataFrame | None, references: Sequence[References]
+) -> Iterator[tuple[str, bytes]]:
     """Yield names and contents; the report itself comes last, when all that it points to is there."""
     if summary is None:
-        summary = summarise_cells(results.cells)
+        summary = with_references(summarise_cells(results.cells), references)
     yield "table.csv", csv_table(summary).encode()
     yield "table.tex", latex_table(summary, ", ".join(origin.names(results))).encode()
     yield "runs.csv", csv_table(results_frame(results)).encode()
-    scale = list(figures.get("scale")().drawings("scale", results.cells))
+    scale = list(Scale(references=tuple(references)).drawings("scale", results.cells))
     for drawing in scale:
         if isinstance(drawing, Drawing):
             for form in FORMS:
@@ -78,7 +90,6 @@ def report_text(results: Results, summary: pd.DataFrame | None = None) -> str:
 
 
 def _paragraphs(results: Results, summary: pd.DataFrame) -> Iterator[str]:
-    rows = {id(cell): row for row, cell in enumerate(results.cells)}
     names = origin.names(results)
     yield f"# {text.markdown(' + '.join(names))}"
     for description in dict.fromkeys(str(m.experiment.get("description") or "") for m in results.manifests):
@@ -88,17 +99,20 @@ def _paragraphs(results: Results, summary: pd.DataFrame) -> Iterator[str]:
     if care:
         yield "**Read with care.**\n\n" + _bullets(care)
     for suffix, cells in sections(results.cells).items():
-        stem = f"scale-{suffix}" if suffix else "scale"
         yield f"## {text.markdown(scale_title(cells))}"
         yield _bullets(sentences.verdicts(cells))
         if drawable(cells):
-            yield f"![{text.markdown(scale_title(cells))}]({stem}.png)"
+            yield f"![{text.markdown(scale_title(cells))}]({stem('scale', suffix)}.png)"
+            _, numbers = numbered(cells, fonts_for(Scale().words(cells)).missing)
+            if numbers:
+                yield f"In the figure {text.markdown(said(numbers), width=2000)}."
         else:
             yield "No figure: no cell has a score and a known model size."
         unplaced = {cell.model for cell in cells if cell.uses_model and cell.scores and not cell.base_parameters}
         if unplaced:
             yield f"Not in the figure, for no record says how large it is: {origin.listed(unplaced)}."
-        yield markdown_table(summary.iloc[[rows[id(cell)] for cell in cells]]).rstrip()
+        ours = (summary["dataset"] == cells[0].dataset) & (summary["metric"] == cells[0].metric)
+        yield markdown_table(summary[ours]).rstrip()
     yield (
         f"{text.markdown(legend(summary), width=2000)} Peak live tensors: the most bytes that "
         "tensors held at one time while training, on whatever device. Peak resident set: the most memory of the whole "

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from bench.datasets.examples import accuracy_caution
+from bench.datasets.splits import accuracy_caution
 from bench.reporting import text
 from bench.reporting.cells import REVISIONS, CellResults, Group, groups
 from bench.reporting.findings import most_data_sets
@@ -52,12 +52,16 @@ def _verdict(group: Group) -> str:
     if len(best) > 1:
         said = f"{_listed(best)} are best: no method is better than any of them beyond chance."
     elif best:
-        higher = "" if best[0] is first else f"; the highest mean has {_scored(first)}"
+        higher = "" if best[0] is first else f"; the {_first_mean(first)} has {_scored(first)}"
         said = f"{_scored(best[0])} is best{higher}, followed by {_scored(second)}."
     else:
-        said = f"{_scored(first)} has the highest mean, followed by {_scored(second)}."
+        said = f"{_scored(first)} has the {_first_mean(first)}, followed by {_scored(second)}."
     against = _against_baseline(group) if group.baseline and not best else ""
     return f"{said} {_gap(group, first, second)}{against}{_resolution(group)}{without}"
+
+
+def _first_mean(cell: CellResults) -> str:
+    return "highest mean" if cell.greater_is_better else "lowest mean, and lower is better"
 
 
 def _against_baseline(group: Group) -> str:

@@ -35,9 +35,10 @@ def superseded(cells: Iterable[Cell], manifest: Manifest) -> list[Superseded]:
     identities = {tuple(path.split("/")[:3]): planned.identity for path, planned in manifest.cells.items()}
     found = []
     for cell in cells:
-        if cell.labels not in identities:
+        place = tuple(cell.path.split("/")[:3])
+        if place not in identities:
             changes: tuple[str, ...] = ()
-        elif (now := identities[cell.labels]) is None:  # of an earlier version of ours
+        elif (now := identities[place]) is None:  # of an earlier version of ours
             changes = ("other settings",)
         else:
             changes = tuple(_changes(cell.identity, now)) or ("other settings",)

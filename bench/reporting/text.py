@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import textwrap
 
+from bench.core.labels import JOINERS
+
 MISSING = "-"
 
 
@@ -109,9 +111,15 @@ def number_of(value: int, noun: str) -> str:
 
 def one_line(text: str, width: int = 300) -> str:
     """Put foreign text on one line, without control characters, cut to a readable length."""
-    visible = "".join(letter if letter.isprintable() else " " for letter in text)
+    visible = "".join(letter if letter.isprintable() or letter in JOINERS else " " for letter in text)
     line = " ".join(visible.split())
     return line if len(line) <= width else line[: width - 3] + "..."
+
+
+def visible(text: str, width: int) -> str:
+    """Return foreign text of several lines without control characters, cut to a readable length."""
+    kept = "".join(letter for letter in text if letter.isprintable() or letter in JOINERS or letter == "\n")
+    return kept if len(kept) <= width else kept[: width - 3] + "..."
 
 
 def markdown(text: str, width: int = 300) -> str:

@@ -22,6 +22,7 @@ from bench.reporting.columns import (
     timed,
 )
 from bench.reporting.frame import plain_rows
+from bench.reporting.references import MARK
 from bench.reporting.statistics.intervals import MIN_SEEDS
 from bench.reporting.statistics.paired import MIN_ITEMS
 from bench.reporting.table import best_rows
@@ -119,6 +120,8 @@ def legend(summary: pd.DataFrame) -> str:
         parts.append(f"{SHARED}: other trials ran at the same time, so times are those of a shared machine.")
     if "train_seconds_of_earlier_version" in summary:
         parts.append(f"{EARLIER}: of an earlier version, whose train time holds tokenising, measuring and saving too.")
+    if "source" in summary:
+        parts.append(f"Rows marked {MARK} were not measured by us; they are in no mean, rank or verdict.")
     return " ".join(parts)
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from bench.core.config import Config
 from bench.core.errors import BadInput
 from bench.core.files import write_atomic
+from bench.core.labels import slug
 from bench.core.plugins import PluginFile
 from bench.experiment.cell import Cell
 from bench.experiment.terms import EQUAL_STEPS
@@ -69,6 +70,12 @@ class Manifest(Config):
     def name(self) -> str:
         """Name of the experiment."""
         return str(self.experiment.get("name", ""))
+
+    def labels(self, path: str) -> tuple[str, ...]:
+        """Return model, data set and method of a cell by its path, as the experiment calls them."""
+        entries = (self.experiment.get(kind, ()) for kind in ("models", "datasets", "methods"))
+        known = [{slug(entry["label"]): str(entry["label"]) for entry in kind} for kind in entries]
+        return tuple(labels.get(part, part) for labels, part in zip(known, path.split("/"), strict=False))
 
     @property
     def terms(self) -> str:

@@ -33,11 +33,11 @@ class RangeEnd:
     def __str__(self) -> str:
         """Say it in one line, with what to write into the experiment file."""
         upper = self.better_high > self.high
-        end, mended = ("upper", f"high: {self.better_high:.3g}") if upper else ("lower", f"low: {self.better_low:.3g}")
+        end, wider = ("upper", f"high: {self.better_high:.3g}") if upper else ("lower", f"low: {self.better_low:.3g}")
         return (
             f"{self.cell}: the best {self.parameter} ({self.value:.3g}) lies at the {end} end of its range, "
             f"{self.low:.3g} to {self.high:.3g}; a better one may lie beyond. "
-            f"Widen it by 'search: {{{self.parameter}: {{{mended}}}}}'"
+            f"Widen it by 'search: {{{self.parameter}: {{{wider}}}}}'"
         )
 
 

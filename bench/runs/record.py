@@ -77,7 +77,8 @@ class Evaluated(Config):
     step: int
     metrics: dict[str, float]
     loss: float | None = None
-    """Mean cross-entropy (nats) a label token, over the whole vocabulary; of an encoder, over the labels."""
+    """Mean cross-entropy (nats) a token of the right answer, over the whole vocabulary; of an encoder, over the
+    labels."""
     perplexity: float | None = None
     """exp(loss)."""
 
@@ -136,6 +137,31 @@ class Predictions(Config):
     """Softmax over the labels' scores, of the predicted label."""
 
 
+class Text(Config):
+    """One question, its references, and what was written."""
+
+    question: str
+    references: list[str]
+    answer: str
+
+
+class Answers(Config):
+    """What was answered on the test split, item by item, where it is scored by likelihood or as written text."""
+
+    ids: list[str]
+    scores: dict[str, list[float]] = {}
+    """By metric, of those whose value is the mean of the items'."""
+    hashes: list[str] = []
+    """First 16 hexadecimal digits of the sha256 of each written answer; none where nothing was written."""
+    shares: dict[str, float] = {}
+    """Of the written answers: that ended by themselves (``end``), at a stop text (``stop``), at the limit (``limit``),
+    that are empty, and that end in a repetition."""
+    signatures: dict[str, str] = {}
+    """What the library of a metric says about how it was computed, by metric."""
+    texts: list[Text] = []
+    """The texts themselves, where ``evaluation.keep_texts`` asks for them."""
+
+
 class Provenance(Config):
     """With what it ran."""
 
@@ -192,6 +218,7 @@ class TrialRecord(Config):
     test: Evaluated | None = None
     """Only finals read the test split."""
     predictions: Predictions | None = None
+    answers: Answers | None = None
     transfer: dict[str, TransferTest] = {}
     """Of finals: the tests on other data sets that the experiment asks for, by label of the data set."""
     non_label_share: float | None = None

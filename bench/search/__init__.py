@@ -1,1 +1,1 @@
-"""The study of one cell: samplers, pruners, and its export to a database. Only this room knows optuna."""
+"""The study of one cell: samplers, pruners, and its export to a database. Nothing else imports optuna."""

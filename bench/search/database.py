@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.config import content_hash
-from bench.core.errors import BadInput
+from bench.core.errors import BadInput, one_line
 from bench.core.files import write_atomic
 from bench.experiment.cell import Cell
 from bench.runs.manifest import without_password
 from bench.runs.record import TrialRecord
 from bench.runs.store import RecordStore
-from bench.search.study import directions, distributions, frozen
+from bench.search.space import distributions
+from bench.search.study import directions, frozen
 
 if TYPE_CHECKING:
     import optuna
@@ -87,7 +88,7 @@ class Database:
             if not self._warned:
                 self._warned = True
                 self._warn(
-                    f"the database {self.place} cannot be written ({_first_line(error)}); the run goes on, "
+                    f"the database {self.place} cannot be written ({_cause(error)}); the run goes on, "
                     "and 'bench rebuild' writes it from the records"
                 )
 
@@ -195,7 +196,7 @@ def rebuild(results: Path, url: str | None, experiment: str, cells: Sequence[Cel
             (results / FILENAME).unlink(missing_ok=True)
         written = database.write()
     except Exception as error:  # see `flush`
-        raise BadInput(f"{database.place}: cannot be written: {_first_line(error)}") from error
+        raise BadInput(f"{database.place}: cannot be written: {_cause(error)}") from error
     database.close()
     return written
 
@@ -221,6 +222,6 @@ class _Unsynced(sqlite3.Connection):
         self.execute("PRAGMA synchronous=OFF")
 
 
-def _first_line(error: Exception) -> str:
+def _cause(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error.__cause__ or error
-    return str(getattr(cause, "orig", None) or cause).strip().partition("\n")[0] or type(error).__name__
+    return one_line(getattr(cause, "orig", None) or cause)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import BadInput, did_you_mean
+from bench.core.errors import BadInput, did_you_mean, one_line
 from bench.experiment.settings import Study, Training
 
 if TYPE_CHECKING:
@@ -121,4 +121,4 @@ def _build(kind: Any, options: Mapping[str, Any], where: str) -> Any:
     except ImportError as error:
         raise BadInput(f"{where}: {kind.__name__} needs a package that is not installed: {error}") from None
     except Exception as error:  # each class has its own checks and its own exceptions
-        raise BadInput(f"{where}: {kind.__name__}: {' '.join(str(error).split())}") from None
+        raise BadInput(f"{where}: {kind.__name__}: {one_line(error)}") from None

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from bench.core.config import canonical_json, derive_seed
-from bench.core.distributions import Choice, Float, Scalar
-from bench.core.errors import BadInput
+from bench.core.distributions import Scalar
+from bench.core.errors import BadInput, one_line
 from bench.experiment.cell import Cell
 from bench.experiment.defaults import own_values
 from bench.experiment.grid import POINTS, grid_points, number_of_points
 from bench.runs.objectives import greater_is_better, objective_values
 from bench.runs.record import TrialRecord
 from bench.search.samplers import MEMORYLESS_PRUNERS, MEMORYLESS_SAMPLERS, build_pruner, build_sampler
+from bench.search.space import distributions
 from bench.search.unrepeated import Unrepeated
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 # A constraint is told to every sampler; some make no use of it.
 warnings.filterwarnings("ignore", message="Constraints have been set")
 
 # Out of memory, divergence and impossible configurations are told as pruned and as violating a constraint: the
-# sampler learns to leave the region. A failed trial it ignores, and walks into the same wall again.
+# sampler learns to leave the region. A failed trial it ignores, and samples there again.
 _STATES = {
     "ok": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -158,10 +157,8 @@ class Search:
         try:
             trial = self._study.ask(self._distributions)
         except Exception as error:  # what a sampler that the user has named cannot search
-            said = " ".join(str(error).split())
-            raise BadInput(
-                f"study.sampler: {self.cell.study.sampler} cannot search {self.cell.title}: {said}"
-            ) from error
+            what = f"study.sampler: {self.cell.study.sampler} cannot search {self.cell.title}"
+            raise BadInput(f"{what}: {one_line(error)}") from error
         self._open[number] = trial
         self._tried[number] = canonical_json(trial.params)
         return dict(trial.params)
@@ -194,11 +191,6 @@ def directions(cell: Cell) -> list[StudyDirection]:
     return [up if greater_is_better(cell, name) else down for name in cell.study.objectives]
 
 
-def distributions(cell: Cell) -> dict[str, BaseDistribution]:
-    """Return a cell's search space as Optuna's distributions."""
-    return {name: _distribution(ours) for name, ours in cell.search.items()}
-
-
 def outcome(record: TrialRecord) -> tuple[TrialState, list[float] | None]:
     """Return state and values that tell Optuna how a trial ended."""
     state = _STATES.get(record.status, TrialState.FAIL)
@@ -225,14 +217,6 @@ def frozen(record: TrialRecord, space: Mapping[str, BaseDistribution]) -> optuna
         constraints={CONSTRAINT: 1.0} if record.status in _WALLS else None,
         user_attrs={"status": record.status, **({"reason": record.reason} if record.reason else {})},
     )
-
-
-def _distribution(ours: Any) -> BaseDistribution:
-    if isinstance(ours, Choice):
-        return CategoricalDistribution(ours.choices)
-    if isinstance(ours, Float):
-        return FloatDistribution(ours.low, ours.high, log=ours.log)
-    return IntDistribution(ours.low, ours.high, log=ours.log)
 
 
 def _grid(cell: Cell) -> list[dict[str, Scalar]]:

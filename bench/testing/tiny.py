@@ -26,7 +26,8 @@ from transformers import (
     T5Config,
 )
 
-from bench.datasets.examples import Example, Splits
+from bench.datasets.examples import Example
+from bench.datasets.splits import Splits
 from bench.models.heads import expected_head
 from bench.models.kinds import Kind
 from bench.models.language_model import LanguageModel

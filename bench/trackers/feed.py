@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 
+from bench.core.errors import named_line
 from bench.driver.watcher import Watcher
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
@@ -151,7 +152,7 @@ class _Lane:
             for log in self._logs.values():
                 log.finish(None)
         except (Exception, SystemExit) as error:  # of a tracker: what it shows is lost there, and nowhere else
-            self.failure = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            self.failure = named_line(error)
         finally:
             if self._board is not None:
                 with suppress(Exception):

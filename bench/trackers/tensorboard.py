@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from bench.core.labels import slug
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
 from bench.trackers.base import Board, RunLog, Tracker
@@ -24,7 +25,7 @@ class TensorBoard(Tracker):
 
     def open(self, results: Path, experiment: str) -> Board:
         """Return the folder's board."""
-        return _Folder(Path(self.folder).expanduser() / experiment if self.folder else results / "tensorboard")
+        return _Folder(Path(self.folder).expanduser() / slug(experiment) if self.folder else results / "tensorboard")
 
 
 class _Folder(Board):
@@ -34,7 +35,7 @@ class _Folder(Board):
     def begin(self, spec: TrialSpec) -> RunLog:
         from torch.utils.tensorboard import SummaryWriter
 
-        path = self._folder.joinpath(*spec.cell.labels, spec.filename.removesuffix(".json"))
+        path = self._folder.joinpath(*map(slug, spec.cell.labels), spec.filename.removesuffix(".json"))
         return _Run(SummaryWriter(path), spec)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
+from bench.core.errors import Infeasible
 from bench.forward.batch import Batch
 from bench.methods.tokens import Specials, label_tokens
 
@@ -34,9 +35,24 @@ class Continued:
         """Return the tokens of each label as the network is asked for them."""
         return [label_tokens(self.tokenizer, template, word) for word in labels]
 
+    def ids(self, template: str, text: str, ends: bool) -> list[int]:
+        """Return the tokens of an answer behind the template.
+
+        Raises:
+            Infeasible: it is to end, and the tokenizer has no token for that.
+        """
+        end = self.tokenizer.eos_token_id
+        if ends and end is None:
+            raise Infeasible("the tokenizer has no end token, so no model learns where a free text ends")
+        return [*label_tokens(self.tokenizer, template, text), *([end] if ends else [])]
+
+    def pair(self, ids: list[int], target: list[int], loss_on: Literal["answer", "all"]) -> Pair:
+        """Return what is read and what is trained on: the answer, or all tokens but the first."""
+        return (ids, target) if loss_on == "answer" else (ids[:1], [*ids[1:], *target])
+
     def beside(self, label_ids: Sequence[list[int]]) -> int:
-        """Return how many positions behind the text special tokens or the longest label take."""
-        return max(map(len, label_ids))
+        """Return how many positions behind the text special tokens or the longest answer take."""
+        return max(map(len, label_ids), default=0)
 
     def batch(self, pairs: Sequence[Pair], pad: Pad) -> Batch:
         """Make a batch that asks for the tokens of each pair's second part.
@@ -62,6 +78,16 @@ class Decoded(Continued):
         """Return the tokens of each label with the special tokens around them."""
         return [list(self.tokenizer(word)["input_ids"]) for word in labels]
 
+    def ids(self, template: str, text: str, ends: bool) -> list[int]:
+        """Return the tokens of an answer, the tokenizer's end token among them."""
+        return list(self.tokenizer(text)["input_ids"])
+
+    def pair(self, ids: list[int], target: list[int], loss_on: Literal["answer", "all"]) -> Pair:
+        """Return what the encoder reads and what the decoder is trained on."""
+        if loss_on != "answer":
+            raise Infeasible("loss_on: all is for decoders; the decoder of this model does not read the text")
+        return ids, target
+
     def beside(self, label_ids: Sequence[list[int]]) -> int:
         """Return the number of special tokens behind the text."""
         return len(self.after)
@@ -83,6 +109,10 @@ class Classified(Continued):
     def label_ids(self, template: str, labels: Sequence[str]) -> list[list[int]]:
         """Return the index of each label."""
         return [[index] for index in range(len(labels))]
+
+    def ids(self, template: str, text: str, ends: bool) -> list[int]:
+        """Refuse: a head knows the labels it was made for."""
+        raise Infeasible("an encoder answers by a head over label words; options of a row and free text need a decoder")
 
     def beside(self, label_ids: Sequence[list[int]]) -> int:
         """Return the number of special tokens behind the text."""

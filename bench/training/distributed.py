@@ -25,7 +25,7 @@ from bench.methods.base import TunedModel
 from bench.runs.record import Status
 from bench.training.device import autocast
 from bench.training.encoding import Encoder, Pair
-from bench.training.evaluation import Counts, Scorer
+from bench.training.evaluation import Scored, Scorer
 from bench.training.ranks import Ranks
 from bench.training.step import Stepper
 
@@ -106,16 +106,19 @@ class SharedScorer(Scorer):
 
     no_gradients = staticmethod(torch.no_grad)  # what is gathered in inference mode cannot be used in training
 
-    def _scored(self, examples: Sequence[Example]) -> tuple[np.ndarray, Counts]:
+    def _scored(self, examples: Sequence[Example]) -> Scored:
         self._divided = len(examples) >= dist.get_world_size()
-        scores, counts = super()._scored(examples)
+        return super()._scored(examples)
+
+    def _gather(self, done: Scored) -> None:
         if not self._divided:
-            return scores, counts  # so few that every process has run them all
+            return  # so few that every process has run them all
         # Not the inputs that were cut: every process encodes the whole split.
-        mine = [counts.loss, counts.label_tokens, counts.tokens, counts.answers]
-        added = summed(np.concatenate([scores.reshape(-1), mine]), self._encoder().device)
-        label_tokens, tokens, answers = map(round, added[-3:])
-        return added[:-4].reshape(scores.shape), Counts(added[-4], label_tokens, tokens, answers, counts.truncated)
+        mine = [done.counts.tokens, done.counts.answers]
+        added = summed(np.concatenate([done.scores.reshape(-1), done.right.reshape(-1), mine]), self._encoder().device)
+        done.counts.tokens, done.counts.answers = map(round, added[-2:])
+        done.scores[:] = added[: done.scores.size].reshape(done.scores.shape)
+        done.right[:] = added[done.scores.size : -2].reshape(done.right.shape)
 
     def _batches(self, lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
         """Yield this process's batches; all run equally many, the last of some for nothing."""

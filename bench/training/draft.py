@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bench.runs.record import (
+    Answers,
     Evaluated,
     Parameters,
     PhaseMemory,
@@ -29,6 +30,7 @@ class Draft:
     training: TrainingResult = field(default_factory=TrainingResult)
     test: Evaluated | None = None
     predictions: Predictions | None = None
+    answers: Answers | None = None
     transfer: dict[str, TransferTest] = field(default_factory=dict)
     non_label_share: float | None = None
     retention: Retention | None = None
@@ -68,12 +70,13 @@ class Draft:
             reason=reason,
             started_at=started_at,
             seconds={phase: round(value, 4) for phase, value in seconds.items()},
-            objective=best.metrics[spec.cell.objective] if best else None,
+            objective=best.metrics.get(spec.cell.objective) if best else None,
             best_step=best.step if best else None,
             train_curve=training.train_curve,
             validation_curve=training.validation_curve,
             test=self.test,
             predictions=self.predictions,
+            answers=self.answers,
             transfer=self.transfer,
             non_label_share=self.non_label_share,
             retention=self.retention,

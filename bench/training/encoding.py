@@ -1,7 +1,8 @@
-"""From text to token ids: the input, the label words, and what is cut when the context is too short."""
+"""From text to token ids: the input, the answers to it, and what is cut when the context is too short."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import torch
 
 from bench.core.errors import BadInput, Infeasible
 from bench.core.heartbeat import beat
+from bench.datasets.answers import Answer, LabelWord
 from bench.forward.batch import Batch
 from bench.methods.tokens import Specials
 from bench.training.answers import ANSWERS, Pair
@@ -29,10 +31,15 @@ class Encoder:
     Args:
         base: the base model, for its tokenizer and its context length.
         template: the data set's template; its end decides how a label word is attached.
-        labels: the label words.
+        labels: the label words; none where answers are of another kind.
+        answer: what an answer is.
+
+    Raises:
+        BadInput: two label words are the same tokens.
+        Infeasible: this model cannot give such answers.
     """
 
-    def __init__(self, base: LanguageModel, template: str, labels: Sequence[str]) -> None:
+    def __init__(self, base: LanguageModel, template: str, labels: Sequence[str], answer: Answer | None = None) -> None:
         self.tokenizer = base.tokenizer
         self.answers = ANSWERS[base.kind](base)
         self.generates = base.kind.generates
@@ -40,18 +47,28 @@ class Encoder:
         self.device = base.device
         self.pad_id: int = base.tokenizer.pad_token_id
         self.specials = Specials.of(base.tokenizer)
+        self.answer = answer or LabelWord()
+        if self.answer.chat:
+            if not base.tokenizer.chat_template:
+                raise Infeasible("format: chat: this model's tokenizer has no chat template; take format: instruction")
+            # The chat template writes its own special tokens, and what opens the answer.
+            self.specials, template = Specials((), ()), "{text}\n"
+        self.template = template
         self.labels = tuple(labels)
         self.label_ids = self.answers.label_ids(template, self.labels)
         self._check_labels()
+        if not self.labels:
+            self.answers.ids(template, "a", self.answer.writes)  # refuses what this network cannot answer
         self._cache: dict[str, list[int]] = {}
+        self._answer_ids: dict[str, list[int]] = {}
 
     @property
     def single_token_labels(self) -> bool:
         """Whether every label is one token, or one class of a head, so that one row of logits scores them all."""
-        return all(len(ids) == 1 for ids in self.label_ids)
+        return bool(self.label_ids) and all(len(ids) == 1 for ids in self.label_ids)
 
     def room(self, virtual_tokens: int, max_length: int | None) -> int | None:
-        """Return how many tokens of text fit, or None for any number.
+        """Return how many tokens of text fit, or None for any number; answers of a row of its own share them.
 
         Raises:
             Infeasible: nothing of the text would be left.
@@ -66,8 +83,9 @@ class Encoder:
         around = len(self.specials.before) + self.answers.beside(self.label_ids)
         room = min(limits) - around
         if room < 1:
+            longest = max(map(len, self.label_ids), default=0)
             raise Infeasible(
-                f"{virtual_tokens} virtual tokens and a label of {max(map(len, self.label_ids))} tokens leave no room "
+                f"{virtual_tokens} virtual tokens and a label of {longest} tokens leave no room "
                 f"for text in {min(limits) + (virtual_tokens if max_length is None else 0)} positions"
             )
         return room
@@ -76,7 +94,7 @@ class Encoder:
         """Tokenise what has not been tokenised yet."""
         missing = [e for e in examples if e.id not in self._cache]
         if missing:
-            encoded = self.ids_of([e.text for e in missing])
+            encoded = self.ids_of([self._shown(e.text) for e in missing])
             self._cache.update(zip((e.id for e in missing), encoded, strict=True))
 
     def ids_of(self, texts: list[str]) -> list[list[int]]:
@@ -84,21 +102,88 @@ class Encoder:
         ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
+    def candidates(self, example: Example, room: int | None) -> Sequence[list[int]]:
+        """Return the tokens of each answer whose likelihood is asked for; the right one is at ``example.label``.
+
+        An answer of its own row that does not fit loses its end.
+        """
+        if not example.answers:
+            return self.label_ids
+        most = self._longest_answer(room)
+        return [self._tokens(text)[:most] for text in self.answer.candidates(example, self.labels)]
+
+    def cut_answers(self, examples: Sequence[Example], room: int | None) -> int:
+        """Return how many examples have an answer that loses its end."""
+        most = self._longest_answer(room)
+        return sum(
+            any(len(self._tokens(text)) > (most or math.inf) for text in self.answer.candidates(example, self.labels))
+            for example in examples
+            if example.answers
+        )
+
     def inputs(self, examples: Sequence[Example], room: int | None) -> tuple[list[list[int]], int]:
         """Return the input ids of examples, special tokens included, and how many inputs were cut.
 
         An input that is too long loses its beginning: the end of the template asks the question.
         """
+        common = self.answers.beside(self.label_ids)
+        return self._fitted(
+            examples, room, [self.answers.beside(self.candidates(one, room)) - common for one in examples]
+        )
+
+    def inputs_to_write(self, examples: Sequence[Example], room: int | None) -> tuple[list[list[int]], int]:
+        """Return the input ids of examples that are going to be answered in free text, and how many were cut.
+
+        Raises:
+            Infeasible: the longest answer that may be written leaves no room for text.
+        """
+        most = self.answer.generate.max_new_tokens
+        taken = self.answers.beside([[0] * most]) - self.answers.beside([])
+        if room is not None and taken >= room:
+            raise Infeasible(
+                f"generate.max_new_tokens: an answer of {most} tokens leaves no room for text in {room} positions"
+            )
+        return self._fitted(examples, room, [taken] * len(examples))
+
+    def pairs(self, examples: Sequence[Example], room: int | None) -> tuple[list[Pair], int]:
+        """Return what is read and what is trained on, of each example, and how many inputs were cut."""
+        inputs, cut = self.inputs(examples, room)
+        right = [self.candidates(one, room)[one.label] for one in examples]
+        return [
+            self.answers.pair(ids, target, self.answer.loss_on) for ids, target in zip(inputs, right, strict=True)
+        ], cut
+
+    def _fitted(
+        self, examples: Sequence[Example], room: int | None, taken: Sequence[int]
+    ) -> tuple[list[list[int]], int]:
+        """Return inputs that leave ``taken`` positions of the room."""
         self.tokenise(examples)
         cut = 0
         rows = []
-        for example in examples:
+        for example, beside in zip(examples, taken, strict=True):
             ids = self._cache[example.id]
-            if room is not None and len(ids) > room:
+            if room is not None and len(ids) > room - beside:
                 cut += 1
-                ids = ids[-room:]
+                ids = ids[beside - room :]
             rows.append([*self.specials.before, *ids, *self.answers.after])
         return rows, cut
+
+    def _longest_answer(self, room: int | None) -> int | None:
+        """Return how many tokens an answer of its own row may have: one is left for the text."""
+        shares = room is not None and self.answers.beside([[0, 0]]) > self.answers.beside([[0]])
+        limits = [self.answer.max_tokens, max(1, room - 1) if shares and room is not None else None]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _tokens(self, text: str) -> list[int]:
+        if text not in self._answer_ids:
+            self._answer_ids[text] = self.answers.ids(self.template, text, self.answer.writes)
+        return self._answer_ids[text]
+
+    def _shown(self, text: str) -> str:
+        if not self.answer.chat:
+            return text
+        turn = [{"role": "user", "content": text}]
+        return str(self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
 
     def batch(self, pairs: Sequence[Pair]) -> Batch:
         """Make a batch that asks for the second part of each pair, on the model's device."""

@@ -1,9 +1,9 @@
-"""Classification by the logits of label words, or of an encoder's head, and what models answer when left free."""
+"""Answers by their likelihood, or by the logits of an encoder's head, and what models answer when left free."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,15 @@ from torch.nn.functional import cross_entropy, log_softmax
 from bench.forward.batch import evaluation_batches
 from bench.forward.settings import Generate
 from bench.methods.base import TunedModel
-from bench.metrics.base import Metric
+from bench.metrics.base import Answered, Score
 from bench.runs.record import Evaluated, Predictions
 from bench.training.device import autocast
 from bench.training.encoding import Encoder
 
 if TYPE_CHECKING:
     from bench.datasets.examples import Example
+    from bench.datasets.splits import Splits
+    from bench.forward.generation import Generated, OnToken
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,12 @@ class Pass:
     """One pass over a split."""
 
     scores: np.ndarray
-    """[n, C] a score for each example and label."""
-    loss: float | None
-    """Mean cross-entropy (nats) a token of the right label, of an encoder over the labels; None for a method without a
-    language model."""
+    """[n, C] a score for each example and candidate; minus infinity where an example has fewer than C."""
+    nats: np.ndarray | None
+    """[n] negative log-likelihood of the right answer, the sum over its tokens; of an encoder over the labels. None
+    for a method without a language model."""
+    answer_tokens: int
+    """Tokens of the right answers."""
     tokens: int
     """Real input tokens that were run."""
     answers: int
@@ -41,22 +45,46 @@ class Pass:
     truncated: int
     """Inputs that were cut to fit the context."""
 
-    def evaluated(self, step: int, references: Sequence[int], metrics: dict[str, Metric]) -> Evaluated:
-        """Return the pass as a record keeps it."""
-        predictions = self.scores.argmax(1).tolist()
-        values = {name: metric.compute(predictions, references) for name, metric in metrics.items()}
+    @property
+    def loss(self) -> float | None:
+        """Mean cross-entropy (nats) a token of the right answers, of an encoder over the labels; None without one."""
+        return None if self.nats is None or not self.answer_tokens else float(self.nats.sum()) / self.answer_tokens
+
+    def answered(self, examples: Sequence[Example], splits: Splits, texts: Sequence[str] | None = None) -> Answered:
+        """Return what metrics score.
+
+        Args:
+            examples: what was scored.
+            splits: the data set that they are of.
+            texts: what was written besides.
+        """
+        chosen = splits.answer.choices(examples, splits.labels)
+        return Answered(
+            predictions=self.scores.argmax(1).tolist() if chosen else (),
+            references=[example.label for example in examples] if chosen else (),
+            nats=None if self.nats is None else self.nats.tolist(),
+            texts=texts,
+            answers=[splits.answer.references(example, splits.labels) for example in examples],
+        )
+
+    def evaluated(self, step: int, scores: Mapping[str, Score]) -> Evaluated:
+        """Return the pass as a record keeps it, with the scores of its metrics."""
         loss = self.loss if self.loss is not None and math.isfinite(self.loss) else None
         perplexity = math.exp(loss) if loss is not None and loss < 700 else None
+        values = {name: value for name, (value, _) in scores.items()}
         return Evaluated(step=step, metrics=values, loss=loss, perplexity=perplexity)
 
-    def predictions(self, examples: Sequence[Example], labels: Sequence[str]) -> Predictions:
-        """Return what was predicted, with the softmax over the label scores as confidence."""
+    def predictions(self, examples: Sequence[Example], splits: Splits) -> Predictions | None:
+        """Return what was chosen, with the softmax over the scores as confidence; None where nothing was."""
+        choices = splits.answer.choices(examples, splits.labels)
+        if not choices:
+            return None
         confidences = softmax(self.scores, axis=1).max(1)
         return Predictions(
             ids=[e.id for e in examples],
             references=[e.label for e in examples],
             predictions=self.scores.argmax(1).tolist(),
-            labels=list(labels),
+            labels=list(choices),
             confidences=[round(float(c), 6) for c in confidences],
         )
 
@@ -65,9 +93,6 @@ class Pass:
 class Counts:
     """What is counted while examples are scored; see `Pass`."""
 
-    loss: float = 0.0
-    """Sum over the tokens of the right labels (nats)."""
-    label_tokens: int = 0
     tokens: int = 0
     answers: int = 0
     truncated: int = 0
@@ -76,6 +101,17 @@ class Counts:
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
         return self
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of n examples, filled in batch by batch."""
+
+    scores: np.ndarray
+    """[n, C], see `Pass`."""
+    right: np.ndarray
+    """[n, 2] of the right answer: its negative log-likelihood (nats), and its tokens."""
+    counts: Counts
 
 
 class Scorer:
@@ -109,11 +145,32 @@ class Scorer:
     def run(self, examples: Sequence[Example]) -> Pass:
         """Score a split in eval mode."""
         self._counts = Counts()
+        self._right: dict[str, np.ndarray] = {}
         with self.evaluating():
             scores = self.tuned.score_labels(examples, self._by_logits)
         counts = self._counts
-        loss = counts.loss / counts.label_tokens if counts.label_tokens else None
-        return Pass(scores, loss, counts.tokens, counts.answers, counts.truncated)
+        right = np.array([self._right[example.id] for example in examples if example.id in self._right])
+        known = len(right) == len(examples) > 0
+        return Pass(
+            scores,
+            right[:, 0] if known else None,
+            int(right[:, 1].sum()) if known else 0,
+            counts.tokens,
+            counts.answers,
+            counts.truncated,
+        )
+
+    def write(self, examples: Sequence[Example], on_token: OnToken | None = None) -> list[Generated]:
+        """Answer examples in free text, as their data set says; ``on_token`` is called for every token."""
+
+        def by_generating(examples: Sequence[Example]) -> list[Generated]:
+            encoder = self._encoder()
+            inputs, _ = encoder.inputs_to_write(examples, self.room)
+            settings = encoder.answer.generate
+            return self.tuned.generate(inputs, settings, batch_size=self.batch_size, on_token=on_token)
+
+        with self.no_gradients(), self._precision():
+            return self.tuned.write(examples, by_generating)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -124,63 +181,78 @@ class Scorer:
 
     def _by_logits(self, examples: Sequence[Example], of_split: bool = True) -> np.ndarray:
         """Score examples as `bench.methods.base.ByLogits` says."""
-        scores, counts = self._scored(examples)
-        self._counts += counts if of_split else Counts(tokens=counts.tokens, answers=counts.answers)
-        return scores
+        done = self._scored(examples)
+        if of_split:
+            self._right.update(zip((example.id for example in examples), done.right, strict=True))
+            self._counts += done.counts
+        else:
+            self._counts += Counts(tokens=done.counts.tokens, answers=done.counts.answers)
+        return done.scores
 
-    def _scored(self, examples: Sequence[Example]) -> tuple[np.ndarray, Counts]:
-        """Return a score for each example and label, [n, C], and what was counted on the way."""
+    def _scored(self, examples: Sequence[Example]) -> Scored:
+        """Return a score for each example and candidate, and what was counted on the way."""
         encoder = self._encoder()
         inputs, truncated = encoder.inputs(examples, self.room)
-        scores, counts = np.zeros((len(examples), len(encoder.labels))), Counts(truncated=truncated)
+        candidates = [encoder.candidates(example, self.room) for example in examples]
+        sizes = np.array([len(each) for each in candidates])
+        done = Scored(
+            np.zeros((len(examples), sizes.max(initial=1))), np.zeros((len(examples), 2)), Counts(truncated=truncated)
+        )
         if encoder.single_token_labels:
-            self._one_token(examples, inputs, encoder, scores, counts)
+            self._one_token(examples, inputs, encoder, done)
         else:
-            self._several_tokens(examples, inputs, encoder, scores, counts)
-        return scores, counts
+            self._several_tokens(examples, inputs, candidates, done)
+        self._gather(done)
+        done.scores[np.arange(done.scores.shape[1]) >= sizes[:, None]] = -np.inf
+        return done
+
+    def _gather(self, done: Scored) -> None:
+        """Add up what several processes have scored; this one alone has scored it all."""
 
     def _batches(self, lengths: Sequence[int], batch_size: int) -> Iterable[list[int]]:
         """Return the batches to run."""
         return evaluation_batches(lengths, batch_size)
 
-    def _one_token(
-        self, examples: Sequence[Example], inputs: list[list[int]], encoder: Encoder, scores: np.ndarray, counts: Counts
-    ) -> None:
+    def _one_token(self, examples: Sequence[Example], inputs: list[list[int]], encoder: Encoder, done: Scored) -> None:
         """Fill in the scores by the logits of the labels' tokens after the input: one row of logits an example."""
         words = torch.tensor([ids[0] for ids in encoder.label_ids], device=encoder.device)
         for rows in self._batches([len(ids) for ids in inputs], self.batch_size):
             batch = encoder.batch([(inputs[i], encoder.label_ids[examples[i].label]) for i in rows])
             logits = self.tuned.logits(batch)
-            counts.loss += cross_entropy(logits, batch.targets, reduction="sum").item()
-            counts.label_tokens += len(rows)
-            counts.tokens += int(batch.attention_mask.sum())
-            counts.answers += len(rows)
-            scores[rows] = logits[:, words].double().cpu().numpy()
+            done.right[rows, 0] = cross_entropy(logits, batch.targets, reduction="none").double().cpu().numpy()
+            done.right[rows, 1] = 1
+            done.counts.tokens += int(batch.attention_mask.sum())
+            done.counts.answers += len(rows)
+            done.scores[rows] = logits[:, words].double().cpu().numpy()
 
     def _several_tokens(
-        self, examples: Sequence[Example], inputs: list[list[int]], encoder: Encoder, scores: np.ndarray, counts: Counts
+        self,
+        examples: Sequence[Example],
+        inputs: list[list[int]],
+        candidates: Sequence[Sequence[list[int]]],
+        done: Scored,
     ) -> None:
-        """Fill in the scores by the mean log-likelihood of each label's tokens: one sequence an example and label.
+        """Fill in the scores by the mean log-likelihood of each candidate's tokens: one sequence an example and answer.
 
         An example's sequences stand behind each other, so that a packed forward runs their input once.
         """
-        labels = encoder.label_ids
-        sizes = [len(ids) for ids in labels]
-        for rows in self._batches([len(ids) for ids in inputs], max(1, self.batch_size // len(labels))):
-            batch = encoder.batch([(inputs[i], ids) for i in rows for ids in labels])
+        encoder = self._encoder()
+        size = max(1, self.batch_size // max(map(len, candidates), default=1))
+        for rows in self._batches([len(ids) for ids in inputs], size):
+            batch = encoder.batch([(inputs[i], ids) for i in rows for ids in candidates[i]])
             chosen = log_softmax(self.tuned.logits(batch), -1).gather(1, batch.targets[:, None])[:, 0].double().cpu()
-            counts.tokens += sum(len(inputs[i]) + sum(sizes) - len(sizes) for i in rows)
-            counts.answers += len(rows) * sum(sizes)
-            for index, row in zip(rows, chosen.split(sum(sizes)), strict=True):
+            asked = [[len(ids) for ids in candidates[i]] for i in rows]
+            for index, sizes, row in zip(rows, asked, chosen.split([sum(sizes) for sizes in asked]), strict=True):
+                done.counts.tokens += len(inputs[index]) + sum(sizes) - len(sizes)
+                done.counts.answers += sum(sizes)
                 parts = row.split(sizes)
-                scores[index] = [part.mean().item() for part in parts]
+                done.scores[index, : len(sizes)] = [part.mean().item() for part in parts]
                 right = parts[examples[index].label]
-                counts.loss -= right.sum().item()
-                counts.label_tokens += len(right)
+                done.right[index] = -right.sum().item(), len(right)
 
     def non_label_share(self, examples: Sequence[Example]) -> float | None:
         """Return the share of greedily generated answers that begin with no label word; None where none can be."""
-        if not examples or self.encoder is None or not self.encoder.generates:
+        if not examples or self.encoder is None or not self.encoder.generates or not self.encoder.labels:
             return None
         inputs, _ = self.encoder.inputs(examples, self.room)
         words = [word.strip().lower() for word in self.encoder.labels]

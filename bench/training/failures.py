@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from bench.core.errors import named_line
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of a GPU or of the machine."""
@@ -18,5 +20,4 @@ def described(error: BaseException) -> str:
     """Return type, message and place of an error in one line."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:500]}{place}"
+    return f"{named_line(error, 500)}{place}"

@@ -14,7 +14,7 @@ from bench.experiment.settings import Training
 from bench.methods.base import TunedModel
 from bench.runs.record import Evaluated, TrainStep
 from bench.training.batching import training_batches
-from bench.training.encoding import Encoder, Pair
+from bench.training.encoding import Encoder
 from bench.training.memory import Meters
 from bench.training.optimization import planned_steps
 from bench.training.ranks import Ranks
@@ -127,8 +127,7 @@ def train(job: TrainingJob, hooks: Hooks, meters: Meters, result: TrainingResult
     with meters.phase("load"):
         stepper = job.ranks.stepper(job.tuned, encoder, settings, job.dtype, steps)
     with meters.phase("encode"):
-        inputs, result.truncated = encoder.inputs(job.examples, job.room)
-        pairs: list[Pair] = [(ids, encoder.label_ids[e.label]) for ids, e in zip(inputs, job.examples, strict=True)]
+        pairs, result.truncated = encoder.pairs(job.examples, job.room)
         lengths = [len(ids) + len(label) for ids, label in pairs]
         batches = training_batches(lengths, settings.batch_size, steps, job.seed, settings.group_by_length)
     counts = job.ranks.counts_tensors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from bench.datasets import datasets
 from bench.datasets.base import Splits
 from bench.methods.base import TunedModel
 from bench.metrics import metrics
-from bench.metrics.base import Metric
+from bench.metrics.base import Answered, BaseMetric, Score
 from bench.models.base import LanguageModel
 from bench.training.encoding import Encoder
 from bench.training.evaluation import Scorer
@@ -32,7 +33,8 @@ class Prepared:
     dtype: torch.dtype
     """Precision of its training and of all that is measured of it."""
     scorer: Scorer
-    metrics: dict[str, Metric]
+    metrics: dict[str, BaseMetric]
+    """Those of the data set, by label; the first is the main one."""
 
     @property
     def answers_with_words(self) -> bool:
@@ -40,8 +42,18 @@ class Prepared:
         return self.base is not None and self.base.kind.generates
 
 
-def build_metrics(entry: Entry) -> dict[str, Metric]:
+def build_metrics(entry: Entry) -> dict[str, BaseMetric]:
     """Return a data set's metrics by label; the first is the main one."""
     dataset = datasets.build(entry.name, entry.options, f"data set {entry.label}")
-    built = {each.label: metrics.build(each.name, each.options, f"metric {each.label}") for each in dataset.metrics}
-    return {label: metric for label, metric in built.items() if isinstance(metric, Metric)}
+    return {each.label: metrics.build(each.name, each.options, f"metric {each.label}") for each in dataset.metrics}
+
+
+def writes(given: Mapping[str, BaseMetric]) -> bool:
+    """Whether any of these metrics scores written text."""
+    return any(metric.scored == "text" for metric in given.values())
+
+
+def score(answered: Answered, given: Mapping[str, BaseMetric]) -> dict[str, Score]:
+    """Return the scores of what was answered; a metric that finds nothing to score is left out."""
+    found = {name: metric.of(answered) for name, metric in given.items()}
+    return {name: one for name, one in found.items() if one is not None}

@@ -10,7 +10,7 @@ import torch
 from bench.core.config import canonical_json
 from bench.core.entries import Entry
 from bench.datasets import datasets
-from bench.datasets.examples import Splits
+from bench.datasets.splits import Splits
 from bench.experiment.cell import Cell
 from bench.models import models
 from bench.models.language_model import LanguageModel
@@ -75,7 +75,8 @@ class Session:
         key = _key(entry)
         if key not in self._encoders:
             template = datasets.build(entry.name, entry.options, f"data set {entry.label}").template
-            self._encoders[key] = Encoder(base, template, self.splits(entry).labels)
+            splits = self.splits(entry)
+            self._encoders[key] = Encoder(base, template, splits.labels, splits.answer)
         return self._encoders[key]
 
     def forget(self) -> None:

@@ -10,13 +10,14 @@ from dataclasses import replace
 
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
-from bench.datasets.examples import Example, Splits
+from bench.datasets.examples import Example
+from bench.datasets.splits import Splits
 from bench.experiment.cell import Cell, Target
 from bench.experiment.settings import Training
 from bench.models.language_model import LanguageModel
 from bench.runs.record import TransferTest
 from bench.training.encoding import Encoder
-from bench.training.prepared import Prepared, build_metrics
+from bench.training.prepared import Prepared, build_metrics, score, writes
 from bench.training.session import Session
 
 
@@ -64,6 +65,9 @@ def test_on(
     folds = entry.options.get("folds")
     splits = session.splits(entry, number % folds if folds else 0)
     found = TransferTest(items=len(splits.test), labels=list(splits.labels), data_revision=splits.revision)
+    if type(splits.answer) is not type(prepared.splits.answer):
+        ours, theirs = prepared.splits.answer.title, splits.answer.title
+        return found.model_copy(update={"reason": f"it has learned to answer by {ours}, not by {theirs}"}), 0
     if not prepared.answers_with_words and set(splits.labels) != set(prepared.splits.labels):
         ours, theirs = ", ".join(prepared.splits.labels), ", ".join(splits.labels)
         return found.model_copy(update={"reason": f"it has learned to answer {ours}, not {theirs}"}), 0
@@ -71,24 +75,29 @@ def test_on(
     prepared.tuned.turn_to(splits)
     room = encoder.room(prepared.tuned.virtual_tokens, settings.max_length) if encoder else None
     scorer = session.ranks.scorer(prepared.tuned, encoder, room, settings.eval_batch_size, prepared.dtype)
+    metrics = build_metrics(entry)
     done = scorer.run(examples)
     done = replace(done, scores=done.scores[:, places])
-    test = done.evaluated(0, [example.label for example in splits.test], build_metrics(entry))
+    texts = [one.text for one in scorer.write(examples)] if writes(metrics) else None
+    test = done.evaluated(0, score(done.answered(splits.test, splits, texts), metrics))
     return found.model_copy(update={"test": test, "truncated_inputs": done.truncated}), done.tokens
 
 
 def _asked(
     prepared: Prepared, splits: Splits, entry: Entry, session: Session
-) -> tuple[Sequence[Example], Encoder | None, list[int]]:
+) -> tuple[Sequence[Example], Encoder | None, Sequence[int] | slice]:
     """Return the examples of the test split, what encodes them, and where the score of each label word stands."""
+    places: Sequence[int] | slice = slice(None)
     if prepared.answers_with_words:
         assert prepared.base is not None and prepared.encoder is not None
         encoder: Encoder | None = session.encoder(prepared.base, entry)
-        examples, places = splits.test, list(range(len(splits.labels)))
+        examples = splits.test
+    elif not splits.labels:  # of a method without a model
+        return splits.test, None, places
     else:
         labels = prepared.splits.labels
-        places = [labels.index(word) for word in splits.labels]
-        examples = tuple(replace(example, label=places[example.label]) for example in splits.test)
+        order = places = [labels.index(word) for word in splits.labels]
+        examples = tuple(replace(example, label=order[example.label]) for example in splits.test)
         encoder = Encoder(prepared.base, splits.template, labels) if prepared.base is not None else None
     if encoder is not None and prepared.encoder is not None:
         encoder.device = prepared.encoder.device  # of a model that several processes hold together

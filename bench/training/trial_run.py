@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +18,7 @@ from bench.forward.checkpointing import checkpointed
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
+from bench.metrics.base import BaseMetric
 from bench.models.base import LanguageModel
 from bench.runs.record import Evaluated, Parameters, Retention, TransferTest
 from bench.runs.spec import TrialSpec
@@ -28,21 +29,22 @@ from bench.training.failures import described
 from bench.training.flops import Flops
 from bench.training.loop import Hooks, TrainingJob, train
 from bench.training.memory import Meters
-from bench.training.prepared import Prepared, build_metrics
+from bench.training.prepared import Prepared, build_metrics, score, writes
 from bench.training.retention import retention_after, retention_before
 from bench.training.session import Session
 from bench.training.switching import measure_switch
 from bench.training.transfer import check_heads, test_on
+from bench.training.written import item_by_item
 
 
 class TrialListener(Protocol):
-    """Whoever watches a trial: the engine, which speaks for the study."""
+    """Receives the events of one trial and passes on the study's verdict: the engine."""
 
     def progress(self, step: int, steps: int, loss: float) -> None:
-        """Hear of an optimizer step."""
+        """Take note of an optimizer step."""
 
     def validated(self, step: int, value: float) -> bool:
-        """Hear of a validation score; answer False to prune the trial."""
+        """Take a validation score; return False to prune the trial."""
 
 
 class TrialRun:
@@ -147,6 +149,8 @@ class TrialRun:
         if encoder is not None:
             with self.meters.phase("encode"):
                 encoder.tokenise(splits.validation)
+                if cut := encoder.cut_answers(splits.train, room):
+                    self.draft.notes["truncated_train_answers"] = cut
                 if self.spec.kind == "final":
                     encoder.tokenise(splits.test)
         scorer = ranks.scorer(tuned, encoder, room, self.settings.eval_batch_size, dtype)
@@ -188,7 +192,11 @@ class TrialRun:
         done = prepared.scorer.run(examples)
         self.draft.add_tokens("validate", done.tokens)
         self.draft.notes["truncated_validation_inputs"] = done.truncated
-        return done.evaluated(step, [e.label for e in examples], prepared.metrics)
+        # Writing takes long: during training it is done only for the metric that the study optimises.
+        objective = self.spec.cell.objective
+        asked = prepared.metrics if prepared.metrics[objective].scored == "text" else _unwritten(prepared.metrics)
+        texts = [one.text for one in prepared.scorer.write(examples)] if writes(asked) else None
+        return done.evaluated(step, score(done.answered(examples, prepared.splits, texts), asked))
 
     def _objective(self, evaluated: Evaluated) -> float:
         return evaluated.metrics[self.spec.cell.objective]
@@ -224,8 +232,17 @@ class TrialRun:
         draft.add_tokens("test", done.tokens)
         draft.notes["truncated_test_inputs"] = done.truncated
         step = draft.training.best.step if draft.training.best else 0
-        draft.test = done.evaluated(step, [e.label for e in splits.test], prepared.metrics)
-        draft.predictions = done.predictions(splits.test, splits.labels)
+        written = None
+        if writes(prepared.metrics):
+            with self.meters.phase("generate"):
+                written = scorer.write(splits.test)
+        answered = done.answered(splits.test, splits, None if written is None else [one.text for one in written])
+        scores = score(answered, prepared.metrics)
+        draft.test = done.evaluated(step, scores)
+        draft.predictions = done.predictions(splits.test, splits)
+        draft.answers = item_by_item(
+            splits.test, answered, written, scores, prepared.metrics, self.spec.cell.evaluation.keep_texts
+        )
         if self._flops is not None and splits.test:
             draft.flops["example"] = self._flops.example(done)
         if generations := self.spec.cell.evaluation.generations:
@@ -268,3 +285,7 @@ class TrialRun:
                 self.draft.measurements |= measure_switch(tuned, saved, self.session.device(self.spec.cell)[0])
         except Exception as error:
             self.draft.notes["task_switch"] = described(error)
+
+
+def _unwritten(metrics: Mapping[str, BaseMetric]) -> dict[str, BaseMetric]:
+    return {name: metric for name, metric in metrics.items() if metric.scored != "text"}

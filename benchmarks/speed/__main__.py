@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", metavar="PREFIX", help="cases whose name begins so; all by default")
     parser.add_argument("--again", action="store_true", help="measure again what is stored")
     parser.add_argument("--steps", type=int, default=8, help="counted steps a case")
+    parser.add_argument("--answers", type=int, default=512, help="answers written in a case of generation")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads, for both sides")
     parser.add_argument("--study-trials", type=int, default=16)
     parser.add_argument("--study-steps", type=int, default=4)
@@ -39,7 +40,7 @@ def main() -> None:
 
     torch.set_num_threads(asked.threads)
     transformers.logging.set_verbosity_error()
-    every = [*cases(asked.steps), *study_cases(asked.study_trials, asked.study_steps)]
+    every = [*cases(asked.steps, asked.answers), *study_cases(asked.study_trials, asked.study_steps)]
     file = asked.out / "results.json"
     stored = json.loads(file.read_text()) if file.exists() else {}
     results = stored.get("results", {})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks.speed.measure import curve, evaluation, live_bytes, training, utilisation
+from benchmarks.speed.measure import curve, evaluation, generation, live_bytes, training, utilisation
 from benchmarks.speed.profile import profile
 from benchmarks.speed.workers import throughput
 from benchmarks.speed.workload import Work
@@ -39,8 +39,8 @@ def prompt(model: str, length: int, batch_size: int = 16) -> Work:
     return Work(model, "prompt_tuning", {"num_virtual_tokens": length}, batch_size, rate)
 
 
-def cases(steps: int) -> list[Case]:
-    """Return everything that is measured, with ``steps`` counted steps a case."""
+def cases(steps: int, answers: int) -> list[Case]:
+    """Return everything that is measured, with ``steps`` counted steps and ``answers`` written answers a case."""
 
     def step(name: str, work: Work, goal: float | None, peer: str = "trainer", count: int = steps) -> Case:
         what = "PEFT + Trainer" if peer == "trainer" else "PEFT + the plain loop, padded to 64"
@@ -63,6 +63,15 @@ def cases(steps: int) -> list[Case]:
             f"evaluation of 96 questions, {prompt(SMOL, 100).title}, against Trainer.predict",
             partial(evaluation, prompt(SMOL, 100), few),
             6.0,
+        ),
+        *(
+            Case(
+                f"generate-smollm2-p{length}",
+                f"{answers} answers of 64 tokens, {prompt(SMOL, length).title}, against PeftModel.generate",
+                partial(generation, prompt(SMOL, length), answers, 64),
+                1.0,
+            )
+            for length in (20, 100)
         ),
         Case(
             "memory-smollm2-p100",

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import torch
 
+from bench.forward.settings import Generate
 from bench.training.encoding import Pair
 from bench.training.evaluation import Scorer
 from bench.training.memory import LiveTensors
-from benchmarks.speed.peers import plain_steps, predict, with_plain_loop, with_trainer
+from benchmarks.speed.peers import generate, plain_steps, predict, with_plain_loop, with_trainer
 from benchmarks.speed.workload import Ours, Work
 
 TOLERANCE = 1e-5
@@ -150,6 +151,46 @@ def evaluation(work: Work, turns: int) -> dict[str, Any]:
     finally:
         ours.close()
     return asdict(Ratio.of(mine[1:], theirs[1:], 0.0))
+
+
+def generation(work: Work, answers: int, tokens: int) -> dict[str, Any]:
+    """Time greedy answers of both sides, a batch a turn, each of inputs of one length.
+
+    Of one length, for behind a prompt PEFT counts padding as positions: a padded input is further from its prompt, and
+    gets another answer than alone. Rounding may turn a tie between two tokens, after which an answer goes its own way.
+
+    Raises:
+        Disagreement: less than nine in ten answers are the same, token for token.
+    """
+    ours = Ours(work)
+    try:
+        network = ours.peer_network().eval()
+        inputs, _ = ours.encoder.inputs(ours.splits.train, None)
+        batches = _of_one_length(inputs, work.batch_size)[: max(1, answers // work.batch_size)]
+        settings, same = Generate(max_new_tokens=tokens), 0
+        mine: list[float] = []
+        theirs: list[float] = []
+        for batch in [batches[0], *batches]:  # the first one warms up
+            expected, seconds = generate(network, ours.base.tokenizer, batch, tokens)
+            theirs.append(seconds)
+            began = time.perf_counter()
+            found = ours.tuned.generate(batch, settings, batch_size=work.batch_size)
+            mine.append(time.perf_counter() - began)
+            same += sum(list(one.ids) == ids for one, ids in zip(found, expected, strict=True))
+    finally:
+        ours.close()
+    share = same / (work.batch_size * (1 + len(batches)))
+    if share < 0.9:
+        raise Disagreement(f"{work.title}: {share:.0%} of the answers are the same")
+    return asdict(Ratio.of(mine[1:], theirs[1:], 0.0)) | {"same": share}
+
+
+def _of_one_length(inputs: Sequence[list[int]], size: int) -> list[list[list[int]]]:
+    """Return whole batches of inputs of the same length."""
+    by_length: dict[int, list[list[int]]] = {}
+    for ids in inputs:
+        by_length.setdefault(len(ids), []).append(ids)
+    return [group[at : at + size] for group in by_length.values() for at in range(0, len(group) - size + 1, size)]
 
 
 def live_bytes(work: Work) -> dict[str, Any]:

@@ -182,3 +182,27 @@ def predict(
         began = time.perf_counter()
         scores = trainer.predict(dataset).predictions
         return scores.argmax(1).tolist(), time.perf_counter() - began
+
+
+def generate(
+    network: Any, tokenizer: PreTrainedTokenizerBase, inputs: Sequence[Sequence[int]], tokens: int
+) -> tuple[list[list[int]], float]:
+    """Answer inputs of one length by ``PeftModel.generate``, greedily; return new tokens and seconds."""
+    ids = torch.tensor(inputs)
+    began = time.perf_counter()
+    with torch.no_grad():
+        made = network.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=tokens,
+            do_sample=False,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    seconds = time.perf_counter() - began
+    ends = network.generation_config.eos_token_id
+    stops = set(ends if isinstance(ends, list) else [ends])
+    answers = []
+    for new in made[:, ids.shape[1] :].tolist():
+        end = next((place + 1 for place, token in enumerate(new) if token in stops), len(new))
+        answers.append(new[:end])
+    return answers, seconds

@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from listening import Listener
 from peft import PeftModel
 from plugin import write_table, write_tiny_model
 from transformers import AutoModelForCausalLM
@@ -30,14 +31,6 @@ from bench.training.trial import run_trial
 
 METHODS = ["prompt_tuning", "p_tuning", "lora", "full_fine_tuning", "hard_prompt", "majority"]
 TEXTS = ["aknm12", "bmop7"]
-
-
-class Silent:
-    def progress(self, step, steps, loss):
-        pass
-
-    def validated(self, step, value):
-        return True
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +56,7 @@ def place(tmp_path_factory):
     for cell in plan(experiment).cells:
         for kind in ("trial", "final"):
             spec = TrialSpec(experiment="demo", cell=cell, kind=kind, number=0, seed=7, params={})
-            record = run_trial(spec, session, Silent(), store.artifacts(spec))
+            record = run_trial(spec, session, Listener(), store.artifacts(spec))
             assert record.status == "ok", record.reason
             store.write(record)
     return folder
@@ -292,7 +285,7 @@ def test_a_switch_that_fails_costs_no_result(place, monkeypatch):
         raise RuntimeError("no switch")
 
     monkeypatch.setattr("bench.training.trial_run.measure_switch", broken)
-    record = run_trial(spec, Session(), Silent(), None)
+    record = run_trial(spec, Session(), Listener(), None)
     assert (record.status, record.measurements) == ("ok", {})
     assert "no switch" in record.notes["task_switch"]
 

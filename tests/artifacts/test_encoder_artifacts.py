@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from listening import Listener
 from peft import PeftModel
 from plugin import write_table
 from tiny import tiny_network, tiny_tokenizer
@@ -23,14 +24,6 @@ from bench.training.trial import run_trial
 METHODS = ["prompt_tuning", "lora", "full_fine_tuning", "hard_prompt"]
 
 
-class Silent:
-    def progress(self, step, steps, loss):
-        pass
-
-    def validated(self, step, value):
-        return True
-
-
 @pytest.fixture(scope="module")
 def finals(tmp_path_factory):
     """The final of each method on a tiny BERT without a head, by name."""
@@ -47,7 +40,7 @@ def finals(tmp_path_factory):
     store, session, found = RecordStore(folder / "results"), Session(), {}
     for cell in plan(experiment).cells:
         spec = TrialSpec(experiment="demo", cell=cell, kind="final", number=0, seed=7, params={})
-        record = run_trial(spec, session, Silent(), store.artifacts(spec))
+        record = run_trial(spec, session, Listener(), store.artifacts(spec))
         found[cell.method.name] = (record, store.write(record))
     return folder, found
 

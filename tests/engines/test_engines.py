@@ -258,7 +258,7 @@ def test_a_worker_that_cannot_start_says_its_last_words(home, monkeypatch, tmp_p
     finally:
         pool.close()
     assert record.status == "killed"
-    assert record.reason.endswith("exit code 1; its last words: ImportError: libcuda is broken")
+    assert record.reason.endswith("exit code 1; last line of its log: ImportError: libcuda is broken")
 
 
 def test_a_worker_that_dies_while_it_is_idle_is_replaced_before_the_next_trial(pool, home):

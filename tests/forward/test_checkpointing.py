@@ -6,6 +6,7 @@ import random
 
 import pytest
 import torch
+from listening import Listener
 from numerics import GRADIENT, assert_close
 from tiny import tiny_network, tiny_tokenizer
 
@@ -18,17 +19,6 @@ from bench.training.session import Session
 from bench.training.trial import run_trial
 
 METHODS = ["prompt_tuning", "p_tuning", "prefix_tuning", "lora", "full_fine_tuning"]
-
-
-class Patient:
-    """A study that prunes nothing."""
-
-    def progress(self, step, steps, loss):
-        """Say nothing."""
-
-    def validated(self, step, value):
-        """Go on."""
-        return True
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +47,7 @@ def run(folder, method, family="llama", checkpointing=False):
     }
     (cell,) = plan_cells(Experiment.parse(experiment, "tiny.yaml"), "tiny.yaml")
     return run_trial(
-        TrialSpec(experiment="tiny", cell=cell, kind="final", number=0, seed=0, params={}), Session(), Patient(), None
+        TrialSpec(experiment="tiny", cell=cell, kind="final", number=0, seed=0, params={}), Session(), Listener(), None
     )
 
 

@@ -14,7 +14,7 @@ from bench.methods.base import TunedModel
 from bench.training.evaluation import Scorer
 
 every_method = pytest.mark.parametrize("name", methods.names())
-UNTRAINED = ("hard_prompt", "majority", "tfidf_logistic")
+UNTRAINED = ("hard_prompt", "majority", "tfidf_logistic", "first_sentence", "nearest_answer")
 """These have no weights to save."""
 # What a method cannot do without.
 OPTIONS = {"peft": {"config_class": "LoHaConfig", "r": 2}}

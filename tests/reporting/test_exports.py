@@ -150,3 +150,16 @@ def test_what_changed_between_two_results_has_an_interval_and_says_what_else_dif
     assert 0.28 < change.between.interval.low < 0.4 < change.between.interval.high < 0.52
     assert change.unlike == ("settings",)
     assert found.only_before == ("tiny / trec6 / x",)
+
+
+def test_changes_of_several_methods_are_corrected_together_as_in_a_report(tmp_path):
+    """A change that would be beyond chance by itself is not, among nine that are held against each other."""
+    methods = [f"m{n}" for n in range(9)]
+    old = [record for m in methods for record in study(cell(method=m), [0.5, 0.5, 0.5, 0.5, 0.5], items=200)]
+    new = [record for m in methods[1:] for record in study(cell(method=m), [0.51, 0.49, 0.52, 0.48, 0.5], items=200)]
+    new += study(cell(method="m0"), [0.53, 0.51, 0.54, 0.52, 0.53], items=200)
+    before, after = (collect(write_results(tmp_path / name, of)) for name, of in (("old", old), ("new", new)))
+    changes = {change.after.method: change.between for change in compare(before, after).changes}
+    assert changes["m0"].p < 0.05 < changes["m0"].corrected and changes["m0"].verdict == "within"
+    alone = compare(collect(write_results(tmp_path / "alone", old[:6])), after).changes[0].between
+    assert alone.p == changes["m0"].p and alone.verdict == "beyond"

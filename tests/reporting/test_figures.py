@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
 from report_records import MIB, cell, run, scored_there, study, target
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 from bench.core.config import Config
+from bench.core.distributions import Float, Int
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.experiment.settings import Study
@@ -26,6 +28,7 @@ from bench.reporting.page.tables import statistics_tables
 from bench.runs.objectives import undominated
 from bench.runs.record import Parameters, PhaseMemory, Predictions, Retention, TrainStep
 
+SEARCH = {"learning_rate": Float(low=1e-5, high=0.1, log=True), "num_virtual_tokens": Int(low=5, high=80)}
 LONG = "a-very-long-label-of-a-method-with-everything-in-it-and-more"
 
 
@@ -56,6 +59,7 @@ def everything(models=3, methods=("lora", "prompt_tuning-text", "prompt_tuning-r
     for m, (k, method), size in itertools.product(range(models), enumerate(methods), (16, 64)):
         objectives = Study(objectives=("score", "memory", "seconds")) if method == "lora" else Study()
         of = cell(f"model-{m}", method=method, options={"init": "text" if k % 2 else "random"}, study=objectives)
+        of = of.model_copy(update={"search": SEARCH if k < 2 else {}})
         of = of.model_copy(update={"dataset": Entry(name="trec6", label=f"trec6-{size}", options={"train_size": size})})
         if size == 16:
             of = of.model_copy(update={"transfer": (target("trec6-64"), target("a-data-set-of-long-name", "mcc"))})
@@ -66,6 +70,9 @@ def everything(models=3, methods=("lora", "prompt_tuning-text", "prompt_tuning-r
             params = {"learning_rate": 10 ** (-n - 1), "num_virtual_tokens": 5 * 2**n}
             status = ("ok", "ok", "pruned", "ok", "oom")[n]
             records.append(run(of, n, score=score - n / 50, params=params, status=status, **values))
+        for n in range(5, 21 if k < 2 else 5):
+            params = {"learning_rate": 10 ** -(1 + n % 4), "num_virtual_tokens": 5 + n}
+            records.append(run(of, n, score=score - 0.1 - (n % 4) / 50, params=params, **values))
         params = {"learning_rate": 0.1, "num_virtual_tokens": 5}
         for n in range(3):
             moved = {one.dataset.label: scored_there(score - 0.1 + n / 50, one.objective) for one in of.transfer}
@@ -170,6 +177,33 @@ def test_a_method_has_one_colour_in_all_figures(cells):
         assert colours
         for method, colour in colours.items():
             assert styles[method].colour == colour
+
+
+SEEN_BY = {
+    "any reader": np.eye(3),
+    "protanopes": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopes": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopes": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+"""Linear RGB as others see it (Machado, Oliveira and Fernandes, 2009, table 1, severity 1)."""
+
+
+def lab(colour, seen):
+    """CIE L*a*b* (D65) of a colour, to which distances are about even: 2 is just seen, 20 at a glance."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = to_xyz @ np.clip(seen @ linear, 0, 1) / np.array([0.9505, 1, 1.089])
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("reader", SEEN_BY)
+def test_twelve_methods_are_told_apart_by(reader):
+    styles = method_styles(f"m{n:02d}" for n in range(12)).values()
+    for one, other in itertools.combinations(styles, 2):
+        far = np.linalg.norm(lab(one.colour, SEEN_BY[reader]) - lab(other.colour, SEEN_BY[reader])) > 20
+        assert far or (one.line != other.line and one.marker != other.marker), (one, other)
 
 
 def test_shots_are_joined_over_cells_to_a_line_a_model_that_begins_at_zero():
@@ -361,7 +395,7 @@ def test_tick_labels_of_costs_do_not_touch(share):
         records += study(cell(method=method), [0.5 + n / 10], memory=memory, seconds={"train": 837.4 * share**n})
     canvas = drawn("cost", group_cells(records)).canvas
     canvas.draw_without_rendering()
-    for axes in canvas.axes:
+    for axes in (axes for axes in canvas.axes if axes.axison):
         inside = [tick for tick in axes.xaxis.get_major_ticks() if tick.label1.get_text()]
         boxes = sorted((tick.label1.get_window_extent() for tick in inside), key=lambda box: box.x0)
         assert len(boxes) >= 2

@@ -7,13 +7,14 @@ from html.parser import HTMLParser
 
 import pytest
 from browser import opened
+from markupsafe import escape
 from report_records import cell, run, study, write_results
 
 from bench.reporting import collect
 from bench.reporting.cells import group_cells
 from bench.reporting.page import html_page
 from bench.reporting.page import runs as page_runs
-from bench.runs.record import Provenance, TrainStep
+from bench.runs.record import Answers, Provenance, Text, TrainStep
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\""
 
@@ -158,6 +159,48 @@ def column(tab, table, heading):
     )
 
 
+def test_a_number_says_in_plain_words_what_it_is(page):
+    with opened(page) as tab:
+        cell = tab.locator("#cells tbody tr").first.locator("td.number").nth(1)
+        shown = cell.inner_text()
+        cell.hover()
+        title = cell.get_attribute("title")
+        assert title.startswith(f"small, lora: accuracy (test) {shown}. Mean on test over the finals")
+        interval = tab.locator("#summary abbr", has_text="95 % interval").first
+        assert "95 times in 100" in interval.get_attribute("title")
+        assert tab.locator("#summary dd", has_text="95 times in 100").count() == 1, "for who has no mouse"
+
+
+def test_figures_stand_two_abreast_below_that_of_scale_and_the_contents_stay_in_sight(page):
+    with opened(page) as tab:
+        boxes = [figure.bounding_box() for figure in tab.locator("figure").all()]
+        scale, first, second = boxes[:3]
+        assert scale["width"] > 0.9 * 1280
+        assert scale["y"] < tab.locator("#cautions, #summary").first.bounding_box()["y"] < first["y"]
+        assert first["y"] == second["y"] and first["width"] > 0.45 * 1280
+        assert second["x"] >= first["x"] + first["width"]
+        box = tab.locator("figure").nth(1).get_by_label("full width")
+        box.check()
+        assert tab.locator("figure").nth(1).bounding_box()["width"] > 0.9 * 1280
+        tab.evaluate("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
+        contents = tab.get_by_role("navigation", name="Contents").bounding_box()
+        assert 0 <= contents["y"] < 10
+
+
+def test_every_figure_has_a_text_in_its_place_and_that_of_scale_has_the_numbers(page):
+    alts = [attributes["alt"] for tag, attributes in Tags(page.read_text()).tags if tag == "img"]
+    assert all(alts) and len(set(alts)) == len(alts)
+    assert alts[0].endswith("small: lora 0.510, prompt 0.800; big: lora 0.510, prompt 0.800.")
+
+
+def test_on_paper_tables_and_figures_stay_inside_of_the_sheet(page):
+    with opened(page, 1032, 700) as tab:  # A4, across, less its margins, at 96 dots an inch
+        tab.emulate_media(media="print")
+        assert tab.evaluate("document.documentElement.scrollWidth") == 1032
+        assert not tab.get_by_role("navigation").is_visible()
+        assert tab.evaluate("Math.max(...[...document.images].map((image) => image.clientHeight))") < 700
+
+
 def test_the_filter_shows_the_rows_that_hold_all_words(page):
     with opened(page) as tab:
         box = tab.locator('input[data-filter="cells"]')
@@ -192,3 +235,17 @@ def contrast(one, other):
 
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_written_answers_of_two_methods_stand_side_by_side_as_the_text_they_are(tmp_path):
+    found = []
+    for method, nll, said in (("lora", 0.5, f"{HOSTILE}\nאב"), ("prompt", 0.9, "two\x1b[31m\x00lines")):
+        for one in study(cell("small", method=method), [nll] * 3, base=1_000_000, items=30):
+            texts = [Text(question=f"q{i}", references=["a", "b"], answer=said) for i in range(2)]
+            kept = Answers(ids=["1", "2"], hashes=["0" * 16] * 2, texts=texts)
+            found.append(one.model_copy(update={"answers": kept, "predictions": None}))
+    html = html_page(collect(write_results(tmp_path / "r", found)))
+    tags = Tags(html)
+    cells = re.findall(r'<td dir="auto">(.*?)</td>', html, re.DOTALL)
+    assert cells[:4] == ["q0", "a | b", "two[31mlines", str(escape(f"{HOSTILE}\nאב"))]
+    assert "onerror" not in {name for _, given in tags.tags for name in given}

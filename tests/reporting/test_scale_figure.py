@@ -61,7 +61,7 @@ def test_decoders_and_encoders_are_ladders_of_their_own_with_one_score_axis_and_
     assert [text.get_text() for text in encoders.get_legend().get_texts()].count("lora") == 1
     assert decoders.get_legend() is None
     for axes in figure.axes:
-        assert any(line.get_linestyle() == "--" for line in axes.lines), "the majority class stands in both panels"
+        assert any(line.get_linestyle() == ":" for line in axes.lines), "the majority class stands in both panels"
 
 
 def lines_of(figure):
@@ -91,10 +91,13 @@ def test_methods_stand_nearer_to_their_own_size_than_to_the_next():
             assert min(sizes, key=lambda size: abs(math.log(size / x))) == own
 
 
-def test_a_method_without_a_model_is_a_dashed_line_across():
-    (dashed,) = [line for line in draw(ladder()).axes[0].lines if line.get_linestyle() == "--"]
-    assert dashed.get_label() == "majority (no model)"
-    assert set(dashed.get_ydata()) == {0.2}
+def test_a_method_without_a_model_is_a_dotted_line_across():
+    (dotted,) = [line for line in draw(ladder()).axes[0].lines if line.get_linestyle() == ":"]
+    assert dotted.get_label() == "majority (no model)"
+    assert set(dotted.get_ydata()) == {0.2}
+    assert list(dotted.get_transform().transform([(0, 0.2), (1, 0.2)])[:, 0]) == pytest.approx(
+        draw(ladder()).axes[0].get_window_extent().intervalx
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

@@ -62,23 +62,8 @@ class Biased(TunedModel):
     def trainable(self):
         return {"bias": self.bias}
 
-    def added_parameters(self):
-        return self.bias.numel()
-
     def logits(self, batch):
         return super().logits(batch) + self.bias
-
-    def save(self, folder):
-        from safetensors.torch import save_file
-
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file({"bias": self.bias.detach()}, folder / "bias.safetensors")
-
-    def load(self, folder):
-        from safetensors.torch import load_file
-
-        with torch.no_grad():
-            self.bias.copy_(load_file(folder / "bias.safetensors")["bias"])
 
 
 class TestBias(MethodContract):
@@ -109,9 +94,6 @@ class Idle(Biased):
 
     def trainable(self):
         return {"bias": self.bias, "more": self.more}
-
-    def added_parameters(self):
-        return self.bias.numel() + 3
 
 
 class Forgetful(Biased):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -18,6 +19,7 @@ from bench.methods.prompt_tuning import PromptTuning
 from bench.methods.tuned.prompt_tuning import SoftPrompt
 from bench.metrics import metrics
 from bench.training.evaluation import Pass, Scorer
+from bench.training.prepared import score
 
 EXAMPLES = tiny_examples(13)
 SEVERAL = ("yes", "maybe", "no, not at all")
@@ -52,7 +54,7 @@ def test_single_token_labels_are_scored_by_their_logits(size):
     assert np.ptp(expected[:, 0] - expected[:, 1]) > 0.1
 
     probabilities = np.exp(expected) / np.exp(expected).sum(1, keepdims=True)
-    predicted = done.predictions(EXAMPLES, encoder.labels)
+    predicted = done.predictions(EXAMPLES, tiny_splits())
     assert predicted.predictions == probabilities.argmax(1).tolist()
     assert_close(predicted.confidences, probabilities.max(1))
     assert predicted.ids == [e.id for e in EXAMPLES]
@@ -77,7 +79,7 @@ def test_loss_is_the_mean_cross_entropy_of_the_right_labels_tokens_and_perplexit
     rows = reference(base, encoder, EXAMPLES)
     tokens = [value for row, e in zip(rows, EXAMPLES, strict=True) for value in row[e.label]]
     assert done.loss == pytest.approx(-np.mean(tokens), rel=1e-5)
-    evaluated = done.evaluated(7, [], {})
+    evaluated = done.evaluated(7, {})
     assert (evaluated.step, evaluated.loss) == (7, done.loss)
     assert evaluated.perplexity == pytest.approx(math.exp(done.loss))
 
@@ -117,9 +119,12 @@ def test_metrics_see_predictions_in_the_order_of_the_split_though_batches_are_so
     assert lengths != sorted(lengths, reverse=True)
     done = Scorer(reader, encoder, None, 3).run(EXAMPLES)
     measured = {name: metrics.build(name, {}, name) for name in ("accuracy", "mcc")}
-    assert done.evaluated(0, [e.label for e in EXAMPLES], measured).metrics == {"accuracy": 1.0, "mcc": 1.0}
-    turned = [1 - e.label for e in EXAMPLES]
-    assert done.evaluated(0, turned, measured).metrics == {"accuracy": 0.0, "mcc": -1.0}
+
+    def scores(examples):
+        return done.evaluated(0, score(done.answered(examples, tiny_splits()), measured)).metrics
+
+    assert scores(EXAMPLES) == {"accuracy": 1.0, "mcc": 1.0}
+    assert scores([replace(e, label=1 - e.label) for e in EXAMPLES]) == {"accuracy": 0.0, "mcc": -1.0}
 
 
 def test_tokens_that_were_run_and_inputs_that_were_cut_are_counted():
@@ -150,7 +155,7 @@ def test_evaluation_is_in_eval_mode_and_leaves_no_graph():
 
 @pytest.mark.parametrize("loss", [math.inf, math.nan, None])
 def test_a_loss_that_is_no_number_is_none(loss):
-    evaluated = Pass(np.zeros((1, 2)), loss, 0, 0, 0).evaluated(0, [0], {})
+    evaluated = Pass(np.zeros((1, 2)), None if loss is None else np.array([loss]), 1, 0, 0, 0).evaluated(0, {})
     assert (evaluated.loss, evaluated.perplexity) == (None, None)
 
 

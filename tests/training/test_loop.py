@@ -67,7 +67,7 @@ class Run:
 def mean_loss(run, examples):
     """Return the loss a supervised token over all examples, without training."""
     with torch.no_grad(), run.tuned.evaluating():
-        return Scorer(run.tuned, run.encoder, None, 32).run(examples).evaluated(0, [e.label for e in examples], {}).loss
+        return Scorer(run.tuned, run.encoder, None, 32).run(examples).evaluated(0, {}).loss
 
 
 @pytest.mark.parametrize("labels", [("yes", "no"), ("yes", "maybe, but not now")], ids=["one token", "several"])
@@ -230,7 +230,7 @@ def test_an_enormous_learning_rate_is_divergence(tmp_path):
 def test_a_step_that_ruins_the_weights_right_before_validation_is_divergence(tmp_path):
     run = Run(max_steps=1)
     scorer = Scorer(run.tuned, run.encoder, None, 8)
-    run.validate = lambda step: scorer.run(EXAMPLES).evaluated(step, [], {})
+    run.validate = lambda step: scorer.run(EXAMPLES).evaluated(step, {})
     run.tuned.after_step = lambda _: run.tuned.prompt.data.fill_(math.inf)
     with pytest.raises(Diverged, match="validation loss is not finite after step 1 of 1"):
         run.go(tmp_path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from listening import Listener
 from tiny import tiny_network, tiny_tokenizer
 
 from bench.experiment.expansion import plan_cells
@@ -27,14 +28,6 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "last_layers": ("full_fine_tuning", {"last_layers": 1}),
     "head_only": ("full_fine_tuning", {"head_only": True}),
 }
-
-
-class Listener:
-    def progress(self, step: int, steps: int, loss: float) -> None:
-        pass
-
-    def validated(self, step: int, value: float) -> bool:
-        return True
 
 
 @pytest.fixture(scope="module")

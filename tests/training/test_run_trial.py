@@ -10,6 +10,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from listening import Listener
 from tiny import tiny_network, tiny_tokenizer
 
 from bench.experiment.expansion import plan_cells
@@ -41,22 +42,6 @@ class Guarded(Session):
 
     def splits(self, entry, fold=0, draw=0):
         return dataclasses.replace(super().splits(entry, fold, draw), test=Untouchable())
-
-
-class Listener:
-    """Plays the study."""
-
-    def __init__(self, answer=True):
-        self.answer = answer
-        self.steps: list[int] = []
-        self.scores: list[float] = []
-
-    def progress(self, step, steps, loss):
-        self.steps.append(step)
-
-    def validated(self, step, value):
-        self.scores.append(value)
-        return self.answer
 
 
 @pytest.fixture(scope="module")

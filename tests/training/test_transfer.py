@@ -6,6 +6,7 @@ import random
 
 import pytest
 import torch
+from listening import Listener
 from tiny import handle, tiny_network, tiny_tokenizer
 
 from bench.core.errors import BadInput
@@ -17,14 +18,6 @@ from bench.training.trial import run_trial
 
 WORDS = {"y": "yes", "n": "no"}
 SIZES = {"train_size": 40, "validation_size": 10, "test_size": 20}
-
-
-class Listener:
-    def progress(self, step, steps, loss):
-        pass
-
-    def validated(self, step, value):
-        return True
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,8 @@ from bench.methods.tokens import Specials, after_template
 from bench.methods.tuned.prompted import Prompted
 
 if TYPE_CHECKING:
-    from bench.datasets.examples import Example, Splits
+    from bench.datasets.examples import Example
+    from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
@@ -72,8 +73,8 @@ class Demonstrations(Prompted):
     """
 
     def __init__(self, base: LanguageModel, dataset: Splits, examples: Sequence[Example], separator: str) -> None:
-        tokenizer, labels, template = base.tokenizer, dataset.labels, dataset.template
-        text = "".join(f"{e.text}{after_template(template, labels[e.label])}{separator}" for e in examples)
+        tokenizer, template = base.tokenizer, dataset.template
+        text = "".join(f"{e.text}{after_template(template, dataset.right(e))}{separator}" for e in examples)
         # One beginning of text, before the examples: that of the input is taken away.
         self._beginning = Specials.of(tokenizer).before if examples else ()
         ids = [*self._beginning, *tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]

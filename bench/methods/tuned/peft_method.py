@@ -119,7 +119,7 @@ def advice_silenced() -> Iterator[None]:
     """Keep off the screen what peft says to programmers, not to users of a benchmark."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        warnings.filterwarnings("ignore", message=".*fan_in_fan_out")  # peft mends it by itself
+        warnings.filterwarnings("ignore", message=".*fan_in_fan_out")  # peft corrects it by itself
         warnings.filterwarnings("ignore", message="Specified to not (save|load) vera_A")  # it was asked for
         warnings.filterwarnings("ignore", message="Unsupported layer type")  # RMSNorm: its weights are trained like any
         yield

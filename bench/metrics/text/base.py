@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench.core.errors import Unavailable
-from bench.metrics.base import BaseMetric, Scored
+from bench.metrics.base import Answered, BaseMetric, Score, Scored
 from bench.metrics.text.extract import Extract, extracted
 
 if TYPE_CHECKING:
@@ -51,12 +51,14 @@ class TextMetric(BaseMetric):
         if not self.ready():
             raise Unavailable(f"the metric '{self.key}' needs the package {self.library}: {EXTRA}")
 
-    def check(self, references: Sequence[Sequence[str]]) -> None:
-        """Look at the references before any compute.
-
-        Raises:
-            BadInput: one that this metric can do nothing with.
-        """
+    def of(self, answered: Answered) -> Score | None:
+        """Return the score of what was written."""
+        if not answered.texts:
+            return None
+        texts = self._answers(answered.texts, answered.answers)
+        scores = self.scores(texts, answered.answers)
+        means = type(self).corpus is TextMetric.corpus
+        return (fmean(scores), scores) if means else (self.corpus(texts, answered.answers), None)
 
     def signature(self, references: Sequence[Sequence[str]]) -> str | None:
         """Return the library's own line about what was computed, where it has one."""

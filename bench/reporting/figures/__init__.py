@@ -5,7 +5,7 @@ A figure is a plug-in like a method: a package of its own adds one by the entry-
 """
 
 from bench.core.registry import Registry
-from bench.reporting.figures.base import Drawing, Figure, NoData, sections
+from bench.reporting.figures.base import Drawing, Figure, NoData, sections, stem
 
 BUILTIN = {
     "scale": "bench.reporting.figures.scale:Scale",
@@ -16,6 +16,7 @@ BUILTIN = {
     "trade_off": "bench.reporting.figures.trade_off:TradeOff",
     "curves": "bench.reporting.figures.curves:Curves",
     "expected_best": "bench.reporting.figures.expected_best:ExpectedBest",
+    "importance": "bench.reporting.figures.importance:ParameterImportance",
     "few_shot": "bench.reporting.figures.few_shot:FewShot",
     "shots": "bench.reporting.figures.shots:Shots",
     "transfer": "bench.reporting.figures.transfer:Transfers",
@@ -38,4 +39,4 @@ def in_order() -> list[str]:
     return [*BUILTIN, *(name for name in figures.names() if name not in BUILTIN)]
 
 
-__all__ = ["Drawing", "Figure", "NoData", "figures", "in_order", "sections"]
+__all__ = ["Drawing", "Figure", "NoData", "figures", "in_order", "sections", "stem"]

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.core.config import Config
+from bench.core.labels import slug
 from bench.reporting.cells import CellResults
-from bench.reporting.figures.canvas import STYLES, Form, Style, StyleName, figure_style, lay_out, method_styles, render
+from bench.reporting.figures.canvas import (
+    STYLES,
+    Form,
+    Style,
+    StyleName,
+    figure_style,
+    lay_out,
+    method_styles,
+    put_note,
+    render,
+)
 from bench.reporting.figures.fonts import fonts_for
+from bench.reporting.figures.numbering import numbered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
     from matplotlib.transforms import Bbox
+
+
+NUMBERED = "Names are numbered, for no installed font has their letters; which is which is said beside the figure."
 
 
 class NoData(Exception):
@@ -37,6 +52,10 @@ class Drawing:
     """The medium that it was drawn for."""
     box: Bbox
     """What of the canvas there is to see, in inches."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The labels of things that it numbers, for no installed font has their letters."""
+    alt: str = ""
+    """What it shows, in words, for who cannot see it."""
 
     @cached_property
     def _files(self) -> dict[Form, bytes]:
@@ -59,12 +78,16 @@ class Figure(Config):
         """Say what is seen in the figure of these cells."""
         raise NotImplementedError
 
+    def alt(self, cells: Sequence[CellResults]) -> str:
+        """Say in words what the figure of these cells shows."""
+        return f"{self.title(cells)}; the numbers are in the tables of the report"
+
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw a group of cells; seaborn's style is set around the call.
 
         Args:
             cells: a group of `groups`.
-            styles: colour and marker of every method of the report, by its label.
+            styles: colour, line and marker of every method of the report, by its label.
 
         Raises:
             NoData: the cells hold nothing to show.
@@ -93,14 +116,25 @@ class Figure(Config):
         """
         styles = method_styles(cell.method for cell in cells)
         for suffix, group in islice(self.groups(cells).items(), most):
-            with figure_style(style, fonts_for(self.words(group)).families):
+            fonts = fonts_for(self.words(group))
+            shown, names = numbered(group, fonts.missing)
+            of_numbers = {new.method: styles[old.method] for new, old in zip(shown, group, strict=True)}
+            with figure_style(style, fonts.families):
                 try:
-                    canvas = self.draw(group, styles)
+                    canvas = self.draw(shown, styles | of_numbers)
                     box = lay_out(canvas)
                 except NoData as reason:
                     yield f"{suffix}: {reason}" if suffix else str(reason)
                     continue
-            yield Drawing(f"{name}-{suffix}" if suffix else name, self.title(group), canvas, self.about, style, box)
+                if names:
+                    box = put_note(canvas, box, f"{NUMBERED} Install {fonts.packages} (Debian, Ubuntu) and draw again.")
+            title, file = self.title(group), stem(name, suffix)
+            yield Drawing(file, title, canvas, self.about, style, box, names, self.alt(group))
+
+
+def stem(name: str, suffix: str) -> str:
+    """Return the name of a figure's file without the ending; ``suffix`` is a key of its groups."""
+    return f"{name}-{slug(suffix)}" if suffix else name
 
 
 def sections(cells: Iterable[CellResults]) -> dict[str, list[CellResults]]:
@@ -117,4 +151,4 @@ def sections(cells: Iterable[CellResults]) -> dict[str, list[CellResults]]:
     return named
 
 
-__all__ = ["STYLES", "Drawing", "Figure", "NoData", "StyleName", "sections"]
+__all__ = ["STYLES", "Drawing", "Figure", "NoData", "StyleName", "sections", "stem"]

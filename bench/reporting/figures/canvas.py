@@ -1,9 +1,10 @@
-"""What all figures share: seaborn's style, a colour and a marker a method, room for every word."""
+"""What all figures share: seaborn's style, a colour, line and marker a method, room for every word."""
 
 from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 
     from bench.reporting.cells import CellResults
 
-# Okabe and Ito (2008), without the yellow, which is hardly seen on white, then wine and olive of Paul Tol's
-# muted scheme. Nine colours and eight markers have no common divisor: the first 72 methods differ.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+Line = Literal["-", "--", ":", "-."]
+# The six of Petroff (2021, arXiv:2107.02270), found by a search for colours that readers with any colour vision tell
+# apart, with black for the grey, which in our figures is no method. Six are as many as stay far apart: the next six
+# methods have the same in dashed lines with other markers. 24 colours with lines, and 7 markers: 168 methods differ.
+_COLOURS = ("#5790fc", "#f89c20", "#e42536", "#000000", "#7a21dd", "#964a8b")
+_LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 StyleName = Literal["paper", "slides"]
 Form = Literal["png", "svg"]
@@ -37,17 +41,22 @@ class Style:
 
     colour: str
     marker: str
+    line: Line = "-"
 
 
 def method_styles(methods: Iterable[str]) -> dict[str, Style]:
-    """Give each method its colour and marker, by its place in the sorted set of all methods.
+    """Give each method its colour, line and marker, by its place in the sorted set of all methods.
 
     The rule: every figure of a report is drawn with the styles of all its methods, so a method looks
     the same in each, whichever methods a data set lacks. A new method changes the styles of those
     alone that are sorted behind it.
     """
     return {
-        method: Style(_COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)])
+        method: Style(
+            _COLOURS[place % len(_COLOURS)],
+            _MARKERS[place % len(_MARKERS)],
+            _LINES[place // len(_COLOURS) % len(_LINES)],
+        )
         for place, method in enumerate(sorted(set(methods)))
     }
 
@@ -141,8 +150,16 @@ def lay_out(canvas: Canvas) -> Bbox:
     return canvas.get_tightbbox().padded(_PAD)
 
 
+def put_note(canvas: Canvas, box: Bbox, note: str) -> Bbox:
+    """Put a sentence below all that was laid out, and return what there is to see now, in inches."""
+    width, height = canvas.get_size_inches()
+    lines = textwrap.fill(note, max(40, int(box.width / scale() * 11)), break_on_hyphens=False)
+    canvas.text((box.x0 + _PAD) / width, box.y0 / height, lines, va="top", fontsize="small")
+    return canvas.get_tightbbox().padded(_PAD)
+
+
 def panels(
-    count: int, title: str, width: float = 3.1, height: float = 2.7, columns: int = 3
+    count: int, title: str, width: float = 3.1, height: float = 2.7, columns: int = 2
 ) -> tuple[Canvas, list[Axes]]:
     """Return a figure of panels in rows, under one title, with room for a legend at the right."""
     across = min(columns, count)
@@ -180,6 +197,7 @@ def score_line(axes: Axes, points: Sequence[tuple[float, CellResults]], style: S
         yerr=[cell.sd or 0.0 for _, cell in points],
         color=style.colour,
         marker=style.marker,
+        linestyle=style.line,
         capsize=2.5,
         elinewidth=1.0,
     )
@@ -212,14 +230,16 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def put_legend(figure: Canvas, methods: Iterable[str], styles: Mapping[str, Style], others: Sequence[Any] = ()) -> None:
-    """Put the methods, with their colours and markers, at the right of all panels; further handles below them."""
+    """Put the methods, by colour, line and marker, at the right of all panels; further handles below them."""
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=styles[method].colour, marker=styles[method].marker, label=text.wrap(method, 30))
-        for method in sorted(set(methods))
+        Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.line, label=text.wrap(method, 30))
+        for method, look in ((method, styles[method]) for method in sorted(set(methods)))
     ]
-    figure.legend(handles=[*handles, *others], loc="outside right upper", frameon=False, fontsize="small")
+    figure.legend(
+        handles=[*handles, *others], loc="outside right upper", frameon=False, fontsize="small", handlelength=3
+    )
 
 
 def model_lines(cells: Iterable[CellResults]) -> dict[str, Style]:

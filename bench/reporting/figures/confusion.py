@@ -138,6 +138,7 @@ def _diagram(axes: Axes, cells: Sequence[CellResults], styles: Mapping[str, Styl
             [one.accuracy for one in bins],
             color=style.colour,
             marker=style.marker,
+            linestyle=style.line,
             markersize=4.5,
             linewidth=1.2,
         )

@@ -63,12 +63,13 @@ class Curves(Figure):
             for cell in members:
                 for run in cell.measured[:_MOST_SEEDS]:
                     for axes, curve in zip(row, _curves(run, cell.metric), strict=True):
-                        marker = styles[cell.method].marker if len(curve) < 12 else None
+                        style = styles[cell.method]
                         axes.plot(
                             [step for step, _ in curve],
                             [value for _, value in curve],
-                            color=styles[cell.method].colour,
-                            marker=marker,
+                            color=style.colour,
+                            linestyle=style.line,
+                            marker=style.marker if len(curve) < 12 else None,
                             markersize=3.5,
                             linewidth=1.1,
                             alpha=0.8,

@@ -45,7 +45,8 @@ class Ensemble(Figure):
             for cell, voters in members:
                 sizes = list(range(1, len(voters) + 1))
                 style = styles[cell.method]
-                panel.plot(sizes, [vote_accuracy(voters, n) for n in sizes], color=style.colour, marker=style.marker)
+                scores = [vote_accuracy(voters, n) for n in sizes]
+                panel.plot(sizes, scores, color=style.colour, marker=style.marker, linestyle=style.line)
             whole_numbers(panel)
             panel.set_title(model_title(model, members[0][0].base_parameters), fontsize="medium")
         put_legend(figure, [cell.method for members in models.values() for cell, _ in members], styles)

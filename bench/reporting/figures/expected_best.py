@@ -63,6 +63,7 @@ class ExpectedBest(Figure):
                     [expected_best(scores, n, cell.settings.greater_is_better) for n in steps],
                     color=style.colour,
                     marker=style.marker,
+                    linestyle=style.line,
                     markersize=4,
                     markevery=max(1, min(most, _MOST_NUMBERS) // 12),
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -73,4 +74,11 @@ def _letters(name: str) -> frozenset[str]:
     from matplotlib.font_manager import FontProperties, findfont
     from matplotlib.ft2font import FT2Font
 
-    return frozenset(map(chr, FT2Font(findfont(FontProperties(family=[name]))).get_charmap()))
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it warns of each family that has no normal weight, also of those not taken
+    try:
+        file = findfont(FontProperties(family=[name]))
+    finally:
+        logger.setLevel(level)
+    return frozenset(map(chr, FT2Font(file).get_charmap()))

@@ -8,7 +8,7 @@ from bench.core.entries import Entry
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedCurve:
     """A published curve."""
 
     label: str
@@ -30,9 +30,9 @@ SOURCE = (
 )
 """What the legend says of the curves: whose they are, and how far the numbers can be relied on."""
 LESTER_2021 = (
-    Published("prompt tuning (T5)", _SIZES, (59.8, 63.1, 74.5, 79.2, 88.8)),
-    Published("full fine-tuning (T5)", _SIZES, (62.8, 73.7, 81.3, 83.1, 89.9)),
-    Published("prompt design (T5)", _SIZES, (40.6, 43.4, 45.1, 47.8, 52.8)),
+    PublishedCurve("prompt tuning (T5)", _SIZES, (59.8, 63.1, 74.5, 79.2, 88.8)),
+    PublishedCurve("full fine-tuning (T5)", _SIZES, (62.8, 73.7, 81.3, 83.1, 89.9)),
+    PublishedCurve("prompt design (T5)", _SIZES, (40.6, 43.4, 45.1, 47.8, 52.8)),
 )
 
 TASKS = ("boolq", "cb", "copa", "rte", "wic", "wsc")

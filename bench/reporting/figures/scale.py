@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -14,6 +14,8 @@ from bench.reporting.figures.axis_labels import label_models
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.canvas import Style, new_canvas, split_word
 from bench.reporting.figures.published import LESTER_2021, SOURCE, TASKS, comparable
+from bench.reporting.figures.reference_scores import draw_references, reference_sizes
+from bench.reporting.references import References
 from bench.reporting.terms import unequal_names
 
 if TYPE_CHECKING:
@@ -42,14 +44,31 @@ class Scale(Figure):
     `bench.reporting.figures.published`): hold them against the paper before you publish the figure, whose legend says
     so too."""
 
+    references: tuple[References, ...] = ()
+    """Scores of others to stand beside ours, grey (``bench plot scale --references FILE``, docs/results.md)."""
+
     about: ClassVar[str] = (
         "Points are means over seeds, bars one standard deviation to either side, shades the 95 % interval of the "
         "mean where there are three seeds or more, faint points the seeds. Methods stand a little aside of each other."
     )
 
+    def words(self, cells: Iterable[CellResults]) -> Iterator[str]:
+        """Yield the names of what stands beside ours too."""
+        yield from super().words(cells)
+        for one in self.references:
+            yield from (one.source, *(word for score in one.scores for word in (score.method, score.model)))
+
     def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set, metric, split, and against what."""
         return scale_title(cells)
+
+    def alt(self, cells: Sequence[CellResults]) -> str:
+        """List the means of each model, smallest first, and of what needs none."""
+        models: dict[str, list[str]] = {}
+        for point in _points(cells)[1]:
+            models.setdefault(point.cell.model, []).append(f"{point.cell.method} {text.score(point.mean)}")
+        said = (f"{model}: {', '.join(scores)}" for model, scores in models.items())
+        return f"{scale_title(cells)}. {'; '.join(said)}."
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
@@ -58,7 +77,7 @@ class Scale(Figure):
                 f"published=true: the published scores are of SuperGLUE, these are {cells[0].metric} on "
                 f"{cells[0].dataset}; it takes accuracy on one of {', '.join(TASKS)}"
             )
-        figure = draw_scale(cells, styles, self.published)
+        figure = draw_scale(cells, styles, self.published, [one for one in self.references if one.of(cells)])
         if figure is None:
             raise NoData("no cell has a score")
         return figure
@@ -93,12 +112,17 @@ def scale_title(cells: Sequence[CellResults]) -> str:
     return f"{shown} against model size" if models else f"{shown} without a model"
 
 
-def draw_scale(cells: Sequence[CellResults], styles: Mapping[str, Style], published: bool = False) -> Canvas | None:
+def draw_scale(
+    cells: Sequence[CellResults],
+    styles: Mapping[str, Style],
+    published: bool = False,
+    references: Sequence[References] = (),
+) -> Canvas | None:
     """Draw score against parameters of the base model for the cells of one data set and metric.
 
     Points are means over seeds, bars one standard deviation to either side, faint points the seeds
     themselves, shades the 95 % interval of the mean; methods stand a little aside of each other so that
-    no bar hides another. Methods that use no model are dashed lines. Decoders and encoders have a
+    no bar hides another. Methods that use no model are level dotted lines. Decoders and encoders have a
     panel each. Where no cell has been tested, validation scores are drawn, and title and axis say so.
 
     Returns:
@@ -107,17 +131,20 @@ def draw_scale(cells: Sequence[CellResults], styles: Mapping[str, Style], publis
     split, points = _points(cells)
     if not points:
         return None
+    references = references if split == "test" else ()
     ladders = _ladders([point for point in points if point.cell.base_parameters])
     figure, panels = _panels(len(ladders))
     handles: dict[str, Any] = {}
     for axes, (network, ladder) in zip(panels, ladders.items(), strict=True):
         sizes = {point.cell.model: point.cell.base_parameters or 0 for point in ladder}
+        sizes = reference_sizes(references, network) | sizes
         ends = [*sizes.values(), *(LESTER_2021[0].sizes if published else ())]
         drawn = _draw_lines(axes, ladder, styles, ends)
         drawn += _draw_references(axes, [point for point in points if not point.cell.uses_model], styles)
         axes.margins(y=0.08)
         if published:
             drawn += _overlay(axes)
+        drawn += draw_references(axes, references, network)
         handles |= {handle.get_label(): handle for handle in drawn if handle.get_label() not in handles}
         low, high = axes.get_ylim()  # shared by all panels
         _shade(axes, ladder, styles)
@@ -125,8 +152,9 @@ def draw_scale(cells: Sequence[CellResults], styles: Mapping[str, Style], publis
         axes.grid(axis="x", visible=False)
         if len(ladders) > 1:
             axes.set_title(LADDERS.get(network, "other models"), loc="left", fontsize="medium")
-    for axes, ladder in zip(panels, ladders.values(), strict=True):
-        label_models(axes, {point.cell.model: point.cell.base_parameters or 0 for point in ladder})
+    for axes, (network, ladder) in zip(panels, ladders.items(), strict=True):
+        ours = {point.cell.model: point.cell.base_parameters or 0 for point in ladder}
+        label_models(axes, reference_sizes(references, network) | ours)
     first, last = panels[0], panels[-1]
     title = "\n".join(text.wrap(line, 72) for line in [scale_title(cells)])
     if len(ladders) > 1:
@@ -135,7 +163,12 @@ def draw_scale(cells: Sequence[CellResults], styles: Mapping[str, Style], publis
         first.set_title(title, loc="left", weight="bold")
     first.set_ylabel(_score_axis(cells[0], split, points))
     last.legend(
-        handles=list(handles.values()), loc="upper left", bbox_to_anchor=(1.015, 1.0), borderaxespad=0.0, frameon=False
+        handles=list(handles.values()),
+        loc="upper left",
+        bbox_to_anchor=(1.015, 1.0),
+        borderaxespad=0.0,
+        frameon=False,
+        handlelength=3,
     )
     if names := unequal_names(cells):
         note = text.wrap(f"Not on equal terms: the cells differ in {', '.join(names)}.", 90)
@@ -196,10 +229,20 @@ def _score_axis(cell: CellResults, split: Split, points: Sequence[_Point]) -> st
 def _draw_references(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style]) -> list[Artist]:
     handles: list[Artist] = []
     for point in points:
-        colour = styles[point.cell.method].colour
-        label = text.wrap(f"{point.cell.method} (no model)", 30)
-        line = axes.axhline(point.mean, color=colour, linestyle="--", linewidth=1.4, label=label, zorder=1.5)
-        handles.append(line)
+        style = styles[point.cell.method]
+        colour = style.colour
+        handles += axes.plot(
+            [0, 1],
+            [point.mean] * 2,
+            color=colour,
+            marker=style.marker,
+            linestyle=":",
+            linewidth=1.6,
+            label=text.wrap(f"{point.cell.method} (no model)", 30),
+            transform=axes.get_yaxis_transform(),
+            clip_on=False,
+            zorder=1.5,
+        )
         if point.sd:
             axes.axhspan(point.mean - point.sd, point.mean + point.sd, color=colour, alpha=0.12, linewidth=0)
     return handles
@@ -258,7 +301,8 @@ def _draw_lines(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style
             label=text.wrap(method, 30),
             color=style.colour,
             marker=style.marker,
-            markersize=6,
+            linestyle=style.line,
+            markersize=6.5,
             markeredgecolor="white",
             markeredgewidth=0.6,
             linewidth=1.6,

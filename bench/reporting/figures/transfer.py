@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.reporting import text
@@ -36,6 +36,11 @@ class Transfers(Figure):
     def groups(self, cells: Sequence[CellResults]) -> dict[str, list[CellResults]]:
         """Take all cells together: what was trained on one data set is compared with what was trained on another."""
         return {"": list(cells)}
+
+    def words(self, cells: Iterable[CellResults]) -> Iterator[str]:
+        """Yield the names of the data sets that were tested on too."""
+        for cell in cells:
+            yield from (*cell.labels, cell.metric, *(transfer.dataset for transfer in cell.transfers))
 
     def title(self, cells: Sequence[CellResults]) -> str:
         """Say from where to where, and which models are left out."""

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 from bench.reporting import origin, sentences, text
 from bench.reporting.columns import Column, all_columns
 from bench.reporting.figures import Drawing, figures, in_order, sections
+from bench.reporting.figures.numbering import said
 from bench.reporting.figures.scale import scale_title
 from bench.reporting.folders import Results
 from bench.reporting.frame import plain_rows
+from bench.reporting.page import glossary
 from bench.reporting.page.runs import run_rows, samples
 from bench.reporting.page.tables import statistics_tables
+from bench.reporting.page.texts import written_samples
 from bench.reporting.table import summarise_cells
 from bench.reporting.writers import legend
 
@@ -34,13 +37,21 @@ if TYPE_CHECKING:
 MOST_DRAWINGS = 36
 """More than that make a page that takes minutes to draw and that no phone opens."""
 
+_HALF = 10.0
+"""Inches of a figure that half the width of a page has room for: its text is shown at 8 pixels and more there."""
+
 
 @dataclass(frozen=True)
 class Picture:
     """A figure as the page shows it."""
 
+    name: str
+    """Of the figure."""
     title: str
+    alt: str
     about: str
+    wide: bool
+    """Whether its text is too small to read at half the width of a page."""
     source: str
     """Data URI of the SVG: an image can run no script."""
 
@@ -59,20 +70,25 @@ def html_page(
     """
     if summary is None:
         summary = summarise_cells(results.cells)
-    drawings, absent = _drawings(results, known or {})
+    pictures, absent = _drawings(results, known or {})
     rows, left_out = run_rows(results.cells)
+    columns = all_columns(summary)
     return _template().render(
         title=" + ".join(origin.names(results)),
         descriptions=list(dict.fromkeys(_descriptions(results))),
         resolutions=_inline(sentences.resolutions(results.cells)),
         cautions=_inline(sentences.cautions(results)),
         sections=[
-            (scale_title(cells), _inline(sentences.verdicts(cells))) for cells in sections(results.cells).values()
+            (scale_title(cells), glossary.explained(_inline(sentences.verdicts(cells))))
+            for cells in sections(results.cells).values()
         ],
+        glossary=[(term.name, term.meaning) for term in glossary.TERMS],
         too_few=_inline(sentences.too_few(results.cells)),
-        pictures=[_picture(drawing) for drawing in drawings],
+        scale=[picture for picture in pictures if picture.name == "scale"],
+        pictures=[picture for picture in pictures if picture.name != "scale"],
         absent=absent,
-        headings=all_columns(summary),
+        headings=[(column, _looks(column)) for column in columns],
+        column_meanings=[(column.heading, column.meaning) for column in columns if column.meaning],
         rows=_rows(summary),
         legend=legend(summary),
         statistics=statistics_tables(results.cells),
@@ -81,6 +97,7 @@ def html_page(
         failures=_inline(sentences.failures(results.cells)),
         pruned=_inline([line] if (line := sentences.pruned(results.cells)) else []),
         samples=samples(results.cells),
+        written=written_samples(results.cells),
         provenance=_inline([*origin.provenance(results), origin.versions(results.records)]),
         commands=[m.command for m in results.manifests if m.command is not None],
         style=_asset("style.css"),
@@ -133,12 +150,12 @@ def _descriptions(results: Results) -> Iterator[str]:
 
 def _drawings(
     results: Results, known: Mapping[str, Sequence[Drawing | str]]
-) -> tuple[list[Drawing], list[tuple[str, str]]]:
+) -> tuple[list[Picture], list[tuple[str, str]]]:
     """Draw every figure that has data; return the others with the reason why they are not there.
 
     Of many data sets the first ones have all their figures until the page is full.
     """
-    drawn: list[Drawing] = []
+    drawn: list[Picture] = []
     absent: list[tuple[str, str]] = []
     shares = max(1, MOST_DRAWINGS // len(in_order()))
     for name in in_order():
@@ -149,15 +166,16 @@ def _drawings(
         made = known.get(name) or figure.drawings(name, results.cells, most=shares)
         for one in islice(made, shares):
             if isinstance(one, Drawing):
-                drawn.append(one)
+                drawn.append(_picture(name, one))
             else:
                 absent.append((name, one))
     return drawn, absent
 
 
-def _picture(drawing: Drawing) -> Picture:
-    encoded = base64.b64encode(drawing.file("svg")).decode()
-    return Picture(drawing.title, drawing.about, f"data:image/svg+xml;base64,{encoded}")
+def _picture(name: str, drawing: Drawing) -> Picture:
+    source = f"data:image/svg+xml;base64,{base64.b64encode(drawing.file('svg')).decode()}"
+    about = f"{drawing.about} Here {said(drawing.names)}." if drawing.names else drawing.about
+    return Picture(name, drawing.title, drawing.alt, about, drawing.box.width > _HALF, source)
 
 
 def _rows(summary: pd.DataFrame) -> list[list[dict[str, Any]]]:
@@ -174,6 +192,11 @@ def _cell(column: Column, row: dict[str, Any]) -> dict[str, Any]:
     return {
         "text": shown,
         "sort": shown if column.sort is None else row[column.sort],
-        "number": column.number,
+        "looks": _looks(column),
         "mark": mark,
     }
+
+
+def _looks(column: Column) -> str:
+    """Return the style classes of a column; what is for the screen alone is not printed."""
+    return " ".join(["number"] * column.number + ["screen"] * (not column.on_paper))

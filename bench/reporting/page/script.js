@@ -26,6 +26,18 @@
       });
     });
   }
+  // A number says whose it is and what it means: its row, and its heading with the meaning that stands there.
+  for (const table of document.querySelectorAll("table.described")) {
+    const heads = [...table.tHead.rows[0].cells];
+    table.tBodies[0].addEventListener("pointerover", (event) => {
+      const cell = event.target.closest("td.number");
+      if (!cell || cell.title) return;
+      const cells = [...cell.parentNode.cells];
+      const names = cells.slice(0, cells.findIndex((one) => one.matches(".number"))).map((one) => one.textContent.trim());
+      const head = heads[cell.cellIndex];
+      cell.title = `${names.join(", ")}: ${head.textContent.trim()} ${cell.textContent.trim()}. ${head.title}`.trim();
+    });
+  }
   for (const input of document.querySelectorAll("input[data-filter]")) {
     const rows = [...document.getElementById(input.dataset.filter).tBodies[0].rows];
     const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase().replace(/\s+/g, " ")]));

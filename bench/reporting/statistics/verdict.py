@@ -1,7 +1,7 @@
 """One verdict: is a difference between two methods more than chance, and who is best?
 
-Table, words, matrix, page, comparison and exports all ask `verdicts`, or `difference` for a single pair. The method and
-its limits: docs/statistics.md.
+Table, words, matrix, page and exports all ask `verdicts`, a comparison of two results `differences`: both correct for
+all that they compare. `difference` is a single pair. The method and its limits: docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -103,8 +103,7 @@ def verdicts(
     pairs = found | {(two, one): between.flipped() for (one, two), between in found.items()}
     to_baseline = {}
     if baseline is not None:
-        to_baseline = {name: difference(of, baseline, bounds) for name, of in methods.items()}
-        to_baseline = _corrected(to_baseline, max(1, len(moved)) * freedom)
+        to_baseline = differences({name: (of, baseline) for name, of in methods.items()}, bounds)
 
     def better(between: Difference) -> bool:
         return between.verdict == "beyond" and ((between.value or 0) > 0) == greater_is_better
@@ -112,6 +111,23 @@ def verdicts(
     ranks = {name: 1 + sum(better(pairs[other, name]) for other in known if other != name) for name in known}
     best = tuple(n for n in known if ranks[n] == 1 and (baseline is None or better(to_baseline[n])))
     return Verdicts(pairs, to_baseline, ranks, best)
+
+
+def differences(
+    pairs: Mapping[Key, tuple[Runs | None, Runs | None]], bounds: Bounds = (0.0, 1.0)
+) -> dict[Key, Difference]:
+    """Compare pairs of runs, first minus second, and correct them together.
+
+    Args:
+        pairs: each of a method of its own, such as what it scored before and after, or it and the baseline.
+        bounds: of the metric.
+    """
+    known = [pair for pair in pairs.values() if not any(map(unknown_of, pair))]
+    moved = [[len(of.by_seed) for of in pair if of and len(of.by_seed) > 1] for pair in known]
+    moved = [seeds for seeds in moved if seeds]
+    freedom = min((min(seeds) for seeds in moved), default=2) - 1
+    found = {key: difference(*pair, bounds) for key, pair in pairs.items()}
+    return _corrected(found, max(1, len(moved)) * freedom)
 
 
 def difference(first: Runs | None, second: Runs | None, bounds: Bounds = (0.0, 1.0)) -> Difference:

@@ -1,0 +1,55 @@
+"""Metrics over the likelihood of the right answer: cheap, of little variance, and nothing has to be written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+from typing import ClassVar, Literal
+
+from bench.metrics.base import Answered, BaseMetric, Score, Scored
+
+
+class Likelihood(BaseMetric):
+    """A metric over negative log-likelihoods; lower is better."""
+
+    scored: ClassVar[Scored] = "likelihood"
+
+    greater_is_better: Literal[False] = False
+    """Whether a study maximises it."""
+
+
+class NegativeLogLikelihood(Likelihood):
+    """Nats of the right answer, its end token among them where it is free text: the mean over examples.
+
+    They are of whole answers, not of tokens, so that models with other tokenizers can be compared.
+    """
+
+    title: ClassVar[str] = "Negative log-likelihood of the answer (nats)"
+
+    def of(self, answered: Answered) -> Score | None:
+        """Return the mean."""
+        if not answered.nats:
+            return None
+        nats = list(answered.nats)
+        return fmean(nats), nats
+
+
+class BitsPerByte(Likelihood):
+    """Bits of the right answers a byte of their UTF-8: a perplexity that does not depend on the tokenizer.
+
+    The sum of all bits over the sum of all bytes; an answer's end token has bits and no bytes.
+    """
+
+    title: ClassVar[str] = "Bits per byte of the answer"
+
+    def of(self, answered: Answered) -> Score | None:
+        """Return the bits a byte."""
+        if not answered.nats:
+            return None
+        return bits_per_byte(answered.nats, [given[0] for given in answered.answers]), None
+
+
+def bits_per_byte(nats: Sequence[float], texts: Sequence[str]) -> float:
+    """Return the bits a byte of texts."""
+    return sum(nats) / math.log(2) / max(1, sum(len(text.encode()) for text in texts))

@@ -1,0 +1,64 @@
+"""Questions, references and what methods wrote, side by side, where records keep the texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.reporting import text
+from bench.reporting.cells import CellResults
+from bench.runs.record import Text
+
+_ITEMS, _METHODS, _LONGEST = 8, 2, 1_000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question of the test split."""
+
+    question: str
+    references: list[str]
+    answers: list[str]
+    """One a method."""
+
+
+@dataclass(frozen=True)
+class WrittenSamples:
+    """What the methods with the best means of a model wrote to the same questions."""
+
+    title: str
+    methods: list[str]
+    items: list[Asked]
+
+
+def written_samples(cells: Sequence[CellResults]) -> list[WrittenSamples]:
+    """Return the answers of the two methods with the best means of each model on each data set."""
+    groups: dict[tuple[str, str], list[CellResults]] = {}
+    scored = [cell for cell in cells if cell.mean is not None and _texts(cell)]
+    for cell in sorted(scored, key=lambda cell: cell.rank_key):
+        groups.setdefault((cell.dataset, cell.model), []).append(cell)
+    return [_side_by_side(group[:_METHODS]) for group in groups.values()]
+
+
+def _side_by_side(cells: Sequence[CellResults]) -> WrittenSamples:
+    kept = [_texts(cell) for cell in cells]
+    shared = [item for item in kept[0] if all(item in texts for texts in kept)][:_ITEMS]
+    return WrittenSamples(
+        f"{cells[0].model} / {cells[0].dataset}",
+        [cell.method for cell in cells],
+        [
+            Asked(
+                text.visible(kept[0][item].question, _LONGEST),
+                [text.visible(one, _LONGEST) for one in kept[0][item].references],
+                [text.visible(texts[item].answer, _LONGEST) for texts in kept],
+            )
+            for item in shared
+        ],
+    )
+
+
+def _texts(cell: CellResults) -> dict[str, Text]:
+    """Return the texts of a cell's first final that keeps them, by the item's id."""
+    kept = (run.answers for run in cell.finals if run.status == "ok" and run.answers and run.answers.texts)
+    first = next(kept, None)
+    return {} if first is None else dict(zip(first.ids, first.texts, strict=True))
