@@ -14,6 +14,7 @@ from bench.core.plugins import load_plugins, loaded_plugins
 from bench.driver.shards import Shard
 from bench.driver.watcher import Watcher
 from bench.engines import Engine, engines
+from bench.engines.base import cores
 from bench.experiment.cautions import cautions
 from bench.experiment.cell import Cell
 from bench.experiment.expansion import plan_cells
@@ -91,6 +92,17 @@ class Plan:
             return planned
         logs = self.results / "logs" / f"shard-{selection.shard.number}-of-{selection.shard.of}"
         return replace(planned, engine=self.engine.model_copy(update={"log_folder": logs}))
+
+    @property
+    def threads(self) -> int:
+        """CPU threads that each worker has on this machine."""
+        return self.experiment.runtime.threads or max(1, cores() // self.engine.workers)
+
+    def with_cells(self, cells: Sequence[Cell], note: str) -> Plan:
+        """Return the plan with its cells in other numbers of trials, in the manifest too, and a line that says so."""
+        planned = {**self.manifest.cells, **{cell.path: Planned.of(cell) for cell in cells}}
+        manifest = self.manifest.model_copy(update={"cells": planned})
+        return replace(self, cells=list(cells), manifest=manifest, notes=(*self.notes, note))
 
 
 def run(
@@ -226,6 +238,7 @@ def execute(
     say: Callable[[str], None] = lambda text: None,
     *,
     retry_failed: bool = False,
+    force: bool = False,
 ) -> list[TrialRecord]:
     """Run what a plan says and return all records that count; what is on disk already is not run again.
 
@@ -237,6 +250,7 @@ def execute(
         watcher: hears of every run.
         say: told of what takes a while before the first run.
         retry_failed: run again every trial that did not end well.
+        force: try cells, too, that are predicted not to fit into this machine's memory.
     """
     check_licenses(planned.cells, accepted)
     for tracker in planned.trackers.values():
@@ -261,4 +275,9 @@ def execute(
         for note in planned.notes:
             say(note)
         prepare(planned.cells, say)
-        return driver.run(infeasible_cells(planned.cells))
+        infeasible = infeasible_cells(planned.cells)
+        if planned.engine.on_this_machine and not force:
+            from bench.planning.fitting import too_large_cells
+
+            infeasible |= too_large_cells([cell for cell in planned.cells if cell.path not in infeasible], say)
+        return driver.run(infeasible)

@@ -107,9 +107,18 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run again every trial that did not end well.")
     ] = False,
+    budget_hours: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Cut the trials of all cells alike so that the whole fits (after 'bench calibrate')."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Try cells, too, that are predicted not to fit into memory.")
+    ] = False,
     plugin: Plugin = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would run and be downloaded; run nothing.")
+        bool, typer.Option("--dry-run", help="Show what would run, be downloaded and take how long; run nothing.")
     ] = False,
 ) -> None:
     """Run an experiment, or go on with one that was interrupted.
@@ -134,6 +143,8 @@ def run(
         selection=Selection(tuple(only or ()), tuple(skip or ()), Shard.parse(shard) if shard is not None else None),
         retry_failed=retry_failed,
         dry_run=dry_run,
+        budget_hours=budget_hours,
+        force=force,
     )
     raise typer.Exit(run_experiment(request))
 

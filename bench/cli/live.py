@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from rich.console import Console
@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from bench.cli.forecast import Forecast
 from bench.driver.watcher import Watcher
 from bench.experiment.cell import Cell
-from bench.models import models
-from bench.planning.schedule import FIXED_COST
+from bench.planning.schedule import Expected, cost
 from bench.reporting.text import rough_duration
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
@@ -25,12 +25,20 @@ GAP = "  "
 
 
 class View(Watcher):
-    """Hears of a run and draws it."""
+    """Hears of a run and draws it.
 
-    def __init__(self, console: Console, cells: Sequence[Cell], workers: int) -> None:
+    Args:
+        console: where.
+        cells: what runs.
+        workers: trials at the same time.
+        threads: of each, if they are processes of this machine: then the time left begins from an estimate.
+    """
+
+    def __init__(self, console: Console, cells: Sequence[Cell], workers: int, threads: int | None = None) -> None:
         self._console = console
         self._cells = {cell.path: cell for cell in cells}
         self._clock = Clock(cells, workers)
+        self._forecast = Forecast(cells, workers, threads, self.expect) if threads else None
         self._best: dict[str, float] = {}
         self._running: dict[str, Running] = {}
         self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4, transient=True)
@@ -44,6 +52,12 @@ class View(Watcher):
             self._console.print(f"going on: {len(done)} of {self._clock.planned} runs are done already")
         if self._console.is_terminal:
             self._live.start()
+        if self._forecast is not None:
+            self._forecast.start()
+
+    def expect(self, seconds: Mapping[str, Expected]) -> None:
+        """Take in what cells are expected to take, by their paths."""
+        self._clock.expect(seconds)
 
     def started(self, spec: TrialSpec) -> None:
         """Show a run that begins."""
@@ -78,6 +92,8 @@ class View(Watcher):
 
     def end(self) -> None:
         """Wipe what is below the lines."""
+        if self._forecast is not None:
+            self._forecast.stop()
         self._live.stop()
 
     def render(self) -> Text:
@@ -152,77 +168,95 @@ class Running:
         return (time.monotonic() - self.began) / self.step * self.steps
 
 
+@dataclass
+class Done:
+    """What has ended of a cell."""
+
+    trials: int = 0
+    finals: int = 0
+    seconds: float = 0.0
+
+    @property
+    def runs(self) -> int:
+        """Trials and finals."""
+        return self.trials + self.finals
+
+
 class Clock:
-    """Counts runs and guesses the time that is left from those that are done."""
+    """Counts runs, and tells the time that is left: as expected before, corrected by how long runs have taken."""
 
     def __init__(self, cells: Sequence[Cell], workers: int) -> None:
         self._cells = {cell.path: cell for cell in cells}
-        self._seconds: dict[str, list[float]] = {cell.path: [] for cell in cells}
-        self._sizes: dict[str, int] = {}
+        self._expected = {cell.path: cost(cell) for cell in cells}
+        self._in_seconds = False
+        self._done = {cell.path: Done() for cell in cells}
         self._workers = workers
         self.planned = sum(cell.study.trials + cell.planned_finals for cell in cells)
-        self.done = 0
+
+    @property
+    def done(self) -> int:
+        """Runs that have ended."""
+        return sum(done.runs for done in self._done.values())
+
+    def expect(self, seconds: Mapping[str, Expected]) -> None:
+        """Take in what cells are expected to take on this machine; what is not told keeps its proportion."""
+        known = [(one, self._expected[path]) for path, one in seconds.items() if path in self._expected]
+        scale = sum(one.total for one, _ in known) / (sum(other.total for _, other in known) or 1.0)
+        self._expected = {path: seconds.get(path, one.times(scale)) for path, one in self._expected.items()}
+        self._in_seconds = True
 
     def add(self, record: TrialRecord) -> None:
         """Count a run."""
-        if record.cell_path not in self._seconds:
+        done = self._done.get(record.cell_path)
+        if done is None:
             return
-        self.done += 1
-        self._seconds[record.cell_path].append(record.seconds.get("total", 0.0))
-        if record.parameters is not None and record.parameters.base:
-            self._sizes[record.spec.cell.labels[0]] = record.parameters.base
+        done.trials += record.spec.kind == "trial"
+        done.finals += record.spec.kind == "final"
+        done.seconds += record.seconds.get("total", 0.0)
 
     def left(self, running: Iterable[Running]) -> str:
         """Return the time left in words."""
-        forecasts = {r.spec.cell.labels[0]: s for r in running if (s := r.forecast()) is not None}
+        now = list(running)
         total = 0.0
         for path, cell in self._cells.items():
-            missing = cell.study.trials + cell.planned_finals - len(self._seconds[path])
-            if missing > 0:
-                guess = self._guess(path, cell, forecasts)
-                if guess is None:
-                    return "time left not known yet"
-                total += missing * guess
+            done = self._done[path]
+            trials, finals = cell.study.trials - done.trials, cell.planned_finals - done.finals
+            if trials <= 0 and finals <= 0:
+                continue
+            if cell.model is None:  # seconds, whatever the experiment
+                total += (done.seconds / done.runs if done.runs else 1.0) * (trials + finals)
+                continue
+            factor = self._factor(path, cell, now)
+            if factor is None:
+                return "time left not known yet"
+            total += factor * self._usual(path, max(0, trials), max(0, finals))
         return f"about {rough_duration(total / self._workers)} left"
 
-    def _guess(self, path: str, cell: Cell, forecasts: dict[str, float]) -> float | None:
-        """Guess a run's seconds: from this cell, from this model, or from the nearest smaller model."""
-        if self._seconds[path]:
-            return fmean(self._seconds[path])
-        if cell.model is None:
-            return 1.0
-        model = cell.labels[0]
-        same = [s for p, seconds in self._seconds.items() if self._cells[p].labels[0] == model for s in seconds]
-        if same:
-            return fmean(same)
-        if model in forecasts:
-            return forecasts[model]
-        return self._by_size(cell)
+    def _usual(self, path: str, trials: int, finals: int) -> float:
+        """Return what so many runs of a cell are expected to take: of trials the mean, with those that are pruned."""
+        expected = self._expected[path]
+        mean = expected.all_trials / expected.trials if expected.trials else 0.0
+        return trials * mean + finals * expected.final
 
-    def _by_size(self, cell: Cell) -> float | None:
-        """Guess from the model that is nearest in size, by this method if it has run there."""
-        ran = [(self._cells[path], seconds) for path, seconds in self._seconds.items() if seconds]
-        ran = [(other, seconds) for other, seconds in ran if other.model is not None]
-        ran = [item for item in ran if item[0].labels[2] == cell.labels[2]] or ran
-        if not ran:
-            return None
-        size = self._size(cell)
-        sized = [(known, fmean(seconds)) for other, seconds in ran if (known := self._size(other))]
-        if size is None or not sized:
-            # How large the model is will be known when it has been loaded: an order of magnitude until then.
-            return 10 * fmean(second for _, seconds in ran for second in seconds)
-        nearest, seconds = min(sized, key=lambda item: abs(math.log(item[0] / size)))
-        return seconds * (size + FIXED_COST) / (nearest + FIXED_COST)
+    def _factor(self, path: str, cell: Cell, running: Sequence[Running]) -> float | None:
+        """Return the seconds a unit of what is expected: by this cell, its model, a run under way, or all cells."""
+        ours = [p for p, other in self._cells.items() if other.labels[0] == cell.labels[0]]
+        forecasts = [
+            seconds / self._expected[r.spec.cell.path].trial
+            for r in running
+            if r.spec.cell.path in ours and (seconds := r.forecast()) is not None
+        ]
+        every = [p for p, other in self._cells.items() if other.model is not None]
+        found = self._seen([path]) or self._seen(ours) or (fmean(forecasts) if forecasts else None)
+        return found or self._seen(every) or (1.0 if self._in_seconds else None)
 
-    def _size(self, cell: Cell) -> int | None:
-        """Return the parameters of a cell's model: as a record says, else as its entry states them."""
-        if cell.model is None:
-            return None
-        if cell.labels[0] not in self._sizes and cell.model.name in models:
-            stated = models.get(cell.model.name).parameters
-            if stated:
-                self._sizes[cell.labels[0]] = stated
-        return self._sizes.get(cell.labels[0])
+    def _seen(self, paths: Iterable[str]) -> float | None:
+        """Return seconds a unit over all runs of some cells that have ended; None if none has."""
+        ended = [
+            (done.seconds, self._usual(p, done.trials, done.finals)) for p in paths if (done := self._done[p]).runs
+        ]
+        units = sum(unit for _, unit in ended)
+        return sum(seconds for seconds, _ in ended) / units if units else None
 
 
 def _bar(share: float, width: int = 20) -> str:

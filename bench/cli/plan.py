@@ -67,13 +67,8 @@ def plan_file(
 ) -> None:
     """Print what every cell of an experiment takes, and all of them."""
     planned = plan(file, changes=assignments, plugins=plugins)
-    where = place(on, planned.engine.workers, threads_of(planned), planned.experiment.runtime.device)
+    where = place(on, planned.engine.workers, planned.threads, planned.experiment.runtime.device)
     show_estimates(Console(), planned, where, price)
-
-
-def threads_of(planned: Plan) -> int:
-    """Return the threads that each worker of a plan has on this machine."""
-    return planned.experiment.runtime.threads or max(1, cores() // planned.engine.workers)
 
 
 def show_estimates(console: Console, planned: Plan, on: Place, price: float | None = None) -> None:
@@ -98,7 +93,7 @@ def show_estimates(console: Console, planned: Plan, on: Place, price: float | No
         peak = found.prediction.peak
         if peak > on.usable:
             large.append(found)
-        times = (seconds.trial, seconds.trial * seconds.full_trials, seconds.final * seconds.finals)
+        times = (seconds.trial, seconds.all_trials, seconds.all_finals)
         fits = "yes" if peak <= on.usable else "no"
         table.add_row(cell.title, file_size(round(peak)), fits, *map(duration, times))
     console.print(table)

@@ -47,13 +47,15 @@ class RunRequest:
     accepted: Sequence[str] = ()
     retry_failed: bool = False
     dry_run: bool = False
+    budget_hours: float | None = None
+    force: bool = False
 
     def plan(self) -> Plan:
         """Read and check the experiment, as it is to be run."""
         options = {} if self.ray_address is None else {"address": self.ray_address}
         if options and (name := self.engine or load_experiment(self.file, self.changes).engine) != "ray":
             raise BadInput(f"--ray-address: the engine is '{name}'; add --engine ray")
-        return plan(
+        planned = plan(
             self.file,
             self.results,
             changes=self.changes,
@@ -62,6 +64,27 @@ class RunRequest:
             engine_options=options,
             plugins=self.plugins,
         ).select(self.selection)
+        return planned if self.budget_hours is None else within(planned, self.budget_hours)
+
+
+def within(planned: Plan, hours: float) -> Plan:
+    """Return a plan with as many trials a cell as fit into so many hours of this machine.
+
+    Raises:
+        BadInput: it does not run here, the machine was not measured, or no trial fits.
+    """
+    if planned.shard is not None:
+        raise BadInput("--budget-hours: each shard would cut trials by its own measure; set study.trials for all")
+    if not planned.engine.on_this_machine:
+        raise BadInput("--budget-hours: needs the engine 'processes', whose trials run on this machine alone")
+    from bench.planning.budget import cut, seconds_of
+    from bench.planning.places import HERE, place
+
+    workers = planned.engine.workers
+    on = place(HERE, workers, planned.threads, planned.experiment.runtime.device)
+    budget = workers * (3600 * hours - on.start)
+    cells, said = cut(planned.cells, seconds_of(planned.cells, on), budget)
+    return planned.with_cells(cells, f"--budget-hours {hours:g}: {said}")
 
 
 def run_experiment(request: RunRequest) -> int:
@@ -75,6 +98,7 @@ def run_experiment(request: RunRequest) -> int:
         for line in planned_resolutions(planned.cells):
             console.print(escape(line), soft_wrap=True, highlight=False)
         warn(console, source_cautions(planned.cells))
+        show_time(console, planned)
         return 0
     out = request.reports or Path("reports") / slug(planned.experiment.name)
     if planned.shard is None:
@@ -82,7 +106,8 @@ def run_experiment(request: RunRequest) -> int:
     elif not planned.cells:
         console.print(f"shard {planned.shard}: there are more shards than cells, this one has nothing to run")
         return 0
-    view = View(console, planned.cells, planned.engine.workers)
+    threads = planned.threads if planned.engine.on_this_machine else None
+    view = View(console, planned.cells, planned.engine.workers, threads)
     try:
         records = execute(
             planned,
@@ -90,6 +115,7 @@ def run_experiment(request: RunRequest) -> int:
             view,
             lambda text: console.print(escape(text), soft_wrap=True),
             retry_failed=request.retry_failed,
+            force=request.force,
         )
     except (KeyboardInterrupt, Terminated) as error:
         command = shlex.join(["bench", *request.arguments])
@@ -165,6 +191,25 @@ def show_plan(console: Console, planned: Plan, accepted: Sequence[str]) -> None:
             f"if you accept its terms, add --accept-license {escape(entry.name)}",
             soft_wrap=True,
         )
+
+
+def show_time(console: Console, planned: Plan) -> None:
+    """Print what the cells take on this machine, if it was measured, or how to find out."""
+    from bench.planning.places import this_machine
+
+    workers, threads = planned.engine.workers, planned.threads
+    on = this_machine(workers, threads, planned.experiment.runtime.device) if planned.engine.on_this_machine else None
+    if on is not None:
+        from bench.cli.plan import show_estimates
+
+        show_estimates(console, planned, on)
+        return
+    console.print(
+        f"time: not known; 'bench calibrate --workers {workers}' measures this machine in a minute, "
+        "'bench plan FILE --device h100' tells it for a GPU",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 def _range(distribution: Distribution) -> str:

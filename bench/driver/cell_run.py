@@ -37,12 +37,15 @@ class CellRun:
         self._seconds = 0.0
         self._next = 0
         self._infeasible: str | None = None
+        self._refused: dict[str, TrialRecord] = {}
+        """Records that say why no trial began, on a machine that may not have been this one."""
         for record in store.iter_cell(self.path):
             spec = record.spec.model_copy(update={"cell": cell})
             if spec.kind == "final" and spec.hash != record.spec_hash:
                 continue  # what is asked of finals besides their own test split has changed since (`Cell.transfer`)
             if _runs_again(record, cell, retry_failed):
                 self._again.append(spec)
+                self._refused |= {spec.hash: record} if _never_began(record) else {}
                 continue
             self._keep(record, spec)
         self._search = Search(
@@ -78,9 +81,20 @@ class CellRun:
             return f"its {study.budget.tokens} training tokens are used up (study.budget.tokens)"
         return None
 
-    def refuse(self, reason: str) -> None:
-        """Begin no further run: what is known of the cell before anything runs says that none can."""
+    def refuse(self, reason: str) -> TrialSpec | None:
+        """Begin no further run: what is known of the cell before anything runs says that none can.
+
+        Returns:
+            the run whose record is to say so; None if one does, or others are there.
+        """
+        for spec in [spec for spec in self._again if spec.hash in self._refused]:
+            if self._refused[spec.hash].reason == reason:
+                self._again.remove(spec)
+                self._keep(self._refused[spec.hash], spec)
+        speaks = self.next_spec() if not self.records and self.peek() is not None else None
         self._infeasible = reason
+        self._again.clear()
+        return speaks
 
     def peek(self) -> str | None:
         """Return what `next_spec` would give: ``retry``, ``trial``, ``final``, or None if it waits or is through."""
@@ -192,8 +206,15 @@ class CellRun:
 
 
 def _runs_again(record: TrialRecord, cell: Cell, retry_failed: bool) -> bool:
-    """Whether a run of an earlier driver is repeated: its worker died, or its time limit was raised."""
+    """Whether a run of an earlier driver is repeated: its worker died, its time limit was raised, or it never began."""
+    if _never_began(record):
+        return True
     if record.status == "timeout":
         old, new = record.spec.cell.runtime.trial_timeout, cell.runtime.trial_timeout
         return retry_failed or (old is not None and (new is None or new > old))
     return record.status == "killed" or (retry_failed and record.status in FAILED)
+
+
+def _never_began(record: TrialRecord) -> bool:
+    """Whether a cell was refused by this record (`CellRun.refuse`), not by a trial."""
+    return record.status == "infeasible" and not record.seconds

@@ -125,12 +125,11 @@ class Driver:
 
     def _refuse(self, run: CellRun, reason: str) -> None:
         """Write one record of a cell that cannot run, unless there is one."""
-        if not run.records and run.peek() is not None:
-            spec = run.next_spec()
+        spec = run.refuse(reason)
+        if spec is not None:
             self._watcher.started(spec)
             began = datetime.now(UTC).isoformat(timespec="seconds")
             self._take_in(TrialRecord.of(spec, status="infeasible", reason=reason, started_at=began))
-        run.refuse(reason)
 
     def _write_manifest(self) -> None:
         """Write down what was asked for.

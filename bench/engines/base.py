@@ -59,6 +59,10 @@ class Engine(Config):
     runner: ClassVar[str] = "bench.engines.running:training_runner"
     """What makes what runs a spec, as ``module:attribute``, imported where trials run. Tests put another here."""
 
+    on_this_machine: ClassVar[bool] = False
+    """Whether each worker is a process of this machine that holds a whole model: then what is known of the machine says
+    how long trials take and what cannot fit."""
+
     workers: int = Field(1, gt=0)
     """Trials that run at the same time."""
     log_folder: Path | None = None

@@ -42,6 +42,7 @@ class Distributed(Processes):
         engine_options: {num_processes: 4, config_file: fsdp.yaml}
     """
 
+    on_this_machine: ClassVar[bool] = False
     module: ClassVar[str] = "bench.engines.distributed"
     runner: ClassVar[str] = "bench.engines.distributed:training_runner"
 

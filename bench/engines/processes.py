@@ -27,6 +27,7 @@ Events = queue.SimpleQueue[tuple["ProcessWorker", Message | None]]
 class Processes(Engine):
     """Runs trials in N long-lived processes of this machine; a dead one is replaced and loses its trial alone."""
 
+    on_this_machine: ClassVar[bool] = True
     module: ClassVar[str] = "bench.engines.worker"
     """What a worker process is: ``python -m <module> <scratch folder> <runner>``."""
 

@@ -67,8 +67,11 @@ def infeasible(cell: Cell, splits: Splits) -> str | None:
     if not (folder / "tokenizer.json").is_file() or not (config := _config(folder)):
         return None
     architectures = [str(name) for name in config.get("architectures") or ()]
-    if source.bits and architectures and not any(name.endswith(_GENERATE) for name in architectures):
+    encoder = bool(architectures) and not any(name.endswith(_GENERATE) for name in architectures)
+    if source.bits and encoder:
         return f"load_in_{source.bits}bit: an encoder is not quantised"
+    if encoder and not splits.answer.same_for_all:
+        return f"an encoder answers by a head over label words, and the answers are {splits.answer.title}"
     longest, labels = 0, splits.labels
     if any(name.endswith("ForCausalLM") for name in architectures):
         tokens = [label_tokens(_tokenizer(folder), splits.template, word) for word in labels]  # type: ignore[arg-type]
@@ -81,10 +84,10 @@ def infeasible(cell: Cell, splits: Splits) -> str | None:
     virtual = fewest_virtual_tokens(cell)
     if context is not None and virtual + longest >= context:
         return f"{virtual} virtual tokens and a label of {longest} leave no room for text in {context} positions"
-    return _cannot_write(splits.answer, folder, context and context - virtual) if _writes(cell) else None
+    return _cannot_write(splits.answer, folder, context and context - virtual) if writes(cell) else None
 
 
-def _writes(cell: Cell) -> bool:
+def writes(cell: Cell) -> bool:
     """Whether any metric of the cell's data set scores written text."""
     given = [Entry.model_validate(one) for one in cell.dataset.options.get("metrics", ())]
     return any(metrics.build(one.name, one.options, one.label).scored == "text" for one in given)

@@ -104,15 +104,15 @@ def prepared() -> Probes:
         with quiet():
             network = Kind.of(config).auto_class.from_config(config, dtype=torch.float32)
         base = replace(base, network=network.eval().requires_grad_(False))
-        assert predicted.usual_step is not None
+        assert predicted.step is not None
         began = time.perf_counter()
         tuned = attach(work.method, base, splits, 0)
         Flops(tuned)
         narrow = name == next(iter(NETWORKS))
         if narrow:
-            found.attaching.append((time.perf_counter() - began) / predicted.usual_step.operators)
+            found.attaching.append((time.perf_counter() - began) / predicted.step.operators)
         encoder = work.encoder(base)
-        trained = batches_trained(work, encoder).usual
+        trained = batches_trained(work, encoder).largest
         room = encoder.room(tuned.virtual_tokens, None)
         scorer = Scorer(tuned, encoder, room, settings.eval_batch_size)
         examples = splits.validation[: predicted.evaluated]
@@ -130,10 +130,10 @@ def prepared() -> Probes:
                 step()
 
         what = f"{name}, {method}, {BATCH} x {tokens} tokens"
-        found.passes.append(Probe(f"{what}, step", predicted.usual_step, step))
+        found.passes.append(Probe(f"{what}, step", predicted.step, step))
         if narrow:
             found.counting.append((found.passes[-1], counted))
-        found.passes.append(Probe(f"{what}, evaluation", predicted.usual_evaluation, evaluation))
+        found.passes.append(Probe(f"{what}, evaluation", predicted.evaluation, evaluation))
     return found
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.core.errors import BadInput, BenchError
 from bench.forward.checkpointing import checkpointed
@@ -16,9 +16,9 @@ from bench.planning.padded import PaddedStepper, PaddedWay
 from bench.planning.parameters import parameters_of
 from bench.planning.trace import Traced, trace_evaluation, trace_training
 from bench.planning.weightless import ReadsAsZero
-from bench.planning.work import Batches, Work, batches_evaluated, batches_trained
+from bench.planning.work import Work, batches_evaluated, batches_trained
 from bench.runs.record import Parameters
-from bench.training.encoding import Encoder, Pair
+from bench.training.encoding import Encoder
 from bench.training.optimization import planned_steps
 from bench.training.step import Stepper
 
@@ -37,17 +37,17 @@ class Prediction:
     """The same as PEFT runs it; None where that is how we run it."""
     evaluation: Traced
     """The longest pass of an evaluation."""
-    usual_step: Traced | None
-    """The step whose tokens are nearest to the mean."""
-    usual_evaluation: Traced
-    """The same of an evaluation."""
+    step_share: float
+    """Mean tokens of a step by those of the step that was traced."""
+    evaluation_share: float
+    """The same of the passes of an evaluation."""
     steps: int
     evaluated: int
     """Examples of a pass."""
     evaluated_tokens: int
-    """Tokens that the usual pass has."""
+    """Tokens of the longest pass of an evaluation."""
     answer: int
-    """Tokens that are generated for an answer; 0 where none are."""
+    """Tokens of the longest answer that is generated; 0 where none are."""
     way: str
     """See `bench.forward.pathway.Pathway`."""
     layers_of_model: int
@@ -60,14 +60,24 @@ class Prediction:
         held = self.step.bytes["optimizer"] if self.step else 0
         return max(self.step.peak if self.step else 0, self.evaluation.peak + held)
 
+    @property
+    def mean_step(self) -> Traced | None:
+        """A step of the mean number of tokens, for its time; None where nothing is trained."""
+        return self.step.part(self.step_share) if self.step else None
+
+    @property
+    def mean_evaluation(self) -> Traced:
+        """A pass of an evaluation with the mean number of tokens, for its time."""
+        return self.evaluation.part(self.evaluation_share)
+
 
 @dataclass(frozen=True)
 class _Traces:
     step: Traced | None
     padded: Traced | None
     evaluation: Traced
-    usual_step: Traced | None
-    usual_evaluation: Traced
+    step_share: float
+    evaluation_share: float
     evaluated_tokens: int
     way: str
     trainable: int
@@ -76,15 +86,12 @@ class _Traces:
         def on(one: Traced | None, other: Traced | None) -> Traced | None:
             return one.extended(other, factor) if one and other else None
 
-        return _Traces(
-            on(self.step, longer.step),
-            on(self.padded, longer.padded),
-            self.evaluation.extended(longer.evaluation, factor),
-            on(self.usual_step, longer.usual_step),
-            self.usual_evaluation.extended(longer.usual_evaluation, factor),
-            self.evaluated_tokens,
-            self.way,
-            self.trainable + round(factor * (longer.trainable - self.trainable)),
+        return replace(
+            self,
+            step=on(self.step, longer.step),
+            padded=on(self.padded, longer.padded),
+            evaluation=self.evaluation.extended(longer.evaluation, factor),
+            trainable=self.trainable + round(factor * (longer.trainable - self.trainable)),
         )
 
 
@@ -122,16 +129,23 @@ def predict(work: Work, whole: bool = False, beside: bool = True) -> Prediction:
         found.step,
         found.padded,
         found.evaluation,
-        found.usual_step,
-        found.usual_evaluation,
+        found.step_share,
+        found.evaluation_share,
         steps=planned_steps(work.settings, len(work.splits.train)) if found.trainable else 0,
         evaluated=min(len(work.splits.validation), max(1, work.settings.eval_batch_size // labels)),
         evaluated_tokens=found.evaluated_tokens,
-        answer=max(map(len, encoder.label_ids)) + 1 if encoder.generates and encoder.label_ids else 0,
+        answer=_answer(encoder),
         way=found.way,
         layers_of_model=every,
         layers=layers,
     )
+
+
+def _answer(encoder: Encoder) -> int:
+    """Return the tokens of the longest answer: of a label word one more than it has, which shows where it ends."""
+    if not encoder.generates:
+        return 0
+    return max(map(len, encoder.label_ids)) + 1 if encoder.label_ids else encoder.answer.generate.max_new_tokens
 
 
 def _traced(work: Work, layers: int | None, beside: bool) -> _Traces:
@@ -142,17 +156,18 @@ def _traced(work: Work, layers: int | None, beside: bool) -> _Traces:
         encoder = work.encoder(base)
         trainable = sum(parameter.numel() for parameter in tuned.trainable().values())
         room = encoder.room(tuned.virtual_tokens, work.settings.max_length)
-        step = padded = usual_step = None
+        step = padded = None
+        share = 0.0
         with ExitStack() as stack:
             if work.checkpointing:
                 stack.enter_context(checkpointed(base.network))
             way = tuned.pathway.name
             evaluated = batches_evaluated(work, encoder, room)
-            evaluation, usual_evaluation = _both(evaluated, lambda pairs: trace_evaluation(tuned, encoder, pairs))
+            evaluation = trace_evaluation(tuned, encoder, evaluated.largest)
             if trainable:
                 trained = batches_trained(work, encoder)
-                stepper = _stepper(Stepper, work, tuned, encoder)
-                step, usual_step = _both(trained, lambda pairs: trace_training(stepper, pairs))
+                share = trained.share
+                step = trace_training(_stepper(Stepper, work, tuned, encoder), trained.largest)
                 if beside and base.kind is Kind.CAUSAL:
                     tuned.__dict__["pathway"] = PaddedWay(tuned.network, "padded")
                     if way == "packed":
@@ -166,14 +181,8 @@ def _traced(work: Work, layers: int | None, beside: bool) -> _Traces:
             f"{work.name} with {work.method.title or type(work.method).__name__} cannot be traced without weights "
             f"({type(error).__name__}: {what}); run one trial to measure it: --set study.trials=1 --set finals.seeds=0"
         ) from error
-    tokens = sum(len(ids) for ids, _ in evaluated.usual)
-    return _Traces(step, padded, evaluation, usual_step, usual_evaluation, tokens, way, trainable)
-
-
-def _both(batches: Batches, trace: Callable[[Sequence[Pair]], Traced]) -> tuple[Traced, Traced]:
-    """Trace the largest batch and the usual one."""
-    largest = trace(batches.largest)
-    return largest, largest if batches.usual is batches.largest else trace(batches.usual)
+    tokens = sum(len(ids) for ids, _ in evaluated.largest)
+    return _Traces(step, padded, evaluation, share, evaluated.share, tokens, way, trainable)
 
 
 def _stepper(kind: Callable[..., Stepper], work: Work, tuned: TunedModel, encoder: Encoder) -> Stepper:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.experiment.cell import Cell
 from bench.methods import methods
@@ -30,14 +30,35 @@ class Expected:
     """One that runs to its end."""
     final: float
     """With its test split, and answers if they are asked for."""
-    full_trials: float
-    """So many full trials take what all trials take, less what pruning is expected to save."""
+    trials: int
+    stopped: float
+    """Share of the trials behind the first `startup` that a pruner is expected to stop half-way."""
+    startup: int
     finals: int
 
     @property
+    def full_trials(self) -> float:
+        """So many full trials take what all trials take, less what pruning is expected to save."""
+        return self.trials - self.stopped / 2 * max(0, self.trials - self.startup)
+
+    @property
+    def all_trials(self) -> float:
+        """All trials together."""
+        return self.trial * self.full_trials
+
+    @property
+    def all_finals(self) -> float:
+        """All finals together."""
+        return self.final * self.finals
+
+    @property
     def total(self) -> float:
-        """Of the whole cell."""
-        return self.trial * self.full_trials + self.final * self.finals
+        """The whole cell."""
+        return self.all_trials + self.all_finals
+
+    def times(self, factor: float) -> Expected:
+        """Return the same in another unit."""
+        return replace(self, trial=factor * self.trial, final=factor * self.final)
 
 
 def expected(
@@ -57,9 +78,9 @@ def expected(
     every = cell.training.eval_steps or max(1, steps // 10)
     trial = run + steps * step + max(1, math.ceil(steps / every)) * validation
     study = cell.study
-    prunes = steps > 0 and len(study.objectives) == 1
-    stopped = STOPPED.get(study.pruner, 0.0) * max(0, study.trials - study.pruner_startup_trials) if prunes else 0.0
-    return Expected(trial, trial + test + answers, study.trials - stopped / 2, cell.planned_finals)
+    stopped = STOPPED.get(study.pruner, 0.0) if steps and len(study.objectives) == 1 else 0.0
+    final = trial + test + answers
+    return Expected(trial, final, study.trials, stopped, study.pruner_startup_trials, cell.planned_finals)
 
 
 def cost(cell: Cell) -> Expected:

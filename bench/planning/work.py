@@ -1,8 +1,8 @@
-"""What decides what a pass takes, and the batches of it that are looked at."""
+"""What decides what a pass takes, and its batches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,13 +61,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of a run, of which two are looked at."""
+    """The batches of a run."""
 
-    number: int
     largest: list[Pair]
     """That with most tokens."""
-    usual: list[Pair]
-    """That whose tokens are nearest to the mean."""
+    share: float
+    """Mean tokens, of a batch in training and of an example in evaluation, by those in the largest."""
 
 
 def batches_trained(work: Work, encoder: Encoder) -> Batches:
@@ -77,27 +76,18 @@ def batches_trained(work: Work, encoder: Encoder) -> Batches:
     lengths = [len(ids) + len(label) for ids, label in pairs]
     steps = planned_steps(work.settings, len(pairs))
     batches = training_batches(lengths, work.settings.batch_size, steps, work.seed, work.settings.group_by_length)
-    return _looked_at([[pairs[i] for i in batch] for batch in batches])
+    tokens = [sum(lengths[i] for i in batch) for batch in batches]
+    largest = max(range(steps), key=tokens.__getitem__)
+    return Batches([pairs[i] for i in batches[largest]], sum(tokens) / steps / tokens[largest])
 
 
 def batches_evaluated(work: Work, encoder: Encoder, room: int | None) -> Batches:
     """Return the batches of an evaluation of the validation split, as `bench.training.evaluation.Scorer` makes them."""
     inputs, _ = encoder.inputs(work.splits.validation, room)
     lengths, size = [len(ids) for ids in inputs], work.settings.eval_batch_size
-    if encoder.single_token_labels:
-        batches = [[(inputs[i], encoder.label_ids[0]) for i in rows] for rows in evaluation_batches(lengths, size)]
-    else:
-        candidates = [encoder.candidates(example, room) for example in work.splits.validation]
-        rows_of = evaluation_batches(lengths, max(1, size // max(map(len, candidates), default=1)))
-        batches = [[(inputs[i], ids) for i in rows for ids in candidates[i]] for rows in rows_of]
-    return _looked_at(batches)
-
-
-def _looked_at(batches: Sequence[list[Pair]]) -> Batches:
-    tokens = [sum(len(ids) + len(label) for ids, label in batch) for batch in batches]
-    mean = sum(tokens) / len(tokens)
-    largest = max(range(len(batches)), key=tokens.__getitem__)
-    usual = min(range(len(batches)), key=lambda i: (abs(tokens[i] - mean), -tokens[i]))
-    if tokens[usual] == tokens[largest]:
-        usual = largest
-    return Batches(len(batches), batches[largest], batches[usual])
+    examples = work.splits.validation
+    single = encoder.single_token_labels
+    answers = [encoder.label_ids[:1] if single else encoder.candidates(example, room) for example in examples]
+    longest = evaluation_batches(lengths, max(1, size // max(map(len, answers), default=1)))[0]
+    share = sum(lengths) / len(lengths) / (sum(lengths[i] for i in longest) / len(longest))
+    return Batches([(inputs[i], ids) for i in longest for ids in answers[i]], share)

@@ -82,8 +82,6 @@ _OPTIONAL |= {"retention_before", "retention_after", "retention_loss"}
 
 _Run = TypeVar("_Run")
 
-CUDA_COLUMNS = ("train_cuda_allocated_peak_bytes", "train_cuda_reserved_peak_bytes")
-
 
 def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Summarise records, one row a cell; a cell without any good run has its row too.

@@ -39,11 +39,6 @@ class Costs:
     one_sequence: bool = True
     """Whether text and answer are one sequence, so that there is a cost a token; not so in an encoder-decoder."""
 
-    @property
-    def matrices(self) -> int:
-        """N, the parameters that are multiplied with."""
-        return self.body + self.head
-
     def memory_floor(self, bytes_per_weight: int = _FLOAT32) -> int:
         """Return the bytes that training needs for weights, gradients and AdamW moments alone.
 

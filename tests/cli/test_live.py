@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
+from dataclasses import asdict
 
 import pytest
 from demo import demo_plan, ended
 from rich.console import Console
 
+from bench.cli.forecast import Forecast
 from bench.cli.live import View
+from bench.planning.schedule import Expected
 from bench.runs.spec import TrialSpec
 
 
@@ -99,7 +105,8 @@ def test_what_an_earlier_run_has_left_counts():
     screen = Screen(terminal=False)
     screen.view.begin([ended(screen.spec(n), seconds={"total": 10.0}) for n in range(4)])
     assert "going on: 4 of 8 runs are done already" in screen.printed()
-    assert "4 of 8 runs done, about 40 s left" in screen.drawn()[-1]
+    # Two trials of 10 s, and two finals that are tested besides.
+    assert "4 of 8 runs done, about 41 s left" in screen.drawn()[-1]
 
 
 def test_the_best_is_the_lowest_where_lower_is_better():
@@ -115,5 +122,68 @@ def test_a_larger_models_time_is_foretold_by_its_size():
     small, large = (screen.spec(cell=n) for n in (0, 1))
     assert small.cell.labels[0] == "glasslm-0.9m" and large.cell.labels[0] == "smollm2-135m"
     screen.view.finished(ended(small, seconds={"total": 2.0}))
-    # One run of 2 s is left on the small model; on the large one 2 x 2 s x (134.5 + 10) / (0.85 + 10).
-    assert "1 of 4 runs done, about 55 s left" in screen.drawn()[-1]
+    # A final of 2 s and a test is left on the small model; on the large one two runs,
+    # (134.5 + 10) / (0.85 + 10) times as long.
+    assert "1 of 4 runs done, about 57 s left" in screen.drawn()[-1]
+
+
+def expected(cell, trial, final):
+    return Expected(trial, final, cell.study.trials, stopped=0.0, startup=3, finals=cell.planned_finals)
+
+
+def test_where_the_machine_was_measured_the_time_is_known_before_anything_has_run():
+    screen = Screen(workers=2)
+    screen.view.expect({cell.path: expected(cell, 60.0, 120.0) for cell in screen.cells})
+    assert "0 of 8 runs done, about 5 min left" in screen.drawn()[-1]  # (6 x 60 s + 2 x 120 s) / 2
+
+
+def test_what_runs_have_taken_corrects_what_was_expected():
+    screen = Screen(models=["glasslm-0.9m", "smollm2-135m"], study={"trials": 1}, finals={"seeds": 1})
+    small, large = screen.cells
+    screen.view.expect({small.path: expected(small, 10.0, 20.0), large.path: expected(large, 100.0, 200.0)})
+    screen.view.finished(ended(screen.spec(), seconds={"total": 30.0}))
+    # Three times as long as expected: the final of the small model and all of the large one are, too.
+    assert "1 of 4 runs done, about 16 min left" in screen.drawn()[-1]
+
+
+def test_a_cell_that_cannot_be_predicted_keeps_its_proportion():
+    screen = Screen(models=["glasslm-0.9m", "smollm2-135m"], study={"trials": 1}, finals={"seeds": 0})
+    small, _ = screen.cells
+    screen.view.expect({small.path: expected(small, 30.0, 0.0)})
+    # 30 s and (134.5 + 10) / (0.85 + 10) times as long.
+    assert "0 of 2 runs done, about 7 min left" in screen.drawn()[-1]
+
+
+def test_a_baseline_that_has_run_tells_nothing_of_training():
+    screen = Screen(methods=["majority", "prompt_tuning"])
+    assert screen.cells[0].model is None
+    screen.view.finished(ended(screen.spec(kind="final"), seconds={"total": 5.0}))
+    assert "time left not known yet" in screen.drawn()[-1]
+
+
+def test_without_a_calibration_nobody_estimates(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr("bench.cli.forecast.estimating", lambda *_: pytest.fail("it has nothing to say"))
+    forecast = Forecast(demo_plan().cells, 1, 1, pytest.fail)
+    forecast.start()
+    forecast.stop()
+
+
+@pytest.mark.parametrize("code", ["print(LINE)", "print(LINE, flush=True); import time; time.sleep(60)"])
+def test_a_forecast_is_told_when_it_is_whole_and_ends_with_the_run(code, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    (tmp_path / "calibrations").mkdir()
+    (cell,) = demo_plan().cells
+    line = json.dumps({"path": cell.path, "found": asdict(expected(cell, 1.0, 2.0))})
+    command = [sys.executable, "-c", f"LINE = {line!r}; {code}"]
+    monkeypatch.setattr(
+        "bench.cli.forecast.estimating", lambda *_: subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    )
+    told = []
+    forecast = Forecast([cell], 1, 1, told.append)
+    forecast.start()
+    if "sleep" not in code:
+        forecast._process.wait()
+        forecast._thread.join()
+    forecast.stop()
+    assert told == ([] if "sleep" in code else [{cell.path: expected(cell, 1.0, 2.0)}])

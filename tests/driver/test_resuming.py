@@ -212,3 +212,12 @@ def test_no_trials_at_all_runs_the_defaults_on_every_seed(tmp_path):
     planned = demo_plan(tmp_path / "r", study={"trials": 0})
     assert drive(planned) == [("final", 0), ("final", 1)]
     assert all(record.spec.params == {} for record in RecordStore(planned.results))
+
+
+def test_a_cell_that_was_refused_elsewhere_runs_where_it_may(tmp_path):
+    planned = demo_plan(tmp_path)
+    (cell,) = planned.cells
+    with Driver(planned.manifest, planned.cells, planned.results, Pretend(specs=[]), Watcher()) as driver:
+        refused = driver.run({cell.path: "predicted to need 9 GiB"})
+    assert [(record.status, record.reason) for record in refused] == [("infeasible", "predicted to need 9 GiB")]
+    assert len(drive(planned)) == 8, "all trials, the refused one too, and the finals"

@@ -43,7 +43,7 @@ def test_the_memory_floor_counts_weights_gradients_and_moments():
     assert prompt.memory_floor(2) == 2 * 559_214_592 + 16 * 8_192
     full = costs_of(attach_weightless("bloomz-560m", "full_fine_tuning", {}, "test"))
     assert full.memory_floor() == full.memory_floor(2) == 16 * 559_214_592
-    assert full.training_flops == 6 * full.matrices
+    assert full.training_flops == 6 * (full.body + full.head)
     untrained = costs_of(attach_weightless("smollm2-135m", "hard_prompt", {}, "test"))
     assert (untrained.training_flops, untrained.memory_floor()) == (None, 4 * 134_515_008)
     assert costs_of(attach_weightless("t5-v1.1-small", "prompt_tuning", {}, "test")).forward_flops is None

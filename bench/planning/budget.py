@@ -1,0 +1,67 @@
+"""As many trials a cell as fit into so many hours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bench.core.errors import BadInput, BenchError
+from bench.experiment.cell import Cell
+from bench.planning.cells import estimate
+from bench.planning.devices import Place
+from bench.planning.schedule import Expected
+
+
+def seconds_of(cells: Sequence[Cell], on: Place) -> dict[str, Expected]:
+    """Return what each cell with a model takes, by its path.
+
+    Raises:
+        BadInput: it cannot be told of one of them.
+    """
+    found = {}
+    for cell in cells:
+        try:
+            estimated = estimate(cell, on)
+        except BenchError as error:
+            raise BadInput(f"--budget-hours: {cell.title} cannot be estimated: {error}") from error
+        if estimated is not None:
+            found[cell.path] = estimated.seconds
+    return found
+
+
+def cut(cells: Sequence[Cell], seconds: Mapping[str, Expected], budget: float) -> tuple[list[Cell], str]:
+    """Return the cells with the most trials that fit, the same for all that have as many, and what was cut in words.
+
+    Args:
+        cells: what is to run; fewer trials leave a cell the same cell.
+        seconds: what those take that are counted, by path.
+        budget: seconds of all workers together.
+
+    Raises:
+        BadInput: not even one trial a cell fits.
+    """
+
+    def total(trials: int) -> float:
+        return sum(replace(one, trials=min(one.trials, trials)).total for one in seconds.values())
+
+    most = max((cell.study.trials for cell in cells), default=0)
+    fit = next((trials for trials in range(most, 0, -1) if total(trials) <= budget), None)
+    if fit is None:
+        if total(0) <= budget and most == 0:
+            return list(cells), f"the whole takes about {_hours(total(0))}: nothing was cut"
+        raise BadInput(
+            f"--budget-hours: with one trial a cell it still takes {_hours(total(1))} of one worker, and "
+            f"{_hours(budget)} are there; run fewer cells (--only), finals.seeds or training.max_steps"
+        )
+    if fit == most:
+        return list(cells), f"the whole takes about {_hours(total(most))} of one worker: nothing was cut"
+    studies = [cell.study.model_copy(update={"trials": min(fit, cell.study.trials)}) for cell in cells]
+    kept = [cell.model_copy(update={"study": study}) for cell, study in zip(cells, studies, strict=True)]
+    return kept, (
+        f"cut to fit: {fit} trials a cell in place of up to {most}, about {_hours(total(fit))} of one worker in place "
+        f"of {_hours(total(most))}"
+    )
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.2g} h"
