@@ -9,6 +9,7 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 
 from bench.datasets import datasets
+from bench.datasets.answers import LabelWord
 from bench.methods.tokens import after_template
 from bench.models.kinds import Kind
 from bench.reporting import text
@@ -81,7 +82,7 @@ def _data(record: TrialRecord) -> list[tuple[str, object]]:
 def _scores(record: TrialRecord) -> list[tuple[str, object]]:
     cell, test = record.spec.cell, record.test
     where = f"fold {record.spec.fold} of {cell.folds}" if cell.folds else "test split"
-    number = len(record.predictions.references) if record.predictions else 0
+    number = next((len(one.ids) for one in (record.predictions, record.answers) if one is not None), 0)
     rows: list[tuple[str, object]] = [
         (f"{name} ({where}, {number} examples)", text.score(value))
         for name, value in (test.metrics if test else {}).items()
@@ -121,14 +122,24 @@ def _use(record: TrialRecord, folder: Path) -> str:
             f'from transformers import {auto}, AutoTokenizer\n\nmodel = {auto}.from_pretrained("DIR")\n'
             'tokenizer = AutoTokenizer.from_pretrained("DIR")\n```'
         )
-    parts.append(
-        "The model reads the template with the text in it, and answers with the label word whose tokens have the "
-        f"highest mean log-likelihood. {_written(record, kind)}"
-        if kind.generates
-        else "The model reads the template with the text in it; the logits of its classification head are those of "
-        f"{', '.join(map(text.markdown, labels))}, in this order."
-    )
+    parts.append(f"The model reads the template with the text in it. {_answers(record, kind)}")
     return "\n\n".join(parts)
+
+
+def _answers(record: TrialRecord, kind: Kind) -> str:
+    """Say how the model answers."""
+    entry = record.spec.cell.dataset
+    answer = datasets.build(entry.name, entry.options, entry.label).answer if entry.name in datasets else LabelWord()
+    labels = record.predictions.labels if record.predictions else []
+    if answer.writes:
+        settings = answer.generate.model_dump_json(exclude_defaults=True)
+        return f"It writes the answer, and then its end token. Answers were written with `{settings}`."
+    if not kind.generates:
+        words = ", ".join(map(text.markdown, labels))
+        return f"The logits of its classification head are those of {words}, in this order."
+    if not answer.same_for_all:
+        return "Its answer is that of the row's options whose tokens have the highest mean log-likelihood behind it."
+    return f"It answers with the label word whose tokens have the highest mean log-likelihood. {_written(record, kind)}"
 
 
 def _written(record: TrialRecord, kind: Kind) -> str:

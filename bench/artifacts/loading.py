@@ -86,7 +86,7 @@ def load_run(run: FinishedRun, model: str | None = None, session: Session | None
     base = session.base(cell)
     _check_base(run, cell, base)
     dataset = datasets.build(cell.dataset.name, cell.dataset.options, f"data set {cell.dataset.label}")
-    splits = _splits(run, session, cell)
+    splits = _splits(run, session, cell, dataset)
     encoder = Encoder(base, dataset.template, splits.labels, splits.answer) if base is not None else None
     return LoadedRun(run, cell, base, dataset, splits, encoder, session.device(cell)[1])
 
@@ -116,14 +116,14 @@ def _check_base(run: FinishedRun, cell: Cell, base: LanguageModel | None) -> Non
         )
 
 
-def _splits(run: FinishedRun, session: Session, cell: Cell) -> Splits:
+def _splits(run: FinishedRun, session: Session, cell: Cell, dataset: BaseDataset) -> Splits:
     """Return the data of the run, or the label words alone where trained weights stand for the data."""
     try:
         return session.splits(cell.dataset, run.record.spec.fold)
     except BenchError:
         record = run.record
-        if run.adapter is None or record.predictions is None:
+        if run.adapter is None or (record.predictions is None and not dataset.answer.writes):
             raise
-        labels = tuple(record.predictions.labels)
-        template = str(cell.dataset.options.get("template", "{text}"))
-        return Splits((), (), (), labels, record.provenance.data_revision or "", 0, template)
+        labels = tuple(record.predictions.labels) if record.predictions else ()
+        revision = record.provenance.data_revision or ""
+        return Splits((), (), (), labels, revision, 0, dataset.template, answer=dataset.answer)

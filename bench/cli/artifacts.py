@@ -87,7 +87,7 @@ def _labelled(loaded: LoadedRun, rendered: list[str], asked: Questions, quiet: b
 def _written(loaded: LoadedRun, rendered: list[str], asked: Questions, quiet: bool) -> list[dict[str, Any]]:
     """Answer in free text: a table in JSON Lines, a text as it is being written."""
     given = loaded.splits.answer.generate.model_dump(mode="json")
-    settings = Generate.parse(assigned(given, asked.settings), "--set")
+    settings = Generate.parse(assigned(given, asked.settings), "generate")
     if quiet or asked.file is not None:
         rows = [asdict(one) for one in write(loaded, rendered, settings)]
         if not quiet:

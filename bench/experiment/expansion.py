@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -65,8 +66,14 @@ def model_entry(entry: Entry, where: str) -> Entry:
     if "/" in entry.name and entry.name not in models:
         options = {"id": entry.name, **entry.options}
         entry = entry.model_copy(update={"name": "hub", "options": options})
-    built = models.build(entry.name, entry.options, f"{where}.{entry.name}")
-    return entry.model_copy(update={"options": built.model_dump(mode="json")})
+    place = f"{where}.{entry.name}"
+    built = models.build(entry.name, entry.options, place)
+    if built.bits and find_spec("bitsandbytes") is None:
+        raise BadInput(
+            f"{place}.load_in_{built.bits}bit: needs bitsandbytes, which is not installed; "
+            "pip install 'promptscale[quantized]'"
+        )
+    return entry.model_copy(update={"options": built.options()})
 
 
 def _pinned(entry: Entry | None) -> str | None:

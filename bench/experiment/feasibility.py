@@ -21,6 +21,7 @@ from bench.methods.tokens import label_tokens
 from bench.metrics import metrics
 from bench.models import models
 
+_GENERATE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
 
 
@@ -61,11 +62,18 @@ def infeasible(cell: Cell, splits: Splits) -> str | None:
         return refused
     if cell.model is None or not looked_at(cell):
         return None
-    folder = models.build(cell.model.name, cell.model.options, cell.title).folder()
+    source = models.build(cell.model.name, cell.model.options, cell.title)
+    folder = source.folder()
     if not (folder / "tokenizer.json").is_file() or not (config := _config(folder)):
         return None
+    architectures = [str(name) for name in config.get("architectures") or ()]
+    encoder = bool(architectures) and not any(name.endswith(_GENERATE) for name in architectures)
+    if source.bits and encoder:
+        return f"load_in_{source.bits}bit: an encoder is not quantised"
+    if encoder and not splits.answer.same_for_all:
+        return f"an encoder answers by a head over label words, and the answers are {splits.answer.title}"
     longest, labels = 0, splits.labels
-    if any(str(name).endswith("ForCausalLM") for name in config.get("architectures") or ()):
+    if any(name.endswith("ForCausalLM") for name in architectures):
         tokens = [label_tokens(_tokenizer(folder), splits.template, word) for word in labels]  # type: ignore[arg-type]
         for place, ids in enumerate(tokens):
             if ids in tokens[:place]:
@@ -76,10 +84,10 @@ def infeasible(cell: Cell, splits: Splits) -> str | None:
     virtual = fewest_virtual_tokens(cell)
     if context is not None and virtual + longest >= context:
         return f"{virtual} virtual tokens and a label of {longest} leave no room for text in {context} positions"
-    return _cannot_write(splits.answer, folder, context and context - virtual) if _writes(cell) else None
+    return _cannot_write(splits.answer, folder, context and context - virtual) if writes(cell) else None
 
 
-def _writes(cell: Cell) -> bool:
+def writes(cell: Cell) -> bool:
     """Whether any metric of the cell's data set scores written text."""
     given = [Entry.model_validate(one) for one in cell.dataset.options.get("metrics", ())]
     return any(metrics.build(one.name, one.options, one.label).scored == "text" for one in given)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.forward.counting import weights_in
 from bench.models.kinds import Kind
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class LanguageModel:
         from bench.models.heads import put_on
 
         release = put_on(self.network, self.head, labels, seed)
-        return replace(self, parameters=sum(p.numel() for p in self.network.parameters()), release=release)
+        return replace(self, parameters=sum(map(weights_in, self.network.parameters())), release=release)
 
     def head_parameters(self) -> dict[str, Parameter]:
         """Return the parameters of the classification head by their names in the network; none without a head."""

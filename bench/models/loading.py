@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from bench.core.errors import BadInput, named_line
+from bench.core.errors import BadInput, Infeasible, named_line
+from bench.forward.counting import weights_in
 from bench.models.checkpoint import check_folder
 from bench.models.conversion import quiet
 from bench.models.kinds import Kind
@@ -20,9 +22,16 @@ _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", 
 
 
 def load_language_model(
-    folder: Path, revision: str, device: torch.device, dtype: torch.dtype, trust_remote_code: bool = False
+    folder: Path,
+    revision: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    trust_remote_code: bool = False,
+    bits: Literal[4, 8] | None = None,
 ) -> LanguageModel:
     """Load what a folder holds: frozen, in eval mode, on ``device``; ``revision`` is what pins its weights.
+
+    With ``bits`` bitsandbytes keeps the linear layers' weights in so many; they are computed with in ``dtype``.
 
     What kind of network it is is read from its configuration. Weights are read from safetensors,
     or from ``.bin`` by `torch.load` with ``weights_only=True``, which `transformers` always uses: no file is unpickled
@@ -30,6 +39,7 @@ def load_language_model(
 
     Raises:
         BadInput: the folder holds no language model, or not all of one.
+        Infeasible: an encoder in so many bits.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -41,11 +51,14 @@ def load_language_model(
         with quiet():
             config = AutoConfig.from_pretrained(folder, **options)
             kind = _kind(config)
+            if bits and not kind.generates:
+                raise Infeasible(f"load_in_{bits}bit: an encoder is not quantised")
+            quantized = _quantized(bits, device, dtype) if bits else {}
             network, info = kind.auto_class.from_pretrained(
-                folder, config=config, dtype=dtype, output_loading_info=True, **options
+                folder, config=config, dtype=dtype, output_loading_info=True, **options, **quantized
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    except BadInput:
+    except (BadInput, Infeasible):
         raise
     except Exception as error:  # whatever a strange file makes transformers raise: it is the file that is wrong
         if not trust_remote_code and "trust_remote_code" in str(error):
@@ -59,11 +72,14 @@ def load_language_model(
     _refuse_gaps(info, folder, network, kind)
     network.requires_grad_(False)
     network.eval()
-    network.to(device)
-    if device.type == "cpu":
+    if not bits:  # else it is there already
+        network.to(device)
+    if device.type == "cpu" and not bits:
         map_weights(network, folder, head.fresh if head is not None else ())
     tokenizer.padding_side = "right"
     notes = give_pad_token(tokenizer, network.get_input_embeddings().num_embeddings)
+    if bits:
+        notes["quantized"] = f"linear layers in {bits} bits by bitsandbytes {version('bitsandbytes')}"
     if head is not None:
         notes["answers"] = "by a classification head that is trained with the method; nothing is generated"
     generation = getattr(network, "generation_config", None)  # an encoder has none
@@ -80,6 +96,19 @@ def load_language_model(
         notes=notes,
         head=head,
     )
+
+
+def _quantized(bits: Literal[4, 8], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """Return what `from_pretrained` quantises by, on the way to the device."""
+    from transformers import BitsAndBytesConfig
+
+    four: dict[str, Any] = {
+        "bnb_4bit_quant_type": "nf4",
+        "bnb_4bit_use_double_quant": True,
+        "bnb_4bit_compute_dtype": dtype,
+    }
+    config = BitsAndBytesConfig(load_in_4bit=True, **four) if bits == 4 else BitsAndBytesConfig(load_in_8bit=True)
+    return {"quantization_config": config, "device_map": {"": device}}
 
 
 def check_weights(folder: Path) -> None:
@@ -106,7 +135,7 @@ def check_weights(folder: Path) -> None:
 
 def count_parameters(network: PreTrainedModel) -> int:
     """Count all parameters; tied weights are one parameter, and so counted once."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    return sum(map(weights_in, network.parameters()))
 
 
 def context_length(config: PreTrainedConfig, network: PreTrainedModel | None = None) -> int | None:

@@ -15,7 +15,7 @@ from bench.core.errors import BenchError
 from bench.datasets import datasets
 from bench.datasets.base import Splits
 from bench.experiment.cell import Cell
-from bench.experiment.feasibility import looked_at
+from bench.experiment.feasibility import looked_at, writes
 from bench.methods import methods
 from bench.models import models
 from bench.planning.data import HashedWords, assumed
@@ -65,6 +65,8 @@ def work_of(cell: Cell, dtype: torch.dtype) -> tuple[Work, tuple[str, ...]] | No
     tokenizer = tokenizer or HashedWords(vocabulary(fields))
     if getattr(tokenizer, "pad_token_id", None) is None:
         tokenizer.pad_token_id = 0
+    if models.build(cell.model.name, cell.model.options, cell.title).bits:
+        notes.append("weights in full precision, for what quantisation saves is not predicted")
     method = methods.build(cell.method.name, cell.method.options, f"method {cell.method.label}")
     precision = cell.runtime.precision
     dtype = dtype if precision == "auto" else getattr(torch, precision)
@@ -104,7 +106,8 @@ def estimate(cell: Cell, on: Place, beside: bool = False) -> Estimate | None:
         number = math.ceil(examples / prediction.evaluated)
         return number * on.seconds(every.part(examples / prediction.evaluated / number), work.dtype) if number else 0.0
 
-    asked = min(cell.evaluation.generations, len(work.splits.test)) if prediction.answer else 0
+    generated = min(cell.evaluation.generations, len(work.splits.test)) if work.splits.labels else 0
+    asked = (len(work.splits.test) if writes(cell) else generated) if prediction.answer else 0
     batches = math.ceil(asked / work.settings.eval_batch_size)
     later = every.part(asked / max(1, batches) / (prediction.evaluated_tokens * prediction.evaluation_share))
     seconds = expected(

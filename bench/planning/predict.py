@@ -47,7 +47,7 @@ class Prediction:
     evaluated_tokens: int
     """Tokens of the longest pass of an evaluation."""
     answer: int
-    """Tokens that are generated for an answer; 0 where none are."""
+    """Tokens of the longest answer that is generated; 0 where none are."""
     way: str
     """See `bench.forward.pathway.Pathway`."""
     layers_of_model: int
@@ -134,11 +134,18 @@ def predict(work: Work, whole: bool = False, beside: bool = True) -> Prediction:
         steps=planned_steps(work.settings, len(work.splits.train)) if found.trainable else 0,
         evaluated=min(len(work.splits.validation), max(1, work.settings.eval_batch_size // labels)),
         evaluated_tokens=found.evaluated_tokens,
-        answer=max(map(len, encoder.label_ids)) + 1 if encoder.generates and encoder.label_ids else 0,
+        answer=_answer(encoder),
         way=found.way,
         layers_of_model=every,
         layers=layers,
     )
+
+
+def _answer(encoder: Encoder) -> int:
+    """Return the tokens of the longest answer: of a label word one more than it has, which shows where it ends."""
+    if not encoder.generates:
+        return 0
+    return max(map(len, encoder.label_ids)) + 1 if encoder.label_ids else encoder.answer.generate.max_new_tokens
 
 
 def _traced(work: Work, layers: int | None, beside: bool) -> _Traces:

@@ -85,8 +85,9 @@ def batches_evaluated(work: Work, encoder: Encoder, room: int | None) -> Batches
     """Return the batches of an evaluation of the validation split, as `bench.training.evaluation.Scorer` makes them."""
     inputs, _ = encoder.inputs(work.splits.validation, room)
     lengths, size = [len(ids) for ids in inputs], work.settings.eval_batch_size
-    every = encoder.single_token_labels  # one row of logits has them all
-    asked = [encoder.label_ids[:1] if every else encoder.candidates(e, room) for e in work.splits.validation]
-    longest = evaluation_batches(lengths, max(1, size // max(map(len, asked), default=1)))[0]
+    examples = work.splits.validation
+    single = encoder.single_token_labels
+    answers = [encoder.label_ids[:1] if single else encoder.candidates(example, room) for example in examples]
+    longest = evaluation_batches(lengths, max(1, size // max(map(len, answers), default=1)))[0]
     share = sum(lengths) / len(lengths) / (sum(lengths[i] for i in longest) / len(longest))
-    return Batches([(inputs[i], ids) for i in longest for ids in asked[i]], share)
+    return Batches([(inputs[i], ids) for i in longest for ids in answers[i]], share)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 from transformers import PreTrainedModel
 
+from bench.forward.counting import weights_in
 from bench.methods.base import TunedModel
 
 _FLOAT32 = 4
@@ -95,7 +96,7 @@ def costs_of(tuned: TunedModel) -> Costs:
 def matrix_parameters(network: nn.Module) -> int:
     """Count the parameters of all matrices, the head's among them; looking up an embedding multiplies nothing."""
     looked_up = {id(m.weight) for m in network.modules() if isinstance(m, nn.Embedding)}
-    found = {id(p): p.numel() for p in network.parameters() if p.dim() > 1 and id(p) not in looked_up}
+    found = {id(p): weights_in(p) for p in network.parameters() if p.dim() > 1 and id(p) not in looked_up}
     head = network.get_output_embeddings() if isinstance(network, PreTrainedModel) else None
     if head is not None:
         found[id(head.weight)] = head.weight.numel()  # tied or not

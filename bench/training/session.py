@@ -9,6 +9,7 @@ import torch
 
 from bench.core.config import canonical_json
 from bench.core.entries import Entry
+from bench.core.errors import Infeasible
 from bench.datasets import datasets
 from bench.datasets.splits import Splits
 from bench.experiment.cell import Cell
@@ -57,6 +58,10 @@ class Session:
             self._clear_model()
             gc.collect()
             source = models.build(cell.model.name, cell.model.options, f"model {cell.model.label}")
+            if source.bits and device.type != "cuda":  # on a CPU bitsandbytes rounds its constants as it computes
+                raise Infeasible(f"load_in_{source.bits}bit: needs a CUDA device; this trial runs on {device.type}")
+            if source.bits and self.ranks.size > 1:
+                raise Infeasible(f"load_in_{source.bits}bit: a quantised base is not divided over processes")
             self._model = source.load(self.ranks.loads_on(device), dtype, cell.trust_remote_code)
             self._model_key = key
         return self._model

@@ -43,7 +43,11 @@ def cases(steps: int, answers: int) -> list[Case]:
     """Return everything that is measured, with ``steps`` counted steps and ``answers`` written answers a case."""
 
     def step(name: str, work: Work, goal: float | None, peer: str = "trainer", count: int = steps) -> Case:
-        what = "PEFT + Trainer" if peer == "trainer" else "PEFT + the plain loop, padded to 64"
+        what = {
+            "trainer": "PEFT + Trainer",
+            "loop": "PEFT + the plain loop, padded to 64",
+            "labelled": "PEFT with the head at labelled positions alone, as TRL has it",
+        }[peer]
         return Case(name, f"training step, {work.title}, against {what}", partial(training, work, peer, count), goal)
 
     few = max(2, steps // 2)
@@ -52,6 +56,10 @@ def cases(steps: int, answers: int) -> list[Case]:
         step("step-smollm2-p100", prompt(SMOL, 100), 6.3),
         step("step-smollm2-p20-loop", prompt(SMOL, 20), None, "loop"),
         step("step-smollm2-p100-loop", prompt(SMOL, 100), None, "loop"),
+        step("step-smollm2-p20-labelled", prompt(SMOL, 20), None, "labelled"),
+        step("step-smollm2-p100-labelled", prompt(SMOL, 100), None, "labelled"),
+        step("step-smollm2-lora-labelled", Work(SMOL, "lora", learning_rate=1e-4), None, "labelled"),
+        step("step-smollm2-full-labelled", Work(SMOL, "full_fine_tuning", learning_rate=1e-6), None, "labelled"),
         step("step-smollm2-lora", Work(SMOL, "lora", learning_rate=1e-4), 1.8),
         step("step-smollm2-full", Work(SMOL, "full_fine_tuning", learning_rate=1e-6), 1.8),
         step("step-gemma3-p20", prompt(GEMMA, 20), 6.0, count=few),

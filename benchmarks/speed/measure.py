@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -21,8 +22,12 @@ TOLERANCE = 1e-5
 WARM_UP = 2
 """Steps at the beginning that are not counted: allocations, the optimizer's state."""
 
-Peer = Literal["trainer", "loop"]
-PEERS = {"trainer": with_trainer, "loop": with_plain_loop}
+Peer = Literal["trainer", "loop", "labelled"]
+PEERS = {
+    "trainer": with_trainer,
+    "loop": with_plain_loop,
+    "labelled": partial(with_plain_loop, length=None, labelled_head=True),
+}
 
 
 class Disagreement(Exception):

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy, pad
 from transformers import (
     DataCollatorForSeq2Seq,
     PreTrainedTokenizerBase,
@@ -110,11 +111,12 @@ def with_plain_loop(
     batches: Sequence[Sequence[Pair]],
     settings: Training,
     turn: Turn,
-    length: int = 64,
+    length: int | None = 64,
+    labelled_head: bool = False,
 ) -> tuple[list[float], list[float]]:
-    """Train with the loop of PEFT's prompt-tuning guide, all examples padded to ``length``."""
+    """Train with the loop of PEFT's prompt-tuning guide, all examples padded to ``length``; see `plain_steps`."""
     losses, seconds = [], []
-    for index, (loss, took) in enumerate(plain_steps(network, tokenizer, batches, settings, length)):
+    for index, (loss, took) in enumerate(plain_steps(network, tokenizer, batches, settings, length, labelled_head)):
         losses.append(loss)
         seconds.append(took)
         turn(index)
@@ -127,6 +129,7 @@ def plain_steps(
     batches: Sequence[Sequence[Pair]],
     settings: Training,
     length: int | None = None,
+    labelled_head: bool = False,
 ) -> Iterator[tuple[float, float]]:
     """Train with the loop of PEFT's prompt-tuning guide; yield loss and seconds of each step.
 
@@ -136,7 +139,9 @@ def plain_steps(
         batches: one a step.
         settings: learning rate, weight decay, clipping.
         length: all examples are padded to it; None: to the longest of their batch.
+        labelled_head: whether the head is run at labelled positions alone, as TRL's ``SFTTrainer`` does.
     """
+    loss_of = _at_labels if labelled_head else _of_all
     network.train()
     trained = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
@@ -144,13 +149,35 @@ def plain_steps(
     for pairs in batches:
         batch = collate(rows(pairs))
         began = time.perf_counter()
-        loss = network(**batch).loss
+        loss = loss_of(network, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, settings.max_grad_norm or float("inf"))
         optimizer.step()
         optimizer.zero_grad()
         took = time.perf_counter() - began
         yield loss.item(), took
+
+
+def _of_all(network: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    loss: torch.Tensor = network(**batch).loss
+    return loss
+
+
+def _at_labels(network: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return the same loss with logits of labelled positions alone."""
+    given = dict(batch)
+    labels = given.pop("labels")
+    asked = pad(labels[:, 1:] != -100, (0, 1))
+
+    def chosen(head: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        (hidden,) = arguments  # of virtual tokens too, which come first
+        return (hidden[pad(asked, (hidden.shape[1] - asked.shape[1], 0))],)
+
+    hook = getattr(network, "base_model", network).get_output_embeddings().register_forward_pre_hook(chosen)
+    try:
+        return cross_entropy(network(**given).logits.float(), labels[:, 1:][labels[:, 1:] != -100])
+    finally:
+        hook.remove()
 
 
 def predict(

@@ -20,7 +20,8 @@ from bench.core.errors import BadInput
 from bench.driver.shards import Shard
 from bench.planning import fitting
 from bench.planning.budget import cut
-from bench.planning.cells import work_of
+from bench.planning.cells import estimate, work_of
+from bench.planning.devices import device
 from bench.planning.estimating import answers, main
 from bench.planning.fitting import too_large_cells
 from bench.planning.predict import predict
@@ -149,3 +150,18 @@ def test_a_refused_cell_is_recorded_and_force_tries_it(tmp_path, monkeypatch):
     (refused,) = execute(asked)
     assert (refused.status, refused.reason) == ("infeasible", reason)
     assert {record.status for record in execute(asked, force=True)} == {"ok"}
+
+
+def test_finals_that_write_take_longer_by_what_they_write(tmp_path):
+    rows = [{"instruction": f"say {i}", "output": "well"} for i in range(60)]
+    (tmp_path / "data.json").write_text(json.dumps(rows))
+
+    def expected(metrics, tokens):
+        table = {"path": str(tmp_path / "data.json"), "format": "instruction", "metrics": metrics}
+        sizes = {"validation_size": 8, "test_size": 20, "generate": {"max_new_tokens": tokens}}
+        cells = demo_plan(models=["glasslm-0.9m"], methods=["lora"], datasets=[{"local": {**table, **sizes}}]).cells
+        return estimate(cells[0], device("H100")).seconds
+
+    unwritten, short, long = expected(["nll"], 4), expected(["f1_squad"], 4), expected(["f1_squad"], 16)
+    assert unwritten.trial == short.trial == long.trial
+    assert unwritten.final < short.final < long.final

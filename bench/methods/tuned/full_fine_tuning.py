@@ -32,6 +32,8 @@ class TunedWeights(TunedModel):
         self._all = names is None
         parameters = dict(self.network.named_parameters())
         chosen = [name for name, p in parameters.items() if names is None or name in names or p.requires_grad]
+        if packed := [name for name in chosen if not parameters[name].is_floating_point()]:
+            raise Infeasible(f"quantised weights cannot be trained ({packed[0]}); an adapter or a prompt can")
         # A norm computes in one precision: the frozen weight beside a trained bias goes with it, as autocast has it.
         for name in {*chosen, *_of_the_same_norms(self.network, chosen)}:
             # The parameters alone: a network's buffers (rotary frequencies) keep the precision they came in.

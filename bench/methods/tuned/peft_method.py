@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from bench.core.errors import Infeasible, one_line
+from bench.forward.counting import weights_in
 from bench.methods.base import TunedModel
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ class PeftAdapter(TunedModel):
 
     def added_parameters(self) -> int:
         """Return the parameters of the adapter's layers."""
-        total: int = sum(p.numel() for p in self.adapted.parameters())
-        return total - self.base.parameters
+        return sum(map(weights_in, self.adapted.parameters())) - self.base.parameters
 
     def save(self, folder: Path) -> None:
         """Write the adapter in PEFT's format."""
@@ -91,7 +91,8 @@ class PeftAdapter(TunedModel):
         """Take the adapter's layers out and put the base model's own modules back."""
         for path, module in self._head.items():  # peft trains a copy; its own way back fails at heads of two layers
             self.network.set_submodule(path, module)
-        if hasattr(self.adapted.base_model, "unload"):
+        # Of a quantised model IA3 takes nothing out; the modules are put back below in any case.
+        if hasattr(self.adapted.base_model, "unload") and not getattr(self.network, "is_quantized", False):
             self.adapted.unload()
         self._before.restore()
         super().detach()

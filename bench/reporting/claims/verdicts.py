@@ -225,11 +225,12 @@ def _weighted(claim: Claim, models: Sequence[tuple[float, Sequence[CellResults]]
 
 def _transferred(claim: Claim, cell: CellResults) -> tuple[tuple[float, ...], int]:
     """Return a cell's scores on another data set, one a seed, and how many items that has."""
-    found = next((one for one in cell.transfers if one.dataset == claim.transfer), None)
-    scores = found.scores if found and found.metric == claim.metric else ()
+    label = claim.transfer or ""
+    tests = [run.transfer[label] for run in cell.finals if run.status == "ok" and label in run.transfer]
+    scores = tuple(one.test.metrics[claim.metric] for one in tests if one.test and claim.metric in one.test.metrics)
     if len(scores) < MIN_SEEDS or not all(0 <= score <= 1 for score in scores):
         raise _Missing(f"{cell.title}: {len(scores)} finals tested on {claim.transfer} by {claim.metric}")
-    items = min(run.transfer[claim.transfer].items for run in cell.finals if claim.transfer in run.transfer)
+    items = min(one.items for one in tests)
     if items < MIN_ITEMS:
         raise _Missing(f"{cell.title}: {items} test items of {claim.transfer}")
     return scores, items
