@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import psutil
@@ -49,6 +49,8 @@ class Timed(Config):
 class Calibration(Config):
     """What a processor's workers reach."""
 
+    version: Literal[1] = 1
+    """Of what the numbers mean: what another version has measured is measured anew."""
     processor: str
     threads: int
     """Of a worker."""

@@ -161,6 +161,12 @@ def test_a_baseline_that_has_run_tells_nothing_of_training():
     assert "time left not known yet" in screen.drawn()[-1]
 
 
+def test_what_loading_a_model_took_is_not_expected_of_the_next_run():
+    screen = Screen(finals={"seeds": 0})
+    screen.view.finished(ended(screen.spec(), seconds={"total": 70.0, "load": 60.0}))
+    assert "1 of 6 runs done, about 50 s left" in screen.drawn()[-1]
+
+
 def test_without_a_calibration_nobody_estimates(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     monkeypatch.setattr("bench.cli.forecast.estimating", lambda *_: pytest.fail("it has nothing to say"))

@@ -92,11 +92,12 @@ def test_a_calibration_is_kept_for_its_workers_and_threads_alone(cache, monkeypa
         place("here", workers=1, threads=2)
 
 
-def test_a_torn_file_counts_as_none(cache, monkeypatch):
+@pytest.mark.parametrize("damage", [lambda text: text[:40], lambda text: text.replace('"version": 1', '"version": 0')])
+def test_a_torn_file_or_one_of_another_version_counts_as_none(cache, monkeypatch, damage):
     monkeypatch.setattr(calibration, "_measure", lambda *_: [seen()])
     calibrate(workers=1, threads=1, environment={})
     (file,) = (cache / "calibrations").iterdir()
-    file.write_text(file.read_text()[:40])
+    file.write_text(damage(file.read_text()))
     assert place(None, workers=1, threads=1) is next(iter(DEVICES.values()))
 
 
