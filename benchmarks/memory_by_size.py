@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from bench.experiment.settings import Training
 from bench.methods import methods
@@ -50,6 +51,7 @@ def draw(sizes: dict[str, list[float]], peaks: dict[tuple[str, str], list[float]
             device = DEVICES[key]
             panel.axhline(device.memory / 1e9, color="grey", linewidth=0.8, linestyle=":")
             panel.text(parameters[0], device.memory / 1e9, f" {device.title}", fontsize=8, va="bottom", color="grey")
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set(title=family, xlabel="parameters of the model")
     panels[0].set_ylabel("live tensors at the peak, GB")
     panels[0].legend(frameon=False)
