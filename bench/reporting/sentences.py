@@ -92,7 +92,10 @@ def _gap(group: Group, first: CellResults, second: CellResults) -> str:
         )
     if gap.interval is None or gap.corrected is None:
         return f"Whether the {shown} is more than chance cannot be said: all differences are equal."
-    interval = f"95 % interval {text.signed(gap.interval.low)} to {text.signed(gap.interval.high)}"
+    # The gap is told without its sign, and so is its interval: of a lower mean both are turned round.
+    sign = 1 if first.mean >= second.mean else -1
+    low, high = sorted((sign * gap.interval.low, sign * gap.interval.high))
+    interval = f"95 % interval {text.signed(low)} to {text.signed(high)}"
     pairs = len(group.tested) * (len(group.tested) - 1) // 2
     p = text.p_value(gap.corrected)
     p = f"p {p if p.startswith('<') else f'= {p}'}" + (f" corrected for {pairs} pairs" if pairs > 1 else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from statistics import fmean
 
 import pandas as pd
 import pytest
@@ -22,7 +23,7 @@ from bench.reporting.report import report_text
 from bench.reporting.statistics.verdict import difference
 from bench.reporting.table import summarise_cells
 from bench.runs.manifest import Manifest, Planned
-from bench.runs.record import STATUSES, Evaluated, Predictions, Provenance
+from bench.runs.record import STATUSES, Answers, Evaluated, Predictions, Provenance
 
 HOSTILE = "boom | <script>alert(1)</script> `x` [red]text[/red]\n# heading"
 
@@ -384,3 +385,17 @@ def test_a_metric_chosen_afterwards_has_its_own_verdict(tmp_path):
     by = {metric: summarise_cells(collect(root, metric).cells).set_index("method") for metric in ("accuracy", "mcc")}
     assert by["accuracy"]["standing"].to_dict() == {"one_label": "best", "balanced": "best"}
     assert by["mcc"]["standing"].to_dict() == {"balanced": "best", "one_label": "second"}
+
+
+def test_where_lower_is_better_the_gap_and_its_interval_have_one_sign():
+    records = []
+    for method, nats in (("lora", 5.0), ("prompt", 9.0)):
+        of = cell(method=method, objective="nll", greater_is_better=False)
+        items = [[nats + (item % 7) / 10 + seed / 50 for item in range(60)] for seed in range(3)]
+        for final, scores in zip(study(of, [fmean(each) for each in items])[1:], items, strict=True):
+            kept = Answers(ids=[f"item-{item}" for item in range(60)], scores={"nll": scores})
+            records.append(final.model_copy(update={"answers": kept}))
+    line = next(sentences.verdicts(group_cells(records)))
+    assert "lora with 5.3" in line and "is best, followed by prompt with 9.3" in line
+    low, high = map(float, re.search(r"The gap of 4\.000 \(95 % interval (\S+) to ([^;]+);", line).groups())
+    assert 0 < low <= 4 <= high
