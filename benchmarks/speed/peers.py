@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import nn
 from torch.nn.functional import cross_entropy, pad
 from transformers import (
@@ -173,7 +174,8 @@ def _at_labels(network: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         (hidden,) = arguments  # of virtual tokens too, which come first
         return (hidden[pad(asked, (hidden.shape[1] - asked.shape[1], 0))],)
 
-    hook = getattr(network, "base_model", network).get_output_embeddings().register_forward_pre_hook(chosen)
+    whole = network.get_base_model() if isinstance(network, PeftModel) else network
+    hook = whole.get_output_embeddings().register_forward_pre_hook(chosen)
     try:
         return cross_entropy(network(**given).logits.float(), labels[:, 1:][labels[:, 1:] != -100])
     finally:
