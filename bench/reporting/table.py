@@ -148,6 +148,16 @@ def best_rows(summary: pd.DataFrame) -> set[int]:
     }
 
 
+_SHARES = {
+    "end": "answers_that_end",
+    "stop": "answers_at_a_stop_text",
+    "limit": "answers_at_the_limit",
+    "empty": "empty_answers",
+    "repeating": "repeating_answers",
+}
+"""Shares of `bench.runs.record.Answers`, as columns name them."""
+
+
 def _row(cell: CellResults, standing: Placement) -> dict[str, Any]:
     runs = cell.measured
     parameters = next((run.parameters for run in [*runs, *cell.runs] if run.parameters), None)
@@ -232,10 +242,11 @@ def _secondary(cell: CellResults) -> dict[str, float | None]:
 
 
 def _measurements(cell: CellResults) -> dict[str, float]:
-    """Return the means of what the method measured itself."""
+    """Return the means of what the method measured itself, and of how its written answers ended (shares, 0 to 1)."""
     values: dict[str, list[float]] = {}
     for run in cell.measured:
-        for name, value in run.measurements.items():
+        shares = run.answers.shares if run.answers else {}
+        for name, value in {**run.measurements, **{_SHARES[name]: share for name, share in shares.items()}}.items():
             values.setdefault(name, []).append(value)
     return {name: fmean(found) for name, found in values.items()}
 

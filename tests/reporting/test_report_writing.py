@@ -399,3 +399,16 @@ def test_where_lower_is_better_the_gap_and_its_interval_have_one_sign():
     assert "lora with 5.3" in line and "is best, followed by prompt with 9.3" in line
     low, high = map(float, re.search(r"The gap of 4\.000 \(95 % interval (\S+) to ([^;]+);", line).groups())
     assert 0 < low <= 4 <= high
+
+
+def test_how_written_answers_ended_stands_in_the_table_where_something_was_written():
+    shares = {"end": 0.5, "stop": 0.0, "limit": 0.5, "empty": 0.25, "repeating": 0.0}
+    first, second = (
+        final.model_copy(update={"answers": Answers(ids=["1"], shares={**shares, "empty": empty})})
+        for final, empty in zip(study(cell(), [0.5, 0.6])[1:], (0.25, 0.75), strict=True)
+    )
+    (row,) = summarise_cells(group_cells([first, second, run(cell(), 0)])).to_dict("records")
+    assert row["measurement.empty_answers"] == 0.5
+    assert row["measurement.answers_that_end"] == row["measurement.answers_at_the_limit"] == 0.5
+    (without,) = summarise_cells(group_cells(study(cell(), [0.5, 0.6]))).to_dict("records")
+    assert "measurement.empty_answers" not in without
