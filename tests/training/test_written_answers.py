@@ -8,11 +8,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from numerics import assert_close, assert_gradients_close
 from peft import PromptTuningConfig, get_peft_model
 from test_run_trial import Listener
 from tiny import tiny_model, tiny_network, tiny_splits, tiny_tokenizer
 from torch.nn.functional import cross_entropy
+from trl import SFTConfig, SFTTrainer
 
 from bench.core.errors import Infeasible
 from bench.datasets.answers import FreeText, Option
@@ -110,6 +112,37 @@ def test_gradients_are_those_of_peft_on_the_same_masked_labels(family):
     ).loss.backward()
     (ours,) = tuned.trainable().values()
     assert_gradients_close({"prompt": ours.grad}, {"prompt": peer.prompt_encoder.default.embedding.weight.grad})
+    tuned.detach()
+
+
+def test_loss_and_gradient_are_those_of_trls_trainer_with_the_loss_on_the_completion_alone(tmp_path):
+    base = tiny_model()
+    encoder = Encoder(base, TEMPLATE, (), FreeText())
+    tuned = PromptTuning(num_virtual_tokens=4).attach(base, tiny_splits(), 0)
+    peer = get_peft_model(tiny_network(), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4))
+    peer.prompt_encoder.default.embedding.weight.data.copy_(tuned.prompt.detach())
+    settings = SFTConfig(
+        output_dir=str(tmp_path),
+        completion_only_loss=True,
+        per_device_train_batch_size=len(TEXTS),
+        max_length=None,
+        max_steps=1,
+        use_cpu=True,
+        bf16=False,
+        report_to=[],
+    )
+    rows = [{"prompt": one.text, "completion": f" {one.answers[0]}"} for one in TEXTS]
+    trainer = SFTTrainer(peer, settings, train_dataset=Dataset.from_list(rows), processing_class=tiny_tokenizer())
+    (their_batch,) = trainer.get_train_dataloader()
+    theirs = trainer.compute_loss(peer.eval(), dict(their_batch))
+    theirs.backward()
+
+    batch = encoder.batch(encoder.pairs(TEXTS, None)[0])
+    ours = cross_entropy(tuned.logits(batch), batch.targets)
+    ours.backward()
+    (prompt,) = tuned.trainable().values()
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    assert_gradients_close({"prompt": prompt.grad}, {"prompt": peer.prompt_encoder.default.embedding.weight.grad})
     tuned.detach()
 
 
