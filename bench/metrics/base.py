@@ -24,6 +24,8 @@ class Answered:
     """Indices of the right ones."""
     nats: Sequence[float] | None = None
     """Negative log-likelihood of each right answer, the sum over its tokens; None of what has no likelihood."""
+    answer_bytes: int = 0
+    """Bytes of the right answers in UTF-8, as far as their likelihood was asked for."""
     texts: Sequence[str] | None = None
     """What was written; None where nothing was."""
     answers: Sequence[Sequence[str]] = ()

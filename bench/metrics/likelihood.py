@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from statistics import fmean
 from typing import ClassVar, Literal
 
@@ -47,9 +46,4 @@ class BitsPerByte(Likelihood):
         """Return the bits a byte."""
         if not answered.nats:
             return None
-        return bits_per_byte(answered.nats, [given[0] for given in answered.answers]), None
-
-
-def bits_per_byte(nats: Sequence[float], texts: Sequence[str]) -> float:
-    """Return the bits a byte of texts."""
-    return sum(nats) / math.log(2) / max(1, sum(len(text.encode()) for text in texts))
+        return sum(answered.nats) / math.log(2) / max(1, answered.answer_bytes), None

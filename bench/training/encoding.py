@@ -121,6 +121,16 @@ class Encoder:
             if example.answers
         )
 
+    def answer_bytes(self, examples: Sequence[Example], room: int | None) -> int:
+        """Return the bytes of the right answers in UTF-8, of one that loses its end those that are left."""
+        total = 0
+        for example in examples:
+            text, ids = self.answer.candidates(example, self.labels)[example.label], self.candidates(example, room)
+            kept = ids[example.label]
+            whole = not example.answers or len(kept) == len(self._tokens(text))
+            total += len((text if whole else str(self.tokenizer.decode(kept))).encode())
+        return total
+
     def inputs(self, examples: Sequence[Example], room: int | None) -> tuple[list[list[int]], int]:
         """Return the input ids of examples, special tokens included, and how many inputs were cut.
 

@@ -38,6 +38,8 @@ class Pass:
     for a method without a language model."""
     answer_tokens: int
     """Tokens of the right answers."""
+    answer_bytes: int
+    """Bytes of the right answers in UTF-8; as the tokens, without what was cut."""
     tokens: int
     """Real input tokens that were run."""
     answers: int
@@ -63,6 +65,7 @@ class Pass:
             predictions=self.scores.argmax(1).tolist() if chosen else (),
             references=[example.label for example in examples] if chosen else (),
             nats=None if self.nats is None else self.nats.tolist(),
+            answer_bytes=self.answer_bytes,
             texts=texts,
             answers=[splits.answer.references(example, splits.labels) for example in examples],
         )
@@ -155,6 +158,7 @@ class Scorer:
             scores,
             right[:, 0] if known else None,
             int(right[:, 1].sum()) if known else 0,
+            self._encoder().answer_bytes(examples, self.room) if known else 0,
             counts.tokens,
             counts.answers,
             counts.truncated,

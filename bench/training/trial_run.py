@@ -232,6 +232,8 @@ class TrialRun:
             done = scorer.run(splits.test)
         draft.add_tokens("test", done.tokens)
         draft.notes["truncated_test_inputs"] = done.truncated
+        if prepared.encoder and (cut := prepared.encoder.cut_answers(splits.test, prepared.room)):
+            draft.notes["truncated_test_answers"] = cut
         step = draft.training.best.step if draft.training.best else 0
         written = None
         if writes(prepared.metrics):

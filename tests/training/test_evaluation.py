@@ -155,7 +155,7 @@ def test_evaluation_is_in_eval_mode_and_leaves_no_graph():
 
 @pytest.mark.parametrize("loss", [math.inf, math.nan, None])
 def test_a_loss_that_is_no_number_is_none(loss):
-    evaluated = Pass(np.zeros((1, 2)), None if loss is None else np.array([loss]), 1, 0, 0, 0).evaluated(0, {})
+    evaluated = Pass(np.zeros((1, 2)), None if loss is None else np.array([loss]), 1, 1, 0, 0, 0).evaluated(0, {})
     assert (evaluated.loss, evaluated.perplexity) == (None, None)
 
 

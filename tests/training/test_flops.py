@@ -27,7 +27,7 @@ def test_a_prompt_counts_where_it_is_run(family, prompts, own):
     result = TrainingResult(train_curve=curve, tokens=100, answers=STEPS * BATCH)
     settings = Training(batch_size=BATCH, gradient_accumulation_steps=PASSES)
     assert flops.training(result, settings) == costs.training(100 + P * prompts, STEPS * BATCH)
-    test = Pass(np.zeros((10, 2)), np.zeros(10), answer_tokens=10, tokens=70, answers=20, truncated=0)
+    test = Pass(np.zeros((10, 2)), np.zeros(10), answer_tokens=10, answer_bytes=30, tokens=70, answers=20, truncated=0)
     assert flops.example(test) == pytest.approx(costs.forward(7 + own * P, 2))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from bench.experiment.schema import Experiment
 from bench.forward.settings import Generate
 from bench.methods.base import TunedModel
 from bench.methods.prompt_tuning import PromptTuning
+from bench.metrics.likelihood import BitsPerByte
 from bench.models import models
 from bench.runs.spec import TrialSpec
 from bench.training.encoding import Encoder
@@ -178,6 +180,21 @@ def test_an_answer_that_does_not_fit_loses_its_end_and_is_counted():
     assert Encoder(base, TEMPLATE, (), FreeText()).cut_answers(TEXTS, 4) == sum(
         len(tokens_of(base, one, one.answers[0], True)[1]) > 3 for one in TEXTS
     )
+
+
+def test_bits_per_byte_are_of_what_was_scored_and_no_more():
+    base = tiny_model()
+    whole = Scorer(TunedModel(base), Encoder(base, TEMPLATE, (), FreeText()), None, 2).run(TEXTS)
+    assert whole.answer_bytes == sum(len(one.answers[0]) for one in TEXTS)
+    metric, splits = BitsPerByte(), replace(tiny_splits(), labels=(), answer=FreeText())
+    value, _ = metric.of(whole.answered(TEXTS, splits))
+    assert value == pytest.approx(whole.nats.sum() / np.log(2) / whole.answer_bytes)
+
+    encoder = Encoder(base, TEMPLATE, (), FreeText(max_tokens=2))
+    cut = Scorer(TunedModel(base), encoder, None, 2).run(TEXTS)
+    kept = [encoder.candidates(one, None)[0] for one in TEXTS]
+    assert max(map(len, kept)) == 2
+    assert cut.answer_bytes == sum(len(base.tokenizer.decode(ids)) for ids in kept) < whole.answer_bytes
 
 
 def test_a_longest_answer_that_leaves_no_room_is_refused():
