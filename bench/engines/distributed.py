@@ -31,6 +31,7 @@ from bench.runs.spec import TrialSpec
 _FAILED = "failed.json"
 """In the group's scratch folder: what a rank that has failed alone has to say."""
 _LOOK_SECONDS = 0.5
+_DYING_SECONDS = 1.0
 
 
 class Distributed(Processes):
@@ -121,7 +122,15 @@ class _Rank:
         return json.loads(text.numpy().tobytes())
 
     def whole(self) -> bool:
-        """Return whether all processes of the group are alive."""
+        """Return whether all processes of the group are alive, and stay it: a connection ends before its process."""
+        until = time.monotonic() + _DYING_SECONDS
+        while self._alive():
+            if time.monotonic() > until:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def _alive(self) -> bool:
         import psutil
 
         try:
