@@ -92,8 +92,7 @@ def cost(cell: Cell) -> Expected:
     example = float(size + FIXED_COST)
     settings, sizes = cell.training, cell.dataset.options
     steps = 0
-    # Every method that trains has a learning rate to search (see `bench.experiment.settings.Training`).
-    if "learning_rate" in methods.build(cell.method.name, cell.method.options, cell.title).search_space():
+    if methods.get(cell.method.name).trains:
         steps = settings.max_steps
         if settings.num_train_epochs is not None:
             examples = sizes.get("train_size") or _EXAMPLES

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.core.errors import BadInput
-from bench.reporting.cells import CellResults, group_cells
+from bench.reporting.cells import CellResults
+from bench.reporting.grouping import group_cells
 from bench.reporting.superseded import Superseded
 from bench.reporting.superseded import superseded as superseded_cells
 from bench.runs.manifest import FILENAME, Manifest

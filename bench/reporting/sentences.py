@@ -214,18 +214,19 @@ def cautions(results: Results) -> Iterator[str]:
 
 
 def _truncated(cells: Iterable[CellResults]) -> Iterator[str]:
-    """Say whose texts were cut to fit the context; a line a data set and split."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    """Say whose texts were cut to fit the context, and whose right answers; a line a data set and split."""
+    groups: dict[tuple[str, str, str, str], list[str]] = {}
     for cell in cells:
-        for split, cut in cell.truncated.items():
-            items = cell.test_items if split == "test" else None
-            of = f"{text.count(cut)} of {text.count(items)}" if items else text.number_of(cut, "text")
-            groups.setdefault((cell.dataset, split), []).append(f"{cell.model} / {cell.method} {of}")
-    for (dataset, split), who in groups.items():
-        yield (
-            f"Texts of {text.markdown(dataset)} ({split}) were cut to fit the context: "
-            f"{', '.join(map(text.markdown, who))}."
-        )
+        for what, were, by_split in (
+            ("Texts", "were cut to fit the context", cell.truncated),
+            ("Right answers", "lost their end", cell.truncated_answers),
+        ):
+            for split, cut in by_split.items():
+                items = cell.test_items if split == "test" else None
+                of = f"{text.count(cut)} of {text.count(items)}" if items else text.number_of(cut, "text")
+                groups.setdefault((what, cell.dataset, split, were), []).append(f"{cell.model} / {cell.method} {of}")
+    for (what, dataset, split, were), who in groups.items():
+        yield f"{what} of {text.markdown(dataset)} ({split}) {were}: {', '.join(map(text.markdown, who))}."
 
 
 def _chosen(cells: Iterable[CellResults]) -> Iterator[str]:

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from bench.core.config import canonical_json
-from bench.reporting.cells import CellResults, Transfer, group_cells
+from bench.reporting.cells import CellResults, Transfer
 from bench.reporting.frame import typed
+from bench.reporting.grouping import group_cells
 from bench.reporting.placement import Placement, placements
 from bench.runs.record import STATUSES, TrialRecord
 

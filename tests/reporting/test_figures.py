@@ -18,12 +18,12 @@ from bench.core.distributions import Float, Int
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.experiment.settings import Study
-from bench.reporting.cells import group_cells
 from bench.reporting.figures import Drawing, figures, in_order, sections
 from bench.reporting.figures.canvas import figure_style, log_ticks, method_styles, render
 from bench.reporting.figures.confusion import confusion
 from bench.reporting.figures.curves import thinned
 from bench.reporting.figures.ensemble import vote_accuracy
+from bench.reporting.grouping import group_cells
 from bench.reporting.page.tables import statistics_tables
 from bench.runs.objectives import undominated
 from bench.runs.record import Parameters, PhaseMemory, Predictions, Retention, TrainStep

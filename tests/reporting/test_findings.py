@@ -7,9 +7,9 @@ from report_records import answered, cell, run, study
 
 from bench.core.distributions import Float
 from bench.experiment.settings import Study
-from bench.reporting.cells import group_cells
 from bench.reporting.figures import Drawing, figures
 from bench.reporting.findings import counted_trials, expected_curve, over_tasks, pair_tests, ranks_by_method, searches
+from bench.reporting.grouping import group_cells
 from bench.reporting.page.tables import statistics_tables
 from bench.reporting.statistics.search import expected_best_band, learning_rate_sensitivity
 from bench.runs.record import Evaluated

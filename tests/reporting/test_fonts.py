@@ -13,10 +13,10 @@ from report_records import cell, scored_there, study, target, write_results
 
 from bench.core.labels import slug
 from bench.core.registry import NAME
-from bench.reporting.cells import group_cells
 from bench.reporting.figures import figures, fonts
 from bench.reporting.figures.fonts import BASE, Fonts, fonts_for
 from bench.reporting.figures.numbering import numbered
+from bench.reporting.grouping import group_cells
 from bench.reporting.report import write_report
 from bench.runs.record import Predictions
 

@@ -11,7 +11,7 @@ from markupsafe import escape
 from report_records import cell, run, study, write_results
 
 from bench.reporting import collect
-from bench.reporting.cells import group_cells
+from bench.reporting.grouping import group_cells
 from bench.reporting.page import html_page
 from bench.reporting.page import runs as page_runs
 from bench.runs.record import Answers, Provenance, Text, TrainStep

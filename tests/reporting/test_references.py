@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from bench.cli import app
 from bench.core.errors import BadInput
 from bench.reporting import collect
-from bench.reporting.cells import group_cells
 from bench.reporting.figures.scale import Scale
+from bench.reporting.grouping import group_cells
 from bench.reporting.references import read_references, with_references
 from bench.reporting.report import write_report
 from bench.reporting.table import summarise_cells

@@ -10,8 +10,8 @@ from report_records import MIB, answered, cell, run, study
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from bench.experiment.settings import Finals
-from bench.reporting.cells import group_cells
 from bench.reporting.frame import plain_rows
+from bench.reporting.grouping import group_cells
 from bench.reporting.table import best_rows, summarise
 from bench.runs.record import STATUSES, Parameters, PhaseMemory, Predictions, Provenance
 

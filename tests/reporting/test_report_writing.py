@@ -18,7 +18,7 @@ from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.experiment.settings import Training
 from bench.reporting import collect, csv_table, markdown_table, sentences, summarise, terminal_table, write_report
-from bench.reporting.cells import group_cells
+from bench.reporting.grouping import group_cells
 from bench.reporting.report import report_text
 from bench.reporting.statistics.verdict import difference
 from bench.reporting.table import summarise_cells
@@ -290,12 +290,14 @@ def test_a_place_that_cannot_be_written_is_bad_input(tmp_path):
 def test_texts_that_were_cut_are_in_the_cautions_and_in_every_table(tmp_path):
     answers = Predictions(ids=list("abcd"), references=[0] * 4, predictions=[0] * 4, labels=["x"])
     cut = {"truncated_test_inputs": 4, "truncated_train_inputs": 68, "truncated_validation_inputs": 1}
+    cut |= {"truncated_test_answers": 2}
     records = [*study(cell(), [0.5, 0.6], notes=cut, predictions=answers), *study(cell(method="full"), [0.7])]
     found = collect(write_results(tmp_path / "r", records))
     summary = summarise_cells(found.cells)
     report = report_text(found, summary)
     assert "Texts of trec6 (test) were cut to fit the context: tiny / lora 4 of 4." in report
     assert "Texts of trec6 (train) were cut to fit the context: tiny / lora 68 texts." in report
+    assert "Right answers of trec6 (test) lost their end: tiny / lora 2 of 4." in report
     assert "| truncated texts (test) | truncated texts (train) |" in markdown_table(summary)
     frame = pd.read_csv(io.StringIO(csv_table(summary))).set_index("method")
     assert (frame["truncated_test"]["lora"], frame["truncated_train"]["lora"]) == (4, 68)

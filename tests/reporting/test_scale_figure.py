@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_records import cell, run, study
 
-from bench.reporting.cells import group_cells
 from bench.reporting.figures.axis_labels import spread
 from bench.reporting.figures.canvas import figure_style, method_styles, render
 from bench.reporting.figures.scale import draw_scale, scale_title
+from bench.reporting.grouping import group_cells
 
 LADDER = [
     ("glasslm-0.9m", 944_000),

@@ -9,9 +9,9 @@ from test_scale_figure import draw
 
 from bench.experiment.settings import Training
 from bench.reporting import collect, load_results, summarise
-from bench.reporting.cells import group_cells
 from bench.reporting.columns import all_columns
 from bench.reporting.frame import plain_rows
+from bench.reporting.grouping import group_cells
 from bench.reporting.page import html_page
 from bench.reporting.report import report_text
 from bench.reporting.terms import unequal_terms
