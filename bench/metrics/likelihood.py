@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from statistics import fmean
 from typing import ClassVar, Literal
 
@@ -10,12 +11,22 @@ from bench.metrics.base import Answered, BaseMetric, Score, Scored
 
 
 class Likelihood(BaseMetric):
-    """A metric over negative log-likelihoods; lower is better."""
+    """A metric over negative log-likelihoods; lower is better. Subclasses say how they are put together (`score`)."""
 
     scored: ClassVar[Scored] = "likelihood"
 
     greater_is_better: Literal[False] = False
     """Whether a study maximises it."""
+
+    def of(self, answered: Answered) -> Score | None:
+        """Return the score; None of what has no likelihood, and where one is no number: such a model has diverged."""
+        nats = list(answered.nats or ())
+        return self.score(nats, answered.answer_bytes) if nats and all(map(math.isfinite, nats)) else None
+
+    @abstractmethod
+    def score(self, nats: list[float], answer_bytes: int) -> Score:
+        """Return the score of n answers by their negative log-likelihoods and the bytes of all of them."""
+        raise NotImplementedError
 
 
 class NegativeLogLikelihood(Likelihood):
@@ -26,11 +37,8 @@ class NegativeLogLikelihood(Likelihood):
 
     title: ClassVar[str] = "Negative log-likelihood of the answer (nats)"
 
-    def of(self, answered: Answered) -> Score | None:
+    def score(self, nats: list[float], answer_bytes: int) -> Score:
         """Return the mean."""
-        if not answered.nats:
-            return None
-        nats = list(answered.nats)
         return fmean(nats), nats
 
 
@@ -42,8 +50,6 @@ class BitsPerByte(Likelihood):
 
     title: ClassVar[str] = "Bits per byte of the answer"
 
-    def of(self, answered: Answered) -> Score | None:
+    def score(self, nats: list[float], answer_bytes: int) -> Score:
         """Return the bits a byte."""
-        if not answered.nats:
-            return None
-        return sum(answered.nats) / math.log(2) / max(1, answered.answer_bytes), None
+        return sum(nats) / math.log(2) / max(1, answer_bytes), None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -25,6 +25,9 @@ Pad = Callable[[Sequence[list[int]]], tuple[Tensor, Tensor]]
 
 class Continued:
     """A decoder continues the text with the answer."""
+
+    shares_room: ClassVar[bool] = True
+    """Whether the answer takes positions of the text's context."""
 
     def __init__(self, base: LanguageModel) -> None:
         self.tokenizer: PreTrainedTokenizerBase = base.tokenizer
@@ -69,6 +72,8 @@ class Continued:
 class Decoded(Continued):
     """An encoder-decoder reads the text in the encoder and answers in the decoder."""
 
+    shares_room: ClassVar[bool] = False
+
     def __init__(self, base: LanguageModel) -> None:
         super().__init__(base)
         self.after = Specials.of(self.tokenizer).after
@@ -101,6 +106,8 @@ class Decoded(Continued):
 
 class Classified(Continued):
     """An encoder's head has a logit for each label: its vocabulary are the labels."""
+
+    shares_room: ClassVar[bool] = False
 
     def __init__(self, base: LanguageModel) -> None:
         super().__init__(base)

@@ -148,7 +148,7 @@ class Encoder:
             Infeasible: the longest answer that may be written leaves no room for text.
         """
         most = self.answer.generate.max_new_tokens
-        taken = self.answers.beside([[0] * most]) - self.answers.beside([])
+        taken = most if self.answers.shares_room else 0
         if room is not None and taken >= room:
             raise Infeasible(
                 f"generate.max_new_tokens: an answer of {most} tokens leaves no room for text in {room} positions"
@@ -180,9 +180,8 @@ class Encoder:
 
     def _longest_answer(self, room: int | None) -> int | None:
         """Return how many tokens an answer of its own row may have: one is left for the text."""
-        shares = room is not None and self.answers.beside([[0, 0]]) > self.answers.beside([[0]])
-        limits = [self.answer.max_tokens, max(1, room - 1) if shares and room is not None else None]
-        return min((limit for limit in limits if limit is not None), default=None)
+        left = max(1, room - 1) if room is not None and self.answers.shares_room else None
+        return min((limit for limit in (self.answer.max_tokens, left) if limit is not None), default=None)
 
     def _tokens(self, text: str) -> list[int]:
         if text not in self._answer_ids:

@@ -298,6 +298,16 @@ def test_a_study_may_optimise_what_is_written(folder, tmp_path):
     assert record.objective == max(one.metrics["f1_squad"] for one in record.validation_curve)
 
 
+@pytest.mark.parametrize("ruined", [float("inf"), float("nan")])
+def test_a_model_whose_last_step_ruined_it_has_diverged_and_is_no_error(folder, tmp_path, ruined, monkeypatch):
+    run = Scorer.run
+    monkeypatch.setattr(
+        Scorer, "run", lambda self, examples: replace(run(self, examples), nats=np.full(len(examples), ruined))
+    )
+    record = final(cell_of(folder, {"prompt_tuning": {"num_virtual_tokens": 4}}, **WRITTEN), tmp_path)
+    assert (record.status, record.reason) == ("diverged", "validation loss is not finite after step 2 of 4")
+
+
 def test_texts_are_kept_only_where_they_are_asked_for(folder, tmp_path):
     cell = cell_of(folder, "hard_prompt", **WRITTEN)
     cell = cell.model_copy(update={"evaluation": cell.evaluation.model_copy(update={"keep_texts": False})})
