@@ -63,12 +63,19 @@ class BaseDataset(Config):
     folds: int | None = Field(None, ge=2)
     """K: cross-validation instead of a test split, for data of few rows. The rows are cut into K stratified folds, and
     each cell has K finals, the n-th of which tests on fold n; validation and train are drawn from the other
-    rows. Trials see the rows outside fold 0 only."""
+    rows. Trials see the rows outside fold 0 only, unless ``nested``."""
+    nested: bool = Field(False, exclude_if=lambda nested: not nested)
+    """Each fold has a study of its own, with ``study.trials`` trials on the rows outside that fold: nothing that chose
+    a configuration is what it is tested on (Cawley and Talbot 2010, JMLR 11, section 5)."""
 
     @model_validator(mode="after")
     def _check_folds(self) -> Self:
+        if self.folds and "test_size" not in self.model_fields_set:
+            object.__setattr__(self, "test_size", None)  # a packaged data set's own default
         if self.folds and self.test_size:
             raise ValueError(f"folds take the place of the test split; leave out test_size ({self.test_size}) or folds")
+        if self.nested and not self.folds:
+            raise ValueError("nested: needs folds, such as 'folds: 5'")
         return self
 
     @field_validator("template")

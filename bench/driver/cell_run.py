@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.core.config import derive_seed
 from bench.experiment.cell import Cell
 from bench.runs.record import BROKEN, FAILED, TrialRecord
-from bench.runs.selection import best_trial, finals_of
+from bench.runs.selection import best_trials, finals_of
 from bench.runs.spec import TrialSpec
 from bench.runs.store import RecordStore
 from bench.search.study import Search
@@ -31,7 +31,8 @@ class CellRun:
         self._attempts: dict[str, int] = {}
         self.trials: dict[int, TrialRecord] = {}
         """The trials that have ended and count, by number, without their training curves."""
-        self._best: TrialRecord | None = None
+        self._best: dict[int, TrialRecord] = {}
+        """The best trial of each study."""
         self._finals: dict[str, TrialRecord] = {}
         self._failures = self._tokens = 0
         self._seconds = 0.0
@@ -48,14 +49,13 @@ class CellRun:
                 self._refused |= {spec.hash: record} if _never_began(record) else {}
                 continue
             self._keep(record, spec)
-        self._search = Search(
-            cell, self.trials.values(), {s.number: s.params for s in self._again if s.kind == "trial"}
-        )
+        again = {s.number: s.params for s in self._again if s.kind == "trial"}
+        self._searches = [Search(cell, self.trials.values(), again, study=study) for study in range(cell.studies)]
 
     @property
     def records(self) -> list[TrialRecord]:
         """What has ended so far and counts, without training curves: the trials, and the finals of the best of them."""
-        return [*self.trials.values(), *finals_of(self._best, self._finals.values())]
+        return [*self.trials.values(), *finals_of(self._best, self._finals.values(), self.cell.studies)]
 
     @property
     def running(self) -> int:
@@ -117,7 +117,7 @@ class CellRun:
                 kind="trial",
                 number=number,
                 seed=derive_seed(self.cell.seed, self._hash, "trial", number),
-                params=self._search.ask(number),
+                params=self._searches[number % self.cell.studies].ask(number),
             )
         else:
             final = self._missing_final()
@@ -128,7 +128,7 @@ class CellRun:
 
     def should_prune(self, spec: TrialSpec, step: int, value: float) -> bool:
         """Ask the study about a running trial; a final is never pruned."""
-        return spec.kind == "trial" and self._search.should_prune(spec.number, step, value)
+        return spec.kind == "trial" and self._searches[spec.study].should_prune(spec.number, step, value)
 
     def retry(self, record: TrialRecord) -> bool:
         """Take back a run whose worker died; False if it was tried often enough, or did not die."""
@@ -143,7 +143,7 @@ class CellRun:
         spec = self._running.pop(record.spec_hash)
         self._attempts.pop(record.spec_hash, None)
         if spec.kind == "trial":
-            self._search.tell(record)
+            self._searches[spec.study].tell(record)
         self._keep(record, spec)
 
     def _keep(self, record: TrialRecord, spec: TrialSpec) -> None:
@@ -151,7 +151,7 @@ class CellRun:
         kept = record.model_copy(update={"spec": spec, "train_curve": [], "predictions": None})
         if spec.kind == "trial":
             self.trials[spec.number] = kept
-            self._best = best_trial([*([self._best] if self._best else []), kept])
+            self._best = best_trials([*self._best.values(), kept], self.cell.studies)
             self._failures += record.status in BROKEN
             self._seconds += record.seconds.get("total", 0.0)
             self._tokens += sum(step.tokens for step in record.train_curve)
@@ -165,7 +165,7 @@ class CellRun:
             if spec.kind == "trial":
                 return place
         for place, spec in enumerate(self._again):
-            if trials_end and self._missing_trial() is None and spec.params == self._final_params():
+            if trials_end and self._missing_trial() is None and spec.params == self._final_params(spec.study):
                 return place
         return None
 
@@ -177,20 +177,20 @@ class CellRun:
             self._next += 1
         return self._next if self._next < self.cell.study.trials and self.stopped is None else None
 
-    def _final_params(self) -> dict[str, bool | int | float | str | None] | None:
-        """Return what the finals run: the best trial's values, the defaults if nothing is searched, or None."""
+    def _final_params(self, study: int) -> dict[str, bool | int | float | str | None] | None:
+        """Return what a study's finals run: its best trial's values, the defaults if nothing is searched, or None."""
         if self._infeasible is not None:
             return None
-        if self._best is not None:
-            return self._best.spec.params
+        if study in self._best:
+            return self._best[study].spec.params
         return None if self.cell.search or self.cell.study.trials else {}
 
     def _missing_final(self) -> TrialSpec | None:
-        params = self._final_params()
-        if params is None:
-            return None
         waiting = {spec.hash for spec in self._again}
         for number in range(self.cell.planned_finals):
+            params = self._final_params(number % self.cell.studies)
+            if params is None:
+                continue
             spec = TrialSpec(
                 experiment=self._experiment,
                 cell=self.cell,

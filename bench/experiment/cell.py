@@ -123,6 +123,15 @@ class Cell(Config):
         return folds if isinstance(folds, int) else None
 
     @property
+    def studies(self) -> int:
+        """Studies that this cell runs: one, or one a fold (see `bench.datasets.base.Dataset.nested`).
+
+        They share its trials: trial n is of study n modulo this number.
+        """
+        nested = self.search and self.dataset.options.get("nested")
+        return self.folds or 1 if nested else 1
+
+    @property
     def planned_finals(self) -> int:
         """Finals that this cell runs: one a seed, or one a fold, each with a seed of its own."""
         if self.folds and self.finals.seeds:

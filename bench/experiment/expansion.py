@@ -184,6 +184,9 @@ def _cell(
     if search and (points := _points(cell)) is not None and points < trials:
         cell = cell.model_copy(update={"study": cell.study.model_copy(update={"trials": points})})
         say(f"{cell.title}: {points} trials instead of {trials}: there are no more points to try")
+    if cell.studies > 1:
+        study = cell.study.model_copy(update={"trials": cell.study.trials * cell.studies})
+        cell = cell.model_copy(update={"study": study})
     return cell
 
 

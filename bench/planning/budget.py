@@ -42,9 +42,10 @@ def cut(cells: Sequence[Cell], seconds: Mapping[str, Expected], budget: float) -
     """
 
     def total(trials: int) -> float:
-        return sum(replace(one, trials=min(one.trials, trials)).total for one in seconds.values())
+        return sum(replace(one, trials=min(one.trials, trials * studies[path])).total for path, one in seconds.items())
 
-    most = max((cell.study.trials for cell in cells), default=0)
+    studies = {cell.path: cell.studies for cell in cells}
+    most = max((cell.study.trials // cell.studies for cell in cells), default=0)
     fit = next((trials for trials in range(most, 0, -1) if total(trials) <= budget), None)
     if fit is None:
         if total(0) <= budget and most == 0:
@@ -55,10 +56,12 @@ def cut(cells: Sequence[Cell], seconds: Mapping[str, Expected], budget: float) -
         )
     if fit == most:
         return list(cells), f"the whole takes about {_hours(total(most))} of one worker: nothing was cut"
-    studies = [cell.study.model_copy(update={"trials": min(fit, cell.study.trials)}) for cell in cells]
-    kept = [cell.model_copy(update={"study": study}) for cell, study in zip(cells, studies, strict=True)]
+    cut_studies = [
+        cell.study.model_copy(update={"trials": min(fit * cell.studies, cell.study.trials)}) for cell in cells
+    ]
+    kept = [cell.model_copy(update={"study": study}) for cell, study in zip(cells, cut_studies, strict=True)]
     return kept, (
-        f"cut to fit: {fit} trials a cell in place of up to {most}, about {_hours(total(fit))} of one worker in place "
+        f"cut to fit: {fit} trials a study in place of up to {most}, about {_hours(total(fit))} of one worker in place "
         f"of {_hours(total(most))}"
     )
 

@@ -18,7 +18,7 @@ from bench.reporting.statistics.intervals import Interval
 from bench.reporting.statistics.runs import Runs
 from bench.reporting.statistics.verdict import Bounds, Difference, Verdicts, mean_interval, verdicts
 from bench.runs.record import Provenance, Retention, TrialRecord
-from bench.runs.selection import best_trial, finals_of
+from bench.runs.selection import best_trial, best_trials, finals_of
 
 REVISIONS = {
     "git_commit": "git commit",
@@ -77,8 +77,8 @@ class CellResults:
     """The metric that scores are read by, where it is not the one that the study optimised."""
     terms: str = EQUAL_STEPS
     """On what terms its experiment says that it compares (`Experiment.terms`)."""
-    study_best: TrialRecord | None = None
-    """The best trial, where the study stands in another row: that of the cell's finals on another device."""
+    chosen_by: Mapping[int, TrialRecord] | None = field(default=None, repr=False)
+    """The best trials, where the studies stand in another row: that of the cell's finals on another device."""
     drawn_as: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What data sets are called instead of their labels, in a figure without a font for these."""
     group: Group = field(default_factory=lambda: Group(), repr=False)
@@ -148,13 +148,18 @@ class CellResults:
 
     @cached_property
     def best(self) -> TrialRecord | None:
-        """The best trial on validation."""
-        return self.study_best or best_trial(self.runs)
+        """The best trial on validation; of several studies, that of the one with the best score."""
+        return best_trial(self.best_trials.values())
+
+    @cached_property
+    def best_trials(self) -> Mapping[int, TrialRecord]:
+        """The best trial of each of the cell's studies: whose configurations the finals ran."""
+        return self.chosen_by or best_trials(self.runs, self.settings.studies)
 
     @cached_property
     def finals(self) -> list[TrialRecord]:
         """The finals of the best trial's configuration, however they ended."""
-        return finals_of(self.best, self.runs)
+        return finals_of(self.best_trials, self.runs, self.settings.studies)
 
     @property
     def superseded(self) -> int:
@@ -315,8 +320,8 @@ class CellResults:
     @cached_property
     def mixed(self) -> list[str]:
         """What differs between the runs of this cell that count, of `REVISIONS`."""
-        best = [self.study_best] if self.study_best else []
-        made = provenances([*(run for run in self.runs if run.spec.kind == "trial"), *best, *self.finals])
+        trials = [run for run in self.runs if run.spec.kind == "trial"]
+        made = provenances([*trials, *(self.chosen_by or {}).values(), *self.finals])
         return [name for field, name in REVISIONS.items() if len({getattr(one, field) for one in made} - {None}) > 1]
 
 

@@ -67,7 +67,7 @@ def results_frame(results: Results) -> pd.DataFrame:
     """Build the frame of `load_results` from results that are already read."""
     records = results.records
     labels = [record.spec.cell.labels for record in records]
-    selected = {id(run) for cell in results.cells for run in [cell.best, *cell.finals]}
+    selected = {id(run) for cell in results.cells for run in [*cell.best_trials.values(), *cell.finals]}
     columns = {
         "model": typed([model for model, _, _ in labels], "string"),
         "dataset": typed([dataset for _, dataset, _ in labels], "string"),

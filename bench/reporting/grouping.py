@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from bench.experiment.terms import EQUAL_STEPS
 from bench.reporting.cells import CellResults, Group
 from bench.runs.record import TrialRecord
-from bench.runs.selection import best_trial, finals_of
+from bench.runs.selection import best_trial, best_trials, finals_of
 
 
 def group_cells(
@@ -69,20 +69,24 @@ def group_cells(
     return cells
 
 
-def _by_device(runs: Sequence[TrialRecord]) -> Iterator[tuple[str, tuple[TrialRecord, ...], TrialRecord | None]]:
-    """Split the runs of a cell by device and precision of its finals: what to add to its label, runs, best trial.
+def _by_device(
+    runs: Sequence[TrialRecord],
+) -> Iterator[tuple[str, tuple[TrialRecord, ...], Mapping[int, TrialRecord] | None]]:
+    """Split the runs of a cell by device and precision of its finals: what to add to its label, runs, best trials.
 
     The study, and all that did not come to a score, stay with the finals that ran as the best trial did.
     """
-    best = best_trial(runs)
-    tested = {id(run): _ran_on(run) for run in finals_of(best, runs) if run.status == "ok"}
+    studies = runs[0].spec.cell.studies
+    chosen = best_trials(runs, studies)
+    best = best_trial(chosen.values())
+    tested = {id(run): _ran_on(run) for run in finals_of(chosen, runs, studies) if run.status == "ok"}
     if len(set(tested.values())) < 2:
         yield "", tuple(runs), None
         return
     home, *others = sorted(set(tested.values()), key=lambda key: (best is None or key != _ran_on(best), key))
     yield f" [{', '.join(home)}]", tuple(run for run in runs if tested.get(id(run), home) == home), None
     for key in others:
-        yield f" [{', '.join(key)}]", tuple(run for run in runs if tested.get(id(run)) == key), best
+        yield f" [{', '.join(key)}]", tuple(run for run in runs if tested.get(id(run)) == key), chosen
 
 
 def _ran_on(run: TrialRecord) -> tuple[str, str]:

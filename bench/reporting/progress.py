@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.runs.manifest import Manifest, Planned
 from bench.runs.record import Status, TrialRecord, read_record
-from bench.runs.selection import best_trial, finals_of
+from bench.runs.selection import best_trial, best_trials, finals_of
 from bench.runs.spec import TrialSpec
 
 
@@ -77,9 +77,10 @@ def progress(results: Path, manifest: Manifest) -> list[Progress]:
 def _progress(folder: Path, labels: tuple[str, ...], planned: Planned) -> Progress:
     ended = [one for file in _files(folder) if (one := _read(*file)) is not None]
     # Which runs count is asked where driver and report ask it; that looks at nothing that is not read here.
-    best = best_trial(cast("list[TrialRecord]", ended))
+    runs = cast("list[TrialRecord]", ended)
+    best = best_trial(runs)
     all_finals = cast("list[TrialRecord]", [one.final for one in ended if one.final is not None])
-    finals = finals_of(best, filter(planned.counts, all_finals))
+    finals = finals_of(best_trials(runs, planned.studies), filter(planned.counts, all_finals), planned.studies)
     trials = Counter(one.status for one in ended if one.spec.kind == "trial")
     return Progress(
         labels=labels,

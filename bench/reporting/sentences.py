@@ -197,8 +197,12 @@ def cautions(results: Results) -> Iterator[str]:
             )
     folded = sorted({cell.dataset for cell in results.cells if cell.folds})
     if folded:
-        searched = any(cell.folds and cell.settings.search for cell in results.cells)
-        chosen = "; configurations were chosen on rows that other folds test on" if searched else ""
+        searched = [cell.settings for cell in results.cells if cell.folds and cell.settings.search]
+        chosen = ""
+        if any(cell.studies == 1 for cell in searched):
+            chosen = "; configurations were chosen on rows that other folds test on (data sets: 'nested: true')"
+        elif searched:
+            chosen = "; each fold's configuration was chosen on rows outside it"
         yield (
             f"Cross-validated: {', '.join(map(text.markdown, folded))}. Each final tests another fold, so the spread "
             f"is that of the data and the seeds together{chosen}."

@@ -28,6 +28,8 @@ class Planned(Config):
     finals: int
     targets: tuple[str, ...] | None = None
     """What finals are to be tested on besides their own test split (`Cell.targets`); None of an earlier version."""
+    studies: int = 1
+    """How many studies its trials belong to (`Cell.studies`)."""
     splits: str = "fixed"
     """Whether finals share one draw of the splits, or each has its own (`Finals.splits`)."""
     identity: dict[str, Any] | None = None
@@ -40,6 +42,7 @@ class Planned(Config):
             trials=cell.study.trials,
             finals=cell.planned_finals,
             targets=cell.targets,
+            studies=cell.studies,
             splits=cell.finals.splits,
             identity=cell.identity,
         )

@@ -25,13 +25,20 @@ class TrialSpec(Config):
 
     @property
     def fold(self) -> int:
-        """The fold that the run tests on: final n of a cross-validated cell tests on fold n.
+        """The fold whose rows the run leaves out, or tests on: final n of a cross-validated cell tests on fold n.
 
-        Trials are of fold 0: what they read, validation and train, is never what final 0 tests on. (It is what other
-        finals test on: a configuration chosen by them has seen these rows, as in any cross-validation that is not
-        nested. With ``study.trials: 1`` nothing is chosen.)
+        Trials are of the fold of their study. Unless folds are nested there is one study, of fold 0: what its trials
+        read, validation and train, is never what final 0 tests on, but it is what other finals test on. (With
+        ``study.trials: 1`` nothing is chosen.)
         """
-        return self.number % self.cell.folds if self.kind == "final" and self.cell.folds else 0
+        if self.kind == "trial":
+            return self.study
+        return self.number % self.cell.folds if self.cell.folds else 0
+
+    @property
+    def study(self) -> int:
+        """The study of its cell that the run belongs to: as a trial, or as a final of what it chose."""
+        return self.number % self.cell.studies
 
     @property
     def draw(self) -> int:

@@ -54,18 +54,22 @@ class Search:
         records: Iterable[TrialRecord],
         again: Mapping[int, Mapping[str, Scalar]] | None = None,
         before: int | None = None,
+        study: int = 0,
     ) -> None:
         """Take in what is there.
 
         Args:
             cell: whose study it is.
-            records: of its trials that have ended and count.
+            records: of the cell's trials that have ended and count.
             again: the points of those that are to run again, by number.
             before: the study is to be as it was before this trial, whose point must still be new among all records.
+            study: which of the cell's studies it is: the one of trials ``study``, ``study + cell.studies`` and so on.
         """
         self.cell = cell
-        known = {record.spec.number: record for record in records}
-        again = again or {}
+        self._first = study
+        records = list(records)
+        known = {record.spec.number: record for record in records if record.spec.number % cell.studies == study}
+        again = {number: params for number, params in (again or {}).items() if number % cell.studies == study}
         self._hash = cell.hash
         self._distributions = distributions(cell)
         self._several = len(cell.study.objectives) > 1
@@ -85,7 +89,8 @@ class Search:
         """Steps of open trials whose score the study has."""
         self._before: dict[int, Search] = {}
         """For a trial that is repeated although later ones have ended: the study as it was before that trial."""
-        for number in range(max([*known, *again], default=-1) + 1 if before is None else before):
+        end = max([*known, *again], default=-1) + 1 if before is None else before
+        for number in range(study, end, cell.studies):
             if number in known and replay:
                 self._replay(known[number], memoryless)
             elif number in known:
@@ -105,8 +110,8 @@ class Search:
                 self._study.sampler, self.cell.search, self._distributions, tried, self._seed(number)
             )
         if self._grid is not None:
-            self._study.enqueue_trial(self._grid[number % len(self._grid)])
-        elif number == 0:
+            self._study.enqueue_trial(self._grid[number // self.cell.studies % len(self._grid)])
+        elif number == self._first:
             self._study.enqueue_trial(own_values(self.cell))  # the cell's own, where they lie inside the range
         return self._begin(number)
 
@@ -145,7 +150,7 @@ class Search:
 
     def _fill(self, number: int, known: Iterable[TrialRecord], params: Mapping[str, Scalar] | None) -> None:
         """Open a trial whose record is missing among others: what came before it decides, as the first time."""
-        before = Search(self.cell, known, before=number)
+        before = Search(self.cell, known, before=number, study=self._first)
         if params is None:
             params = before.ask(number)
         else:

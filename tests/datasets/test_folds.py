@@ -105,3 +105,28 @@ def test_a_cell_has_a_final_for_each_fold_and_its_trials_are_of_the_first(tmp_pa
     assert demo_cell(datasets=[local], finals={"seeds": 0}).planned_finals == 0
     assert demo_cell(datasets=[local], methods=["majority"]).planned_finals == 4
     assert demo_cell(finals={"seeds": 2}).planned_finals == 2
+
+
+def test_nested_folds_have_studies_of_their_own(tmp_path):
+    from demo import demo_cell
+
+    local = {"local": {"path": str(table(tmp_path / "t.csv", 20)), "folds": 4, "nested": True}}
+    cell = demo_cell(datasets=[local], study={"trials": 3}, finals={"seeds": 2})
+    assert (cell.studies, cell.study.trials, cell.planned_finals) == (4, 12, 4)
+    trials = [TrialSpec(experiment="demo", cell=cell, kind="trial", number=n, seed=n, params={}) for n in range(12)]
+    assert Counter(spec.fold for spec in trials) == {0: 3, 1: 3, 2: 3, 3: 3}
+    # Where nothing is searched nothing is chosen, and there is nothing to nest.
+    assert demo_cell(datasets=[local], methods=["majority"]).studies == 1
+
+
+def test_nested_without_folds_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="nested: needs folds, such as 'folds: 5'"):
+        datasets.build("local", {"path": str(table(tmp_path / "t.csv", 20)), "nested": True}, "test")
+
+
+def test_a_data_set_that_is_not_nested_is_the_data_set_it_was(tmp_path):
+    assert "nested" not in folded(table(tmp_path / "t.csv", 20)).model_dump(mode="json")
+
+
+def test_a_packaged_data_set_is_folded_without_a_word_about_its_own_test_size():
+    assert datasets.build("trec6", {"folds": 3}, "test").test_size is None

@@ -54,6 +54,34 @@ def test_finals_come_after_the_trials_and_run_the_best_of_them_on_fresh_seeds(tm
     assert stored(planned) == {("trial", "ok"): 6, ("final", "ok"): 2}
 
 
+def nested_plan(tmp_path):
+    rows = "\n".join(f"text {n},{'xy'[n % 2]}" for n in range(20))
+    (tmp_path / "t.csv").write_text(f"text,label\n{rows}\n")
+    local = {"local": {"path": str(tmp_path / "t.csv"), "folds": 2, "nested": True}}
+    return demo_plan(tmp_path / "r", datasets=[local], study={"trials": 3})
+
+
+def test_nested_folds_each_choose_by_their_own_trials(tmp_path):
+    engine = drive(nested_plan(tmp_path))
+    trials, finals = engine.specs[:6], engine.specs[6:]
+    assert [spec.kind for spec in finals] == ["final"] * 2
+    assert trials[0].params == trials[1].params  # each study begins with the defaults
+    for final in finals:
+        mine = [spec for spec in trials if spec.fold == final.fold]
+        assert len(mine) == 3
+        assert final.params == max(mine, key=lambda spec: ended(spec).objective).params
+    assert finals[0].params != finals[1].params
+
+
+def test_nested_studies_go_on_as_if_nothing_had_happened(tmp_path):
+    asked_for = [spec.hash for spec in drive(nested_plan(tmp_path)).specs]
+    for lost in ("trial-00003.json", "trial-00005.json"):
+        [path] = (tmp_path / "r").rglob(lost)
+        path.unlink()
+    again = [spec.hash for spec in drive(nested_plan(tmp_path)).specs]
+    assert again == [asked_for[3], asked_for[5]]
+
+
 def test_each_record_says_how_many_trials_ran_at_the_same_time(tmp_path):
     planned = demo_plan(tmp_path / "r")
     drive(planned, Pretend(specs=[], workers=3))

@@ -49,7 +49,7 @@ def test_trials_are_cut_alike_and_the_cells_stay_the_same_cells():
     kept, said = cut(cells, seconds(cells), budget=2 * (30 + 10) + 19)
     assert [cell.study.trials for cell in kept] == [3, 3]
     assert [cell.path for cell in kept] == [cell.path for cell in cells]
-    assert "3 trials a cell in place of up to 8" in said
+    assert "3 trials a study in place of up to 8" in said
 
 
 def test_finals_alone_can_be_too_much():
@@ -79,7 +79,7 @@ def test_a_plan_that_was_cut_says_so_and_its_manifest_too(monkeypatch):
     found = within(asked, hours=2)
     assert [cell.study.trials for cell in found.cells] == [2, 2]
     assert {one.trials for one in found.manifest.cells.values()} == {2}
-    assert found.notes[-1].startswith("--budget-hours 2: cut to fit: 2 trials a cell in place of up to 8")
+    assert found.notes[-1].startswith("--budget-hours 2: cut to fit: 2 trials a study in place of up to 8")
 
 
 def test_shards_and_machines_that_were_not_measured_cannot_be_cut(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import stdev
 
 import pytest
-from report_records import cell, study, write_results
+from report_records import cell, run, study, write_results
 
 from bench.core.distributions import Float
 from bench.core.entries import Entry
@@ -15,8 +15,8 @@ from bench.reporting.report import report_text
 SCORES = [0.6, 0.8, 0.7, 0.9, 0.5]
 
 
-def folded(method, **values):
-    entry = Entry(name="hub", label="tweets", options={"folds": 5})
+def folded(method, nested=False, **values):
+    entry = Entry(name="hub", label="tweets", options={"folds": 5, **({"nested": True} if nested else {})})
     return cell(method=method, dataset="tweets", **values).model_copy(update={"dataset": entry})
 
 
@@ -63,3 +63,21 @@ def test_without_folds_nothing_is_said_of_them(tmp_path):
     results = collect(write_results(tmp_path, study(cell(), SCORES)))
     assert "fold" not in report_text(results)
     assert "fold" not in markdown_table(summarise(results.records))
+
+
+def test_nested_folds_count_the_finals_of_each_study(tmp_path):
+    nested = folded("prompt", nested=True, search={"learning_rate": Float(low=0.001, high=0.1)})
+    records = []
+    for number, (rate, score) in enumerate([(0.01, 0.5)] * 5 + [(0.02, 0.6), (0.02, 0.4)] + [(0.02, 0.4)] * 3):
+        records.append(run(nested, number, score=score, params={"learning_rate": rate}))
+    # The second round was better in study 0 alone; a final of study 1 with its values does not count.
+    for number, rate in enumerate([0.02, 0.01, 0.01, 0.01, 0.01]):
+        records.append(run(nested, number, "final", SCORES[number], params={"learning_rate": rate}))
+    records.append(run(nested, 1, "final", 0.0, params={"learning_rate": 0.02}))
+    results = collect(write_results(tmp_path, records))
+    [found] = results.cells
+    assert [run.spec.number for run in found.best_trials.values()] == [5, 1, 2, 3, 4]
+    assert found.scores == SCORES
+    report = report_text(results)
+    assert "each fold's configuration was chosen on rows outside it" in report
+    assert "rows that other folds test on" not in report

@@ -66,7 +66,7 @@ def run_rows(cells: Sequence[CellResults]) -> tuple[list[RunRow], int]:
     the order of their cells.
     """
     runs = [(cell, run) for cell in cells for run in sorted(cell.runs, key=_order)]
-    chosen = {id(run) for cell in cells for run in [cell.best, *cell.finals]}
+    chosen = {id(run) for cell in cells for run in [*cell.best_trials.values(), *cell.finals]}
     kept = {id(run) for run in sorted((run for _, run in runs), key=lambda run: id(run) not in chosen)[:MOST_RUNS]}
     rows = [_row(cell, run, id(run) in chosen) for cell, run in runs if id(run) in kept]
     return rows, len(runs) - len(rows)
