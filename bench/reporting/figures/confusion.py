@@ -35,10 +35,7 @@ class Confusion(Figure):
         "together. Right, calibration: the share that is right against the confidence claimed, in ten bins (Guo et "
         "al., 2017); below the diagonal a method claims too much."
     )
-
-    def title(self, cells: Sequence[CellResults]) -> str:
-        """Say the data set."""
-        return f"{cells[0].dataset}: confusion matrix and calibration on test"
+    seen: ClassVar[str] = "{dataset}: confusion matrix and calibration on test"
 
     def words(self, cells: Iterable[CellResults]) -> Iterator[str]:
         """Yield the label words too."""
@@ -132,13 +129,10 @@ def _diagram(axes: Axes, cells: Sequence[CellResults], styles: Mapping[str, Styl
         if not claimed:
             continue
         bins, _ = reliability(claimed, right)
-        style = styles[cell.method]
         axes.plot(
             [one.confidence for one in bins],
             [one.accuracy for one in bins],
-            color=style.colour,
-            marker=style.marker,
-            linestyle=style.line,
+            **styles[cell.method].look,
             markersize=4.5,
             linewidth=1.2,
         )
