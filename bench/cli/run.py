@@ -23,7 +23,7 @@ from bench.driver.signals import Terminated
 from bench.experiment.file import load_experiment
 from bench.experiment.preparing import downloads, source_cautions, unaccepted
 from bench.reporting.text import file_size
-from bench.runs.range_ends import best_at_range_end
+from bench.runs.range_ends import range_end_caution
 from bench.runs.record import BROKEN, FAILED, TrialRecord
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -139,7 +139,7 @@ def warn_of_range_ends(console: Console, records: Sequence[TrialRecord]) -> None
     by_cell: dict[str, list[TrialRecord]] = {}
     for record in records:
         by_cell.setdefault(record.cell_path, []).append(record)
-    warn(console, map(str, filter(None, map(best_at_range_end, by_cell.values()))))
+    warn(console, filter(None, map(range_end_caution, by_cell.values())))
 
 
 def warn(console: Console, texts: Iterable[str]) -> None:

@@ -5,9 +5,10 @@ Numbers and reasons, no words: `bench.reporting.sentences` and the page write th
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 from statistics import fmean
 from typing import TypeVar
 
@@ -25,7 +26,6 @@ from bench.reporting.statistics.aggregate import (
     stratified_bootstrap,
 )
 from bench.reporting.statistics.intervals import MIN_SEEDS, Interval
-from bench.reporting.statistics.outcomes import Outcome, outcomes
 from bench.reporting.statistics.search import (
     Trial,
     counted_score,
@@ -33,6 +33,7 @@ from bench.reporting.statistics.search import (
     expected_best_band,
     learning_rate_sensitivity,
 )
+from bench.reporting.statistics.verdict import Outcome
 from bench.runs.record import TrialRecord
 
 Value = TypeVar("Value")
@@ -63,7 +64,8 @@ class OverTasks:
     """Best first; empty where fewer than two tasks can be pooled."""
     improvement: dict[tuple[str, str], float]
     """How likely a run of the first method beats one of the second."""
-    outcomes: dict[tuple[str, str], Outcome]
+    outcomes: dict[tuple[str, str], Counter[Outcome]]
+    """How often the first method came off so against the second, over the tasks that both have."""
     partial: tuple[str, ...] = ()
     """Methods left out of aggregates, because they lack a task that most have."""
     unscaled: tuple[str, ...] = ()
@@ -143,22 +145,12 @@ def _over_tasks(metric: str, cells: Sequence[CellResults]) -> OverTasks | None:
     values = {method: [tasks[task].scores for task in shared] for method, tasks in whole.items()}
     improvement = {
         (one, other): probability_of_improvement(values[one], values[other], greater)
-        for one in values
-        for other in values
-        if one != other
+        for one, other in permutations(values, 2)
     }
-    beaten = outcomes(
-        (
-            {
-                (one.method, other.method): group.between(one, other)
-                for one in group.tested
-                for other in group.tested
-                if one is not other
-            }
-            for group in groups(cells)
-        ),
-        greater,
-    )
+    beaten: dict[tuple[str, str], Counter[Outcome]] = defaultdict(Counter)
+    for group in groups(cells):
+        for one, other in permutations(group.tested, 2):
+            beaten[one.method, other.method][group.between(one, other).outcome(greater)] += 1
     return OverTasks(
         metric,
         tuple(one.method for one in aggregates) or tuple(sorted(whole)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,12 +28,8 @@ class Placement:
     """No smaller gap between two of the methods could be told from chance."""
 
 
-def placements(cells: Iterable[CellResults]) -> list[Placement]:
-    """Return the place of each cell, in their order."""
-    return [_placement(cell) for cell in cells]
-
-
-def _placement(cell: CellResults) -> Placement:
+def placement(cell: CellResults) -> Placement:
+    """Return the place of a cell."""
     group = cell.group
     if not cell.uses_model or cell.mean is None:
         return Placement()

@@ -82,10 +82,8 @@ def _files(
     yield "report.md", report_text(results, summary).encode()
 
 
-def report_text(results: Results, summary: pd.DataFrame | None = None) -> str:
-    """Return the report in Markdown; ``summary`` is that of all cells, where it is known already."""
-    if summary is None:
-        summary = summarise_cells(results.cells)
+def report_text(results: Results, summary: pd.DataFrame) -> str:
+    """Return the report in Markdown; ``summary`` is that of all its cells."""
     return "\n\n".join(_paragraphs(results, summary)) + "\n"
 
 

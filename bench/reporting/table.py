@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from statistics import fmean, stdev
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
@@ -13,8 +13,8 @@ from bench.core.config import canonical_json
 from bench.reporting.cells import CellResults, Transfer
 from bench.reporting.frame import typed
 from bench.reporting.grouping import group_cells
-from bench.reporting.placement import Placement, placements
-from bench.runs.record import STATUSES, TrialRecord
+from bench.reporting.placement import Placement, placement
+from bench.runs.record import STATUSES, Parameters, TrialRecord
 
 PHASES = ("load", "train", "validate", "test")
 """The phases whose memory has columns of its own, and the words for each figure of `PhaseMemory`."""
@@ -25,63 +25,103 @@ _MEMORY = {
     "cuda_reserved_peak_bytes": "cuda_reserved_peak_bytes",
 }
 
-_TYPES = {
-    "dataset": "string",
-    "model": "string",
-    "method": "string",
-    "base_parameters": "Int64",
-    "metric": "string",
-    "greater_is_better": "boolean",
-    "stochastic": "boolean",
-    "test_mean": "Float64",
-    "test_sd": "Float64",
-    "test_low": "Float64",
-    "test_high": "Float64",
-    "test_seeds": "Int64",
-    "folds": "Int64",
-    "test_items": "Int64",
-    "truncated_test": "Int64",
-    "truncated_train": "Int64",
-    "standing": "string",
-    "rank": "Int64",
-    "gap_to_best": "string",
-    "resolution": "Float64",
-    "agreement": "Float64",
-    "gap_to_full": "Float64",
-    "gap_to_full_low": "Float64",
-    "gap_to_full_high": "Float64",
-    "validation_best": "Float64",
-    "best_params": "string",
-    "trainable_parameters": "Int64",
-    "total_parameters": "Int64",
-    "trainable_percent": "Float64",
-    "adapter_bytes": "Int64",
-    "peak_resident_set_bytes": "Int64",
-    **{f"{phase}_{figure}": "Int64" for figure in _MEMORY.values() for phase in PHASES},
-    "train_seconds": "Float64",
-    "test_seconds": "Float64",
-    "train_tokens_per_second": "Float64",
-    "test_tokens_per_second": "Float64",
-    "train_flops": "Float64",
-    "example_flops": "Float64",
-    "search_seconds": "Float64",
-    "workers": "Int64",
-    "train_seconds_of_earlier_version": "boolean",
-    "retention_before": "Float64",
-    "retention_after": "Float64",
-    "retention_loss": "Float64",
-    "non_label_share": "Float64",
-    **{f"runs_{status}": "Int64" for status in STATUSES},
-    "superseded_finals": "Int64",
-    "differs": "string",
+_Value = Callable[[CellResults, Placement], Any]
+
+
+def _over(
+    combine: Callable[[list[Any]], Any],
+    value: Callable[[Any], Any],
+    of: Callable[[CellResults], Iterable[Any]] = lambda cell: cell.measured,
+) -> _Value:
+    """Return what combines a figure of the runs that are measured, or of others; None where none has it."""
+
+    def combined(cell: CellResults, _: Placement) -> Any:
+        values = [found for run in of(cell) if (found := value(run)) is not None]
+        return combine(values) if values else None
+
+    return combined
+
+
+def _ended(status: str, cell: CellResults, _: Placement) -> int:
+    return sum(run.status == status for run in cell.runs)
+
+
+def _parameters(cell: CellResults) -> Parameters | None:
+    return next((run.parameters for run in [*cell.measured, *cell.runs] if run.parameters), None)
+
+
+def _peak(phase: str, figure: str, run: TrialRecord) -> int | None:
+    memory = run.memory.get(phase)
+    peak: int | None = getattr(memory, figure) if memory else None
+    return peak
+
+
+def _resident(run: TrialRecord) -> int | None:
+    """Return the peak over all phases: the process that is to fit into the machine."""
+    peaks = [phase.resident_peak_bytes for phase in run.memory.values() if phase.resident_peak_bytes is not None]
+    return max(peaks, default=None)
+
+
+_COLUMNS: dict[str, tuple[str, _Value]] = {
+    "dataset": ("string", lambda c, _: c.dataset),
+    "model": ("string", lambda c, _: c.model),
+    "method": ("string", lambda c, _: c.method),
+    "base_parameters": ("Int64", lambda c, _: c.base_parameters),
+    "metric": ("string", lambda c, _: c.metric),
+    "greater_is_better": ("boolean", lambda c, _: c.greater_is_better),
+    "stochastic": ("boolean", lambda c, _: c.stochastic),
+    "test_mean": ("Float64", lambda c, _: c.mean),
+    "test_sd": ("Float64", lambda c, _: c.sd),
+    "test_low": ("Float64", lambda c, _: c.interval and c.interval.low),
+    "test_high": ("Float64", lambda c, _: c.interval and c.interval.high),
+    "test_seeds": ("Int64", lambda c, _: len(c.scores)),
+    "folds": ("Int64", lambda c, _: c.folds),
+    "test_items": ("Int64", lambda c, _: c.test_items),
+    "truncated_test": ("Int64", lambda c, _: c.truncated.get("test")),
+    "truncated_train": ("Int64", lambda c, _: c.truncated.get("train")),
+    "standing": ("string", lambda _, p: p.place),
+    "rank": ("Int64", lambda _, p: p.rank),
+    "gap_to_best": ("string", lambda _, p: p.to_best),
+    "resolution": ("Float64", lambda _, p: p.resolution),
+    "agreement": ("Float64", lambda c, _: c.agreement),
+    "gap_to_full": ("Float64", lambda _, p: p.gap_to_full),
+    "gap_to_full_low": ("Float64", lambda _, p: p.to_full and p.to_full.interval and p.to_full.interval.low),
+    "gap_to_full_high": ("Float64", lambda _, p: p.to_full and p.to_full.interval and p.to_full.interval.high),
+    "validation_best": ("Float64", lambda c, _: c.best and c.best.objective),
+    "best_params": ("string", lambda c, _: c.best and canonical_json(c.best.spec.params)),
+    "trainable_parameters": ("Int64", lambda c, _: (found := _parameters(c)) and found.trainable),
+    "total_parameters": ("Int64", lambda c, _: (found := _parameters(c)) and found.total),
+    "trainable_percent": ("Float64", lambda c, _: (found := _parameters(c)) and found.percent),
+    "adapter_bytes": ("Int64", _over(max, lambda run: run.parameters and run.parameters.adapter_bytes)),
+    "peak_resident_set_bytes": ("Int64", _over(max, _resident)),
+    **{
+        f"{phase}_{name}": ("Int64", _over(max, partial(_peak, phase, figure)))
+        for figure, name in _MEMORY.items()
+        for phase in PHASES
+    },
+    "train_seconds": ("Float64", _over(fmean, lambda run: run.seconds.get("train"))),
+    "test_seconds": ("Float64", _over(fmean, lambda run: run.seconds.get("test"))),
+    "train_tokens_per_second": ("Float64", _over(fmean, lambda run: run.tokens_per_second.get("train"))),
+    "test_tokens_per_second": ("Float64", _over(fmean, lambda run: run.tokens_per_second.get("test"))),
+    "train_flops": ("Float64", _over(fmean, lambda run: run.flops.get("train"))),
+    "example_flops": ("Float64", _over(fmean, lambda run: run.flops.get("example"))),
+    "search_seconds": ("Float64", _over(sum, lambda run: run.seconds.get("total"), lambda cell: cell.trials)),
+    "workers": ("Int64", lambda c, _: c.workers),
+    "train_seconds_of_earlier_version": ("boolean", lambda c, _: c.times_of_earlier_version or None),
+    "retention_before": ("Float64", _over(fmean, lambda one: one.before, lambda cell: cell.retained)),
+    "retention_after": ("Float64", _over(fmean, lambda one: one.after, lambda cell: cell.retained)),
+    "retention_loss": ("Float64", lambda c, _: c.retention_loss),
+    "non_label_share": ("Float64", _over(fmean, lambda run: run.non_label_share)),
+    **{f"runs_{status}": ("Int64", partial(_ended, status)) for status in STATUSES},
+    "superseded_finals": ("Int64", lambda c, _: c.superseded),
+    "differs": ("string", lambda c, _: ", ".join(c.mixed) or None),
 }
+"""What a row says of a cell and its place: the type of each column, and where its value comes from."""
 
 _OPTIONAL = {f"{phase}_{figure}" for figure in _MEMORY.values() for phase in PHASES} - {"train_peak_live_tensors_bytes"}
 _OPTIONAL |= {"truncated_test", "truncated_train", "workers", "train_seconds_of_earlier_version"}
 _OPTIONAL |= {"retention_before", "retention_after", "retention_loss"}
 """Columns that are there only where something was measured."""
-
-_Run = TypeVar("_Run")
 
 
 def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
@@ -115,20 +155,15 @@ def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
 
 def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
     """Summarise cells that are already grouped, in their order; see `summarise`."""
-    rows = [_row(cell, standing) for cell, standing in zip(cells, placements(cells), strict=True)]
-    columns = {name: typed([row[name] for row in rows], dtype) for name, dtype in _TYPES.items()}
+    placed = [(cell, placement(cell)) for cell in cells]
+    columns = {name: typed([value(*one) for one in placed], dtype) for name, (dtype, value) in _COLUMNS.items()}
     for name in _OPTIONAL:
         if columns[name].isna().all():
             del columns[name]
-    secondary = [_secondary(cell) for cell in cells]
-    for name in dict.fromkeys(name for values in secondary for name in values):
-        columns[name] = typed([values.get(name) for values in secondary], "Float64")
-    measured = [_measurements(cell) for cell in cells]
-    for name in sorted({name for values in measured for name in values}):
-        columns[f"measurement.{name}"] = typed([values.get(name) for values in measured], "Float64")
-    transferred = [_transfers(cell) for cell in cells]
-    for name in dict.fromkeys(name for values in transferred for name in values):
-        columns[name] = typed([values.get(name) for values in transferred], "Float64")
+    for of, ordered in ((_secondary, list), (_measurements, sorted), (_transfers, list)):
+        found = [of(cell) for cell in cells]
+        for name in ordered(dict.fromkeys(name for values in found for name in values)):
+            columns[name] = typed([values.get(name) for values in found], "Float64")
     frame = pd.DataFrame(columns)
     # Labels may have dots: where one ends cannot be read from the name of the column.
     frame.attrs["transfer"] = {
@@ -159,79 +194,6 @@ _SHARES = {
 """Shares of `bench.runs.record.Answers`, as columns name them."""
 
 
-def _row(cell: CellResults, standing: Placement) -> dict[str, Any]:
-    runs = cell.measured
-    parameters = next((run.parameters for run in [*runs, *cell.runs] if run.parameters), None)
-    statuses = [run.status for run in cell.runs]
-    interval, full = cell.interval, standing.to_full
-    return {
-        "dataset": cell.dataset,
-        "model": cell.model,
-        "method": cell.method,
-        "base_parameters": cell.base_parameters,
-        "metric": cell.metric,
-        "greater_is_better": cell.greater_is_better,
-        "stochastic": cell.stochastic,
-        "test_mean": cell.mean,
-        "test_sd": cell.sd,
-        "test_low": interval and interval.low,
-        "test_high": interval and interval.high,
-        "test_seeds": len(cell.scores),
-        "folds": cell.folds,
-        "test_items": cell.test_items,
-        "truncated_test": cell.truncated.get("test"),
-        "truncated_train": cell.truncated.get("train"),
-        "standing": standing.place,
-        "rank": standing.rank,
-        "gap_to_best": standing.to_best,
-        "resolution": standing.resolution,
-        "agreement": cell.agreement,
-        "gap_to_full": standing.gap_to_full,
-        "gap_to_full_low": full and full.interval and full.interval.low,
-        "gap_to_full_high": full and full.interval and full.interval.high,
-        "validation_best": cell.best and cell.best.objective,
-        "best_params": canonical_json(cell.best.spec.params) if cell.best else None,
-        "trainable_parameters": parameters and parameters.trainable,
-        "total_parameters": parameters and parameters.total,
-        "trainable_percent": parameters and parameters.percent,
-        "adapter_bytes": _over(max, runs, lambda run: run.parameters and run.parameters.adapter_bytes),
-        "peak_resident_set_bytes": _over(max, runs, _resident),
-        **{
-            f"{phase}_{name}": _over(max, runs, partial(_peak, phase, figure))
-            for figure, name in _MEMORY.items()
-            for phase in PHASES
-        },
-        "train_seconds": _over(fmean, runs, lambda run: run.seconds.get("train")),
-        "test_seconds": _over(fmean, runs, lambda run: run.seconds.get("test")),
-        "train_tokens_per_second": _over(fmean, runs, lambda run: run.tokens_per_second.get("train")),
-        "test_tokens_per_second": _over(fmean, runs, lambda run: run.tokens_per_second.get("test")),
-        "train_flops": _over(fmean, runs, lambda run: run.flops.get("train")),
-        "example_flops": _over(fmean, runs, lambda run: run.flops.get("example")),
-        "search_seconds": _over(sum, cell.trials, lambda run: run.seconds.get("total")),
-        "workers": cell.workers,
-        "train_seconds_of_earlier_version": cell.times_of_earlier_version or None,
-        "retention_before": _over(fmean, cell.retained, lambda one: one.before),
-        "retention_after": _over(fmean, cell.retained, lambda one: one.after),
-        "retention_loss": cell.retention_loss,
-        "non_label_share": _over(fmean, runs, lambda run: run.non_label_share),
-        **{f"runs_{status}": statuses.count(status) for status in STATUSES},
-        "superseded_finals": cell.superseded,
-        "differs": ", ".join(cell.mixed) or None,
-    }
-
-
-def _over(combine: Callable[[list[Any]], Any], runs: Iterable[_Run], value: Callable[[_Run], Any]) -> Any:
-    """Combine what was measured; None if nothing was."""
-    values = [found for run in runs if (found := value(run)) is not None]
-    return combine(values) if values else None
-
-
-def _peak(phase: str, figure: str, run: TrialRecord) -> int | None:
-    memory = run.memory.get(phase)
-    peak: int | None = getattr(memory, figure) if memory else None
-    return peak
-
-
 def _secondary(cell: CellResults) -> dict[str, float | None]:
     """Return mean and standard deviation of the metrics on test besides the main one."""
     found: dict[str, float | None] = {}
@@ -249,7 +211,7 @@ def _measurements(cell: CellResults) -> dict[str, float]:
         shares = run.answers.shares if run.answers else {}
         for name, value in {**run.measurements, **{_SHARES[name]: share for name, share in shares.items()}}.items():
             values.setdefault(name, []).append(value)
-    return {name: fmean(found) for name, found in values.items()}
+    return {f"measurement.{name}": fmean(found) for name, found in values.items()}
 
 
 def _transfers(cell: CellResults) -> dict[str, float | None]:
@@ -263,9 +225,3 @@ def _transfers(cell: CellResults) -> dict[str, float | None]:
 
 def _transfer_column(one: Transfer) -> str:
     return f"transfer.{one.dataset}.{one.metric}"
-
-
-def _resident(run: TrialRecord) -> int | None:
-    """Return the peak over all phases: the process that is to fit into the machine."""
-    peaks = [phase.resident_peak_bytes for phase in run.memory.values() if phase.resident_peak_bytes is not None]
-    return max(peaks, default=None)

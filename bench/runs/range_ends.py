@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from bench.core.distributions import Float
 from bench.runs.record import TrialRecord
@@ -16,33 +15,8 @@ FEWEST = 3
 """Good trials below which nothing is said: so few have not searched the range."""
 
 
-@dataclass(frozen=True)
-class RangeEnd:
-    """A cell whose best learning rate lies at the end of its range."""
-
-    cell: str
-    """The cell in one line."""
-    parameter: str
-    value: float
-    low: float
-    high: float
-    better_low: float
-    """The range that would have the value in it, with room on both sides."""
-    better_high: float
-
-    def __str__(self) -> str:
-        """Say it in one line, with what to write into the experiment file."""
-        upper = self.better_high > self.high
-        end, wider = ("upper", f"high: {self.better_high:.3g}") if upper else ("lower", f"low: {self.better_low:.3g}")
-        return (
-            f"{self.cell}: the best {self.parameter} ({self.value:.3g}) lies at the {end} end of its range, "
-            f"{self.low:.3g} to {self.high:.3g}; a better one may lie beyond. "
-            f"Widen it by 'search: {{{self.parameter}: {{{wider}}}}}'"
-        )
-
-
-def best_at_range_end(records: Iterable[TrialRecord], parameter: str = "learning_rate") -> RangeEnd | None:
-    """Return the end of its range that the best value of one cell lies at, or None.
+def range_end_caution(records: Iterable[TrialRecord], parameter: str = "learning_rate") -> str | None:
+    """Say that the best value of one cell lies at an end of its range, and what to write into the experiment file.
 
     The range that is proposed is longer by half of its length on that side (at least by a factor of 3 on a
     logarithmic scale).
@@ -50,6 +24,9 @@ def best_at_range_end(records: Iterable[TrialRecord], parameter: str = "learning
     Args:
         records: runs of one cell.
         parameter: the searched parameter to look at.
+
+    Returns:
+        None where it does not, or too little was searched.
     """
     records = list(records)
     best = best_trial(records)
@@ -68,17 +45,21 @@ def best_at_range_end(records: Iterable[TrialRecord], parameter: str = "learning
     low, high, at = scale(distribution.low), scale(distribution.high), scale(value)
     step = max((high - low) / 2, math.log(3) if distribution.log else 0.0)
     if at >= high - MARGIN * (high - low):
-        return RangeEnd(best.spec.cell.title, parameter, value, distribution.low, distribution.high,
-                    distribution.low, _round(back(high + step)))  # fmt: skip
-    if at <= low + MARGIN * (high - low):
+        end, wider = "upper", f"high: {_round(back(high + step)):.3g}"
+    elif at <= low + MARGIN * (high - low):
         lower = _round(back(low - step))
         if not distribution.log and distribution.low > 0 >= lower:
             lower = _round(distribution.low / 10)  # what is positive stays positive
         if lower == distribution.low:
             return None
-        return RangeEnd(best.spec.cell.title, parameter, value, distribution.low, distribution.high,
-                    lower, distribution.high)  # fmt: skip
-    return None
+        end, wider = "lower", f"low: {lower:.3g}"
+    else:
+        return None
+    return (
+        f"{best.spec.cell.title}: the best {parameter} ({value:.3g}) lies at the {end} end of its range, "
+        f"{distribution.low:.3g} to {distribution.high:.3g}; a better one may lie beyond. "
+        f"Widen it by 'search: {{{parameter}: {{{wider}}}}}'"
+    )
 
 
 def _round(value: float) -> float:

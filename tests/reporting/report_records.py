@@ -9,6 +9,10 @@ from typing import Any
 from bench.core.entries import Entry
 from bench.experiment.cell import Cell, Target
 from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
+from bench.reporting.folders import Results
+from bench.reporting.page import html_page
+from bench.reporting.report import report_text
+from bench.reporting.table import summarise_cells
 from bench.runs.manifest import Manifest, Planned
 from bench.runs.record import Evaluated, Parameters, PhaseMemory, Predictions, Provenance, TransferTest, TrialRecord
 from bench.runs.spec import TrialSpec
@@ -133,3 +137,13 @@ def write_results(
     )
     manifest.write(root)
     return root
+
+
+def report_text_of(results: Results) -> str:
+    """The report of some results, in Markdown."""
+    return report_text(results, summarise_cells(results.cells))
+
+
+def page_of(results: Results) -> str:
+    """The page of some results."""
+    return html_page(results, summarise_cells(results.cells))

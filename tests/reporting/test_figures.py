@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from report_records import MIB, cell, run, scored_there, study, target
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 from bench.core.config import Config
@@ -20,7 +21,6 @@ from bench.core.errors import BadInput
 from bench.experiment.settings import Study
 from bench.reporting.figures import Drawing, figures, in_order, sections
 from bench.reporting.figures.canvas import figure_style, log_ticks, method_styles, render
-from bench.reporting.figures.confusion import confusion
 from bench.reporting.figures.curves import thinned
 from bench.reporting.figures.ensemble import vote_accuracy
 from bench.reporting.grouping import group_cells
@@ -274,11 +274,18 @@ def test_of_many_models_the_largest_are_shown_and_the_title_says_so():
     assert drawing.title.endswith("the 18 largest of 20 models")
 
 
-def test_the_confusion_matrix_is_that_of_scikit_learn():
-    given_ = [answers(1), answers(2)]
-    references, predictions = ([x for a in given_ for x in getattr(a, n)] for n in ("references", "predictions"))
-    expected = confusion_matrix(references, predictions, normalize="true")
-    assert confusion(given_) == pytest.approx(expected)
+def test_confusion_and_calibration_are_over_the_answers_of_all_seeds():
+    of, kept = cell(), [answers(1), answers(2)]
+    records = [run(of), *(run(of, n, "final", predictions=one) for n, one in enumerate(kept))]
+    (drawing,) = figures.get("confusion")().drawings("confusion", group_cells(records))
+    matrix, diagram, *_ = drawing.canvas.axes
+    references, predictions = ([x for a in kept for x in getattr(a, n)] for n in ("references", "predictions"))
+    shares = confusion_matrix(references, predictions, normalize="true")
+    assert np.asarray(matrix.images[0].get_array()) == pytest.approx(100 * shares)
+    claimed = [value for one in kept for value in one.confidences]
+    shown = diagram.lines[1].get_xydata()  # behind the diagonal
+    right, confident = calibration_curve(np.equal(references, predictions), claimed, n_bins=10)
+    assert shown == pytest.approx(np.transpose([confident, right]))
 
 
 def test_a_vote_of_one_is_the_mean_accuracy_and_a_vote_of_three_is_the_majority():

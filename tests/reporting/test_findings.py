@@ -40,7 +40,7 @@ def test_what_has_no_known_scale_is_not_pooled_and_that_is_said():
     cells = group_cells(records)
     (found,) = over_tasks(cells)
     assert (found.aggregates, found.tasks, found.unscaled) == ((), (), ("tiny / x", "tiny / y"))
-    assert found.outcomes["a", "b"].undecided == 2
+    assert found.outcomes["a", "b"]["undecided"] == 2
     assert any("so nothing is pooled" in table.about for table in statistics_tables(cells))
     assert pair_tests(cells) == []
 

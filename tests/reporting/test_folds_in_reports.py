@@ -5,12 +5,11 @@ from __future__ import annotations
 from statistics import stdev
 
 import pytest
-from report_records import cell, run, study, write_results
+from report_records import cell, report_text_of, run, study, write_results
 
 from bench.core.distributions import Float
 from bench.core.entries import Entry
 from bench.reporting import collect, markdown_table, summarise
-from bench.reporting.report import report_text
 
 SCORES = [0.6, 0.8, 0.7, 0.9, 0.5]
 
@@ -46,7 +45,7 @@ def test_a_baseline_without_seeds_has_a_spread_over_folds_too(results):
 
 
 def test_the_report_says_how_configurations_were_chosen(results):
-    report = report_text(collect(results))
+    report = report_text_of(collect(results))
     assert "Cross-validated: tweets." in report
     assert "configurations were chosen on rows that other folds test on" in report
     assert "(5 folds)" in report
@@ -54,14 +53,14 @@ def test_the_report_says_how_configurations_were_chosen(results):
 
 
 def test_where_nothing_was_searched_nothing_was_chosen(tmp_path):
-    report = report_text(collect(write_results(tmp_path, study(folded("prompt"), SCORES))))
+    report = report_text_of(collect(write_results(tmp_path, study(folded("prompt"), SCORES))))
     assert "Cross-validated: tweets." in report
     assert "were chosen" not in report
 
 
 def test_without_folds_nothing_is_said_of_them(tmp_path):
     results = collect(write_results(tmp_path, study(cell(), SCORES)))
-    assert "fold" not in report_text(results)
+    assert "fold" not in report_text_of(results)
     assert "fold" not in markdown_table(summarise(results.records))
 
 
@@ -78,6 +77,6 @@ def test_nested_folds_count_the_finals_of_each_study(tmp_path):
     [found] = results.cells
     assert [run.spec.number for run in found.best_trials.values()] == [5, 1, 2, 3, 4]
     assert found.scores == SCORES
-    report = report_text(results)
+    report = report_text_of(results)
     assert "each fold's configuration was chosen on rows outside it" in report
     assert "rows that other folds test on" not in report

@@ -8,7 +8,7 @@ from statistics import fmean
 
 import pandas as pd
 import pytest
-from report_records import answered, cell, run, study, write_results
+from report_records import answered, cell, report_text_of, run, study, write_results
 from rich.console import Console
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 from typer.testing import CliRunner
@@ -30,7 +30,7 @@ HOSTILE = "boom | <script>alert(1)</script> `x` [red]text[/red]\n# heading"
 
 def report_of(tmp_path, records, **options):
     """The text of a report; drawing its figure is tested apart."""
-    return report_text(collect(write_results(tmp_path / "r", records, **options)))
+    return report_text_of(collect(write_results(tmp_path / "r", records, **options)))
 
 
 def verdict_of(*records):
@@ -273,7 +273,7 @@ def test_merged_folders_of_different_commits_are_flagged_not_mixed_in_silence(tm
         write_results(tmp_path / "a", made_with("1" * 40, [1, 2])),
         write_results(tmp_path / "b", made_with("2" * 40, [3])),
     ]
-    report = report_text(collect(folders))
+    report = report_text_of(collect(folders))
     assert "tiny / trec6 / lora: its runs differ in git commit" in report
     assert "0.500 ± 0.000 (mixed)" in report
     assert "git commit of the code (111111111111, 222222222222)" in report
@@ -323,7 +323,7 @@ def test_every_recorded_metric_is_in_the_tables_and_any_may_be_chosen_afterwards
     assert frame["test.f1_macro.sd"]["lora"] == pytest.approx(0.1 / 2**0.5)
     assert [one.method for one in collect(root).cells[0].group.tested] == ["lora", "full"]
     chosen = collect(root, "f1_macro")
-    report = report_text(chosen)
+    report = report_text_of(chosen)
     assert "Scores are f1_macro; configurations were chosen by accuracy on validation." in report
     assert "| f1_macro (test) |" in report and "| accuracy (test) |" in report
     assert [one.method for one in chosen.cells[0].group.tested] == ["full", "lora"]
@@ -357,7 +357,7 @@ def test_cells_whose_settings_were_changed_are_named_with_what_differs(tmp_path)
     Manifest(experiment={"name": "demo"}, cells={one.path: Planned.of(one) for one in now}).write(root)
     said = ["tiny / trec6 / lora (training.max_steps 100, now 3)", "tiny / trec6 / gone (no longer in the experiment)"]
     advice = "run the changed experiment into another folder (bench run ... --results DIR)"
-    report = report_text(collect(root))
+    report = report_text_of(collect(root))
     status = CliRunner().invoke(app, ["status", str(root)]).output
     for shown in (report, status):
         assert all(one in shown for one in (*said, advice)), shown

@@ -10,7 +10,6 @@ import pytest
 import scipy.stats
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sklearn.calibration import calibration_curve
 from sklearn.metrics import f1_score
 
 from bench.reporting.statistics.aggregate import (
@@ -19,9 +18,7 @@ from bench.reporting.statistics.aggregate import (
     probability_of_improvement,
     stratified_bootstrap,
 )
-from bench.reporting.statistics.outcomes import Outcome, outcomes
 from bench.reporting.statistics.paired import holm, wilcoxon
-from bench.reporting.statistics.reliability import reliability
 from bench.reporting.statistics.runs import agreement, item_scores
 from bench.reporting.statistics.search import (
     Trial,
@@ -260,36 +257,20 @@ def test_the_items_of_accuracy_are_right_or_wrong():
     assert item_scores([0, 1, 2], [0, 2, 2]).tolist() == [1.0, 0.0, 1.0]
 
 
-def known(verdict, value=0.0):
-    return Difference(value, None, None, None, verdict)
-
-
-def test_wins_ties_and_losses_are_of_tasks_that_both_have():
-    tasks = [
-        {("a", "b"): known("beyond", 0.4), ("b", "a"): known("beyond", -0.4)},
-        {("a", "b"): known("too few seeds", 0.4), ("b", "a"): known("too few seeds", -0.4)},
-        {("a", "b"): known("within", 0.1), ("b", "a"): known("within", -0.1), ("a", "c"): known("beyond", -0.1)},
-        {("a", "b"): known("no predictions", None), ("b", "a"): known("no predictions", None)},
-    ]
-    found = outcomes(tasks)
-    assert found["a", "b"] == Outcome(wins=1, ties=1, undecided=2)
-    assert found["b", "a"] == Outcome(losses=1, ties=1, undecided=2)
-    assert found["a", "c"] == Outcome(losses=1)
-
-
-def test_where_lower_is_better_the_lower_wins():
-    assert outcomes([{("low", "high"): known("beyond", -0.8)}], greater_is_better=False) == {
-        ("low", "high"): Outcome(wins=1)
-    }
-
-
-def test_the_reliability_diagram_is_that_of_scikit_learn():
-    rng = generator()
-    confidences = rng.random(500)
-    right = rng.random(500) < confidences**2
-    bins, error = reliability(confidences, right, bins=10)
-    accuracy, confidence = calibration_curve(right, confidences, n_bins=10)
-    assert [one.accuracy for one in bins] == pytest.approx(list(accuracy))
-    assert [one.confidence for one in bins] == pytest.approx(list(confidence))
-    assert error == pytest.approx(sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / 500)
-    assert reliability([], []) == ([], 0.0)
+@pytest.mark.parametrize(
+    ("verdict", "value", "outcome"),
+    [
+        ("beyond", 0.4, "win"),
+        ("beyond", -0.4, "loss"),
+        ("within", 0.1, "tie"),
+        ("too few seeds", 0.4, "undecided"),
+        ("no predictions", None, "undecided"),
+    ],
+)
+def test_only_what_is_beyond_chance_is_won_or_lost(verdict, value, outcome):
+    between = Difference(value, None, None, None, verdict)
+    assert between.outcome() == outcome
+    lower = {"win": "loss", "loss": "win"}.get(outcome, outcome)
+    assert between.outcome(greater_is_better=False) == lower
+    if value is not None:
+        assert between.flipped().outcome() == lower

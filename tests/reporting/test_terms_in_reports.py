@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from report_records import cell, run, study, write_results
+from report_records import cell, page_of, report_text_of, run, study, write_results
 from test_scale_figure import draw
 
 from bench.experiment.settings import Training
@@ -12,8 +12,6 @@ from bench.reporting import collect, load_results, summarise
 from bench.reporting.columns import all_columns
 from bench.reporting.frame import plain_rows
 from bench.reporting.grouping import group_cells
-from bench.reporting.page import html_page
-from bench.reporting.report import report_text
 from bench.reporting.terms import unequal_terms
 from bench.reporting.writers import legend, markdown_table
 from bench.runs.record import Parameters, Provenance, Retention, TrainStep
@@ -48,21 +46,21 @@ def shown(cells):
 
 def test_unequal_terms_are_named_in_the_reports_head_and_on_the_pages(tmp_path):
     results = results_of(tmp_path, unequal_records())
-    head = report_text(results).split("## ")[0]
+    head = report_text_of(results).split("## ")[0]
     assert "the cells differ in steps: 20 (full), 30 (lora)" in head
     assert "hard" not in head, "what trains nothing has no steps"
-    page = html_page(results, known={})
+    page = page_of(results)
     assert "the cells differ in steps: 20 (full), 30 (lora)" in page.split('id="summary"')[0]
 
 
 def test_terms_as_published_are_not_named(tmp_path):
     results = results_of(tmp_path, unequal_records(), terms="as published")
-    assert "Unequal terms" not in report_text(results)
+    assert "Unequal terms" not in report_text_of(results)
     assert "equal terms" not in draw(results.cells).axes[0].get_xlabel()
 
 
 def test_tokens_may_differ_where_the_budget_is_equal_in_seconds(tmp_path):
-    assert "Unequal terms" not in report_text(results_of(tmp_path, unequal_records(), terms="equal seconds"))
+    assert "Unequal terms" not in report_text_of(results_of(tmp_path, unequal_records(), terms="equal seconds"))
 
 
 def test_the_scale_figure_says_below_itself_in_what_its_cells_differ():
@@ -126,7 +124,7 @@ def test_finals_on_unlike_devices_are_rows_of_their_own_and_never_averaged(tmp_p
     assert [(row["runs_ok"], row["runs_oom"], row["runs_error"]) for row in rows] == [(3, 1, 1), (1, 0, 0)], (
         "no run is counted twice"
     )
-    report = report_text(results)
+    report = report_text_of(results)
     assert "lora \\[cpu, float32\\] and lora \\[cuda, bfloat16\\]" in report.split("## ")[0]
 
 
@@ -150,7 +148,7 @@ def test_device_precision_and_version_of_torch_are_flagged_where_runs_differ(tmp
     ]
     (row, _) = sorted(plain_rows(summarise(records)), key=lambda one: one["method"] != "lora")
     assert row["differs"] == "device, precision, version of torch"
-    head = report_text(results_of(tmp_path, records)).split("## ")[0]
+    head = report_text_of(results_of(tmp_path, records)).split("## ")[0]
     assert "Not alike in all runs: device (cpu, cuda)." in head
     assert "Not alike in all runs: version of torch (2.13.0, 2.14.0)." in head
 
@@ -178,7 +176,7 @@ def test_a_train_time_of_an_earlier_version_is_flagged_for_it_held_more(tmp_path
     summary = summarise(records)
     assert time_of(summary) == ["1m 05s", "1m 05s ‡", "-"]
     assert "whose train time holds tokenising, measuring and saving too" in legend(summary)
-    head = report_text(results_of(tmp_path, records)).split("## ")[0]
+    head = report_text_of(results_of(tmp_path, records)).split("## ")[0]
     assert "Train times of 1 row are of an earlier version" in head
     frame = load_results(tmp_path / "r").set_index("method")
     assert frame.loc["lora", ["seconds.encode", "seconds.measure", "seconds.save"]].iloc[0].tolist() == [1.0, 2.0, 3.0]
@@ -204,7 +202,7 @@ def test_the_loss_on_general_text_is_the_mean_of_after_minus_before_over_the_fin
     assert full["retention_loss"] is None
     assert time_of(summary, "loss on general text (bits/byte)") == ["-", "+0.300"]
     results = results_of(tmp_path, records)
-    assert "No loss on general text: tiny / lora; the text is too short." in report_text(results)
+    assert "No loss on general text: tiny / lora; the text is too short." in report_text_of(results)
     assert load_results(tmp_path / "r")["retention.after"].dropna().tolist() == [1.6, 2.0]
     assert not any("retention" in name for name in summarise(study(cell(), [0.5])).columns)
 
@@ -213,5 +211,5 @@ def test_losses_on_two_texts_are_said_not_to_compare(tmp_path):
     texts = (retained(1.6), retained(1.6, text="other", text_sha256="b"))
     records = [run(cell(method=f"m{n}"), 0, "final", 0.5, params={}, retention=one) for n, one in enumerate(texts)]
     said = "is not of one text: general of 65,536 bytes, other of 65,536 bytes"
-    assert said in report_text(results_of(tmp_path, records))
-    assert said not in report_text(collect(write_results(tmp_path / "one", records[:1])))
+    assert said in report_text_of(results_of(tmp_path, records))
+    assert said not in report_text_of(collect(write_results(tmp_path / "one", records[:1])))

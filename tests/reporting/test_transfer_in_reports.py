@@ -6,14 +6,13 @@ from statistics import fmean, stdev
 
 import pandas as pd
 import pytest
-from report_records import cell, run, scored_there, target, write_results
+from report_records import cell, report_text_of, run, scored_there, target, write_results
 
 import bench
 from bench.reporting.columns import all_columns
 from bench.reporting.exports import long_frame
 from bench.reporting.folders import collect
 from bench.reporting.frame import plain_rows
-from bench.reporting.report import report_text
 from bench.reporting.table import summarise
 from bench.runs.record import TrialRecord
 
@@ -73,7 +72,7 @@ def test_the_frames_have_all_metrics_by_run(tmp_path):
 def test_the_report_says_what_was_not_transferred_and_why(tmp_path):
     reason = "it has learned to answer a, not <b>"
     records = [*finals(), *finals("majority", [None, None], reason=reason)]
-    report = report_text(collect(write_results(tmp_path / "r", records)))
+    report = report_text_of(collect(write_results(tmp_path / "r", records)))
     line = next(line for line in report.splitlines() if "Not transferred" in line)
     assert line == "- Not transferred from trec6 to imdb: majority; it has learned to answer a, not &lt;b&gt;."
 
@@ -82,5 +81,5 @@ def test_another_state_of_the_other_data_set_is_flagged(tmp_path):
     first, second, _ = finals()
     other = second.transfer["imdb"].model_copy(update={"data_revision": "e" * 64})
     records = [first, second.model_copy(update={"transfer": {"imdb": other}})]
-    report = report_text(collect(write_results(tmp_path / "r", records)))
+    report = report_text_of(collect(write_results(tmp_path / "r", records)))
     assert "Not alike in all runs: data revision of data set imdb (dddddddddddd, eeeeeeeeeeee)." in report

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.core.distributions import Float
 from bench.runs.objectives import objective_values, pareto_front
-from bench.runs.range_ends import best_at_range_end
+from bench.runs.range_ends import range_end_caution
 from bench.runs.record import Parameters, PhaseMemory
 
 CELL = demo_cell()
@@ -43,37 +43,35 @@ LOG, LINEAR = Float(low=1e-4, high=1e-2, log=True), Float(low=0.0, high=1.0)
 
 
 @pytest.mark.parametrize(
-    ("space", "best", "mended"),
+    ("space", "best", "end", "wider"),
     [
-        (LOG, 9.8e-3, (1e-4, 1e-1)),
-        (LOG, 1.02e-4, (1e-5, 1e-2)),
-        (LOG, 1e-3, None),
-        (LOG, 5e-3, None),
-        (LINEAR, 1.0, (0.0, 1.5)),
-        (LINEAR, 0.0, (-0.5, 1.0)),
-        (Float(low=0.1, high=1.0), 0.1, (0.01, 1.0)),
-        (Float(low=0.1, high=0.1), 0.1, None),
+        (LOG, 9.8e-3, "upper", "high: 0.1"),
+        (LOG, 1.02e-4, "lower", "low: 1e-05"),
+        (LOG, 1e-3, None, None),
+        (LOG, 5e-3, None, None),
+        (LINEAR, 1.0, "upper", "high: 1.5"),
+        (LINEAR, 0.0, "lower", "low: -0.5"),
+        (Float(low=0.1, high=1.0), 0.1, "lower", "low: 0.01"),
+        (Float(low=0.1, high=0.1), 0.1, None, None),
     ],
 )
-def test_a_best_learning_rate_at_an_end_is_named_with_a_range_that_has_it_inside(space, best, mended):
+def test_a_best_learning_rate_at_an_end_is_named_with_a_range_that_has_it_inside(space, best, end, wider):
     cell = CELL.model_copy(update={"search": {"learning_rate": space}})
     values = [best, (space.low + space.high) / 2, space.low + 0.4 * (space.high - space.low)]
     records = [
         ended(demo_spec(cell, n, learning_rate=value), objective=1.0 - n / 10, validation_curve=[])
         for n, value in enumerate(values)
     ]
-    end = best_at_range_end(records)
-    if mended is None:
-        assert end is None
-    else:
-        assert (end.better_low, end.better_high) == pytest.approx(mended)
-        assert end.better_low < best < end.better_high
-        assert "glasslm-0.9m / trec6 / prompt_tuning: the best learning_rate" in str(end)
-        key = "high" if end.better_high > space.high else "low"
-        assert f"search: {{learning_rate: {{{key}: " in str(end)
-    assert best_at_range_end(records[:2]) is None, "two trials have searched nothing"
+    said = range_end_caution(records)
+    expected = (
+        f"glasslm-0.9m / trec6 / prompt_tuning: the best learning_rate ({best:.3g}) lies at the {end} end of its "
+        f"range, {space.low:.3g} to {space.high:.3g}; a better one may lie beyond. "
+        f"Widen it by 'search: {{learning_rate: {{{wider}}}}}'"
+    )
+    assert said == (expected if end else None)
+    assert range_end_caution(records[:2]) is None, "two trials have searched nothing"
 
 
 def test_a_cell_without_trials_or_without_that_parameter_has_no_end():
-    assert best_at_range_end([]) is None
-    assert best_at_range_end([trial(n, 0.5, 1, params={"num_virtual_tokens": 5}) for n in range(4)]) is None
+    assert range_end_caution([]) is None
+    assert range_end_caution([trial(n, 0.5, 1, params={"num_virtual_tokens": 5}) for n in range(4)]) is None

@@ -185,9 +185,7 @@ def _check(claim: Claim, members: Sequence[CellResults]) -> None:
 def _learned(cell: CellResults) -> bool:
     """Whether a cell is better than the majority class beyond chance, or nothing is known of that."""
     found = cell.group.verdicts.to_baseline.get(cell.key)
-    if found is None or found.value is None:
-        return True
-    return found.verdict == "beyond" and (found.value > 0) == cell.greater_is_better
+    return found is None or found.value is None or found.outcome(cell.greater_is_better) == "win"
 
 
 def _unfinished(claim: Claim, cell: CellResults) -> str | None:

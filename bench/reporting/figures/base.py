@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from bench.core.config import Config
 from bench.core.labels import slug
@@ -17,18 +18,28 @@ from bench.reporting.figures.canvas import (
     Style,
     StyleName,
     figure_style,
+    label_outer,
     lay_out,
     method_styles,
+    model_title,
+    panels,
+    put_legend,
     put_note,
     render,
+    score_on_test,
 )
 from bench.reporting.figures.fonts import fonts_for
 from bench.reporting.figures.numbering import numbered
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
     from matplotlib.transforms import Bbox
 
+
+Found = TypeVar("Found")
+Member = tuple[CellResults, Found]
+"""A cell, and what a figure shows of it."""
 
 NUMBERED = "Names are numbered, for no installed font has their letters; which is which is said beside the figure."
 
@@ -73,10 +84,13 @@ class Figure(Config):
 
     about: ClassVar[str] = ""
     """How to read the figure, for the page: a sentence or two."""
+    seen: ClassVar[str]
+    """The title, where `title` says no more, with ``{dataset}``, ``{metric}`` and ``{objective}`` of the cells."""
 
     def title(self, cells: Sequence[CellResults]) -> str:
         """Say what is seen in the figure of these cells."""
-        raise NotImplementedError
+        first = cells[0]
+        return self.seen.format(dataset=first.dataset, metric=first.metric, objective=first.settings.objective)
 
     def alt(self, cells: Sequence[CellResults]) -> str:
         """Say in words what the figure of these cells shows."""
@@ -132,6 +146,53 @@ class Figure(Config):
             yield Drawing(file, title, canvas, self.about, style, box, names, self.alt(group))
 
 
+class PanelAModel(Figure, Generic[Found]):
+    """A figure with a panel a model; subclasses say what there is to see of a cell, and draw a panel of it."""
+
+    lacking: ClassVar[str]
+    """What the records do not hold where no cell has anything to show."""
+    across: ClassVar[str]
+    """Label of the x axis."""
+
+    @abstractmethod
+    def _found(self, cell: CellResults) -> Found | None:
+        """Return what there is to see of a cell; nothing where it is false."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _panel(self, axes: Axes, members: Sequence[Member[Found]], styles: Mapping[str, Style]) -> None:
+        """Draw the cells of one model."""
+        raise NotImplementedError
+
+    def _up(self, cell: CellResults) -> str:
+        """Return the label of the y axis, by any of the cells: their score on test."""
+        return score_on_test(cell)
+
+    def _size(self, models: Mapping[str, Sequence[Member[Found]]]) -> dict[str, Any]:
+        """Return what `panels` is told of the size of one."""
+        return {}
+
+    def _legend(self, canvas: Canvas, members: Sequence[Member[Found]], styles: Mapping[str, Style]) -> None:
+        """Put a legend at the right: the methods."""
+        put_legend(canvas, [cell.method for cell, _ in members], styles)
+
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
+        """Draw a panel for each model that has anything to show."""
+        models: dict[str, list[Member[Found]]] = {}
+        for cell in cells:
+            if found := self._found(cell):
+                models.setdefault(cell.model, []).append((cell, found))
+        if not models:
+            raise NoData(self.lacking)
+        canvas, axes = panels(len(models), self.title(cells), **self._size(models))
+        for panel, (model, members) in zip(axes, models.items(), strict=True):
+            self._panel(panel, members, styles)
+            panel.set_title(model_title(model, members[0][0].base_parameters), fontsize="medium")
+        self._legend(canvas, [member for members in models.values() for member in members], styles)
+        label_outer(axes, self.across, self._up(cells[0]))
+        return canvas
+
+
 def stem(name: str, suffix: str) -> str:
     """Return the name of a figure's file without the ending; ``suffix`` is a key of its groups."""
     return f"{name}-{slug(suffix)}" if suffix else name
@@ -151,4 +212,4 @@ def sections(cells: Iterable[CellResults]) -> dict[str, list[CellResults]]:
     return named
 
 
-__all__ = ["STYLES", "Drawing", "Figure", "NoData", "StyleName", "sections", "stem"]
+__all__ = ["STYLES", "Drawing", "Figure", "Member", "NoData", "PanelAModel", "StyleName", "sections", "stem"]

@@ -43,6 +43,11 @@ class Style:
     marker: str
     line: Line = "-"
 
+    @property
+    def look(self) -> dict[str, Any]:
+        """The same as matplotlib's ``plot`` and ``errorbar`` take it."""
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
+
 
 def method_styles(methods: Iterable[str]) -> dict[str, Style]:
     """Give each method its colour, line and marker, by its place in the sorted set of all methods.
@@ -195,9 +200,7 @@ def score_line(axes: Axes, points: Sequence[tuple[float, CellResults]], style: S
         [place for place, _ in points],
         [cell.mean or 0.0 for _, cell in points],
         yerr=[cell.sd or 0.0 for _, cell in points],
-        color=style.colour,
-        marker=style.marker,
-        linestyle=style.line,
+        **style.look,
         capsize=2.5,
         elinewidth=1.0,
     )
@@ -233,10 +236,7 @@ def put_legend(figure: Canvas, methods: Iterable[str], styles: Mapping[str, Styl
     """Put the methods, by colour, line and marker, at the right of all panels; further handles below them."""
     from matplotlib.lines import Line2D
 
-    handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.line, label=text.wrap(method, 30))
-        for method, look in ((method, styles[method]) for method in sorted(set(methods)))
-    ]
+    handles = [Line2D([], [], **styles[method].look, label=text.wrap(method, 30)) for method in sorted(set(methods))]
     figure.legend(
         handles=[*handles, *others], loc="outside right upper", frameon=False, fontsize="small", handlelength=3
     )
@@ -260,18 +260,9 @@ def model_legend(
     """Put the models that have a line, with their sizes, at the right of all panels."""
     from matplotlib.lines import Line2D
 
-    sizes = {cell.model: cell.base_parameters for cell in cells}
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=line.colour,
-            marker=line.marker,
-            label=text.wrap(model + (f" ({text.short_count(size)})" if (size := sizes[model]) else ""), 30),
-        )
-        for model, line in lines.items()
-        if model in models
-    ]
+    sizes = {cell.model: f" ({text.short_count(size)})" if (size := cell.base_parameters) else "" for cell in cells}
+    shown = {model: line for model, line in lines.items() if model in models}
+    handles = [Line2D([], [], **line.look, label=text.wrap(model + sizes[model], 30)) for model, line in shown.items()]
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
 
 
@@ -283,6 +274,16 @@ def model_title(model: str, size: int | None) -> str:
 def split_word(greater_is_better: bool) -> str:
     """Say which way is better, where it is not up."""
     return "" if greater_is_better else " (lower is better)"
+
+
+def score_on_test(cell: CellResults) -> str:
+    """Return the label of an axis of scores on test."""
+    return f"{cell.metric} on test{split_word(cell.greater_is_better)}"
+
+
+def score_on_validation(cell: CellResults) -> str:
+    """Return the label of an axis of scores on validation."""
+    return f"{cell.settings.objective} on validation{split_word(cell.settings.greater_is_better)}"
 
 
 def whole_numbers(axes: Axes) -> None:

@@ -6,15 +6,11 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.canvas import LEGEND, Style, model_title, new_canvas, put_legend, put_title
 from bench.reporting.figures.fonts import fonts_for
-from bench.reporting.statistics.reliability import reliability
 from bench.runs.record import Predictions
 
 if TYPE_CHECKING:
@@ -35,10 +31,7 @@ class Confusion(Figure):
         "together. Right, calibration: the share that is right against the confidence claimed, in ten bins (Guo et "
         "al., 2017); below the diagonal a method claims too much."
     )
-
-    def title(self, cells: Sequence[CellResults]) -> str:
-        """Say the data set."""
-        return f"{cells[0].dataset}: confusion matrix and calibration on test"
+    seen: ClassVar[str] = "{dataset}: confusion matrix and calibration on test"
 
     def words(self, cells: Iterable[CellResults]) -> Iterator[str]:
         """Yield the label words too."""
@@ -88,23 +81,18 @@ def _answers(cell: CellResults) -> list[Predictions]:
     return [run.predictions for run in cell.finals if run.status == "ok" and run.predictions and run.predictions.ids]
 
 
-def confusion(answers: Sequence[Predictions]) -> NDArray[np.float64]:
-    """Return the shares [true label, predicted label]; a row sums to 1, or is zero where a label has no item."""
-    size = len(answers[0].labels)
-    counts = np.zeros((size, size))
-    for one in answers:
-        np.add.at(counts, (one.references, one.predictions), 1)
-    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return shares
-
-
 def _short(word: str) -> str:
     return text.one_line(word, 16)
 
 
 def _matrix(axes: Axes, cell: CellResults, labels: Sequence[str]) -> None:
+    from sklearn.metrics import confusion_matrix
+
     # Not seaborn's heatmap, which draws the whole figure each time it is called.
-    percent = 100 * confusion(_answers(cell))
+    answers = _answers(cell)
+    references, predictions = ([i for a in answers for i in getattr(a, of)] for of in ("references", "predictions"))
+    labelled = range(len(answers[0].labels))
+    percent = 100 * confusion_matrix(references, predictions, labels=labelled, normalize="true")
     axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     places = range(len(percent))
     labels = labels if len(percent) <= _MOST_LABELS else []
@@ -124,6 +112,8 @@ def _matrix(axes: Axes, cell: CellResults, labels: Sequence[str]) -> None:
 
 
 def _diagram(axes: Axes, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> None:
+    from sklearn.calibration import calibration_curve
+
     axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
     for cell in cells:
         answers = [one for one in _answers(cell) if one.confidences]
@@ -131,17 +121,8 @@ def _diagram(axes: Axes, cells: Sequence[CellResults], styles: Mapping[str, Styl
         right = [r == p for one in answers for r, p in zip(one.references, one.predictions, strict=True)]
         if not claimed:
             continue
-        bins, _ = reliability(claimed, right)
-        style = styles[cell.method]
-        axes.plot(
-            [one.confidence for one in bins],
-            [one.accuracy for one in bins],
-            color=style.colour,
-            marker=style.marker,
-            linestyle=style.line,
-            markersize=4.5,
-            linewidth=1.2,
-        )
+        accuracies, confidences = calibration_curve(right, claimed, n_bins=10)
+        axes.plot(confidences, accuracies, **styles[cell.method].look, markersize=4.5, linewidth=1.2)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_aspect("equal")
     axes.tick_params(labelsize="x-small")

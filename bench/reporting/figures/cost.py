@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.canvas import Style, log_scale, panels, put_legend, split_word
+from bench.reporting.figures.canvas import Style, log_scale, panels, put_legend, score_on_test
 from bench.runs.objectives import undominated
 from bench.runs.record import TrialRecord
 
@@ -28,10 +28,7 @@ class Cost(Figure):
         "One point a model and method, larger for larger models. On the stairs no point is both cheaper and better. "
         "What costs nothing (a method that does not train) is a dotted line."
     )
-
-    def title(self, cells: Sequence[CellResults]) -> str:
-        """Say data set and metric."""
-        return f"{cells[0].dataset}: {cells[0].metric} on test against what it costs"
+    seen: ClassVar[str] = "{dataset}: {metric} on test against what it costs"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
@@ -46,7 +43,7 @@ class Cost(Figure):
         for panel, (label, cost) in zip(axes, costs, strict=True):
             _draw(panel, tested, cost, styles, sizes)
             panel.set_xlabel(label)
-        axes[0].set_ylabel(f"{cells[0].metric} on test{split_word(cells[0].greater_is_better)}")
+        axes[0].set_ylabel(score_on_test(cells[0]))
         dots = [
             Line2D(
                 [],
@@ -76,16 +73,9 @@ def _draw(
             panel.axhline(cell.mean, color=style.colour, linestyle=":", linewidth=1.2, zorder=1)
             continue
         points.append((value, cell.mean, cell.greater_is_better))
-        panel.scatter(
-            value,
-            cell.mean,
-            s=_area(cell.base_parameters or 0, sizes),
-            color=style.colour,
-            marker=style.marker,
-            edgecolors="white",
-            linewidths=0.6,
-            zorder=3,
-        )
+        area = _area(cell.base_parameters or 0, sizes)
+        look: dict[str, Any] = {"color": style.colour, "marker": style.marker, "edgecolors": "white"}
+        panel.scatter(value, cell.mean, s=area, **look, linewidths=0.6, zorder=3)
     if not points:
         return
     front = undominated([(value, -mean if greater else mean) for value, mean, greater in points])
@@ -98,14 +88,9 @@ def _draw(
 
 def _costs(cells: Sequence[CellResults]) -> list[tuple[str, _Cost]]:
     """Return what a score may cost; memory by the figure that most records have, and that is said."""
-    cuda = any(_allocated(run) for cell in cells for run in cell.measured)
-    live = any(_live(run) for cell in cells for run in cell.measured)
-    memory: tuple[str, _Cost] = (
-        ("peak CUDA memory\nallocated in training (GiB)", _allocated)
-        if cuda
-        else ("peak live tensors\nin training (GiB)", _live)
-        if live
-        else ("peak resident set\nin training (GiB)", _resident)
+    memory: tuple[str, _Cost] = next(
+        ((label, figure) for label, figure in _MEMORY if any(map(figure, (run for c in cells for run in c.measured)))),
+        _MEMORY[-1],
     )
     return [
         ("trainable parameters", lambda run: run.parameters.trainable if run.parameters else None),
@@ -126,20 +111,16 @@ def _area(size: int, sizes: Sequence[int]) -> float:
     return 28 + 90 * share
 
 
-def _gib(value: int | None) -> float | None:
-    return None if value is None else value / 2**30
+def _peak(figure: str) -> _Cost:
+    def gib(run: TrialRecord) -> float | None:
+        value: int | None = getattr(run.memory.get("train"), figure, None)
+        return None if value is None else value / 2**30
+
+    return gib
 
 
-def _allocated(run: TrialRecord) -> float | None:
-    memory = run.memory.get("train")
-    return _gib(memory.cuda_allocated_peak_bytes if memory else None)
-
-
-def _live(run: TrialRecord) -> float | None:
-    memory = run.memory.get("train")
-    return _gib(memory.live_tensor_peak_bytes if memory else None)
-
-
-def _resident(run: TrialRecord) -> float | None:
-    memory = run.memory.get("train")
-    return _gib(memory.resident_peak_bytes if memory else None)
+_MEMORY = (
+    ("peak CUDA memory\nallocated in training (GiB)", _peak("cuda_allocated_peak_bytes")),
+    ("peak live tensors\nin training (GiB)", _peak("live_tensor_peak_bytes")),
+    ("peak resident set\nin training (GiB)", _peak("resident_peak_bytes")),
+)

@@ -40,10 +40,7 @@ class Curves(Figure):
         "One line a seed of the best configuration, three of them at most, and of more than six models the largest. "
         "Long training curves are means of blocks of steps."
     )
-
-    def title(self, cells: Sequence[CellResults]) -> str:
-        """Say the data set."""
-        return f"{cells[0].dataset}: learning curves of the best configuration of each method"
+    seen: ClassVar[str] = "{dataset}: learning curves of the best configuration of each method"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
@@ -67,9 +64,7 @@ class Curves(Figure):
                         axes.plot(
                             [step for step, _ in curve],
                             [value for _, value in curve],
-                            color=style.colour,
-                            linestyle=style.line,
-                            marker=style.marker if len(curve) < 12 else None,
+                            **style.look | ({} if len(curve) < 12 else {"marker": None}),
                             markersize=3.5,
                             linewidth=1.1,
                             alpha=0.8,

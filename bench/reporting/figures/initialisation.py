@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.canvas import LEGEND, Style, new_canvas, put_title, split_word
+from bench.reporting.figures.canvas import LEGEND, Style, new_canvas, put_title, score_on_test
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -18,10 +18,7 @@ class Initialisation(Figure):
     """How a prompt begins against the score it ends with, by size of the model."""
 
     about: ClassVar[str] = "Points are means over seeds, bars one standard deviation to either side."
-
-    def title(self, cells: Sequence[CellResults]) -> str:
-        """Say data set and metric."""
-        return f"{cells[0].dataset}: {cells[0].metric} on test by initialisation and model"
+    seen: ClassVar[str] = "{dataset}: {metric} on test by initialisation and model"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
@@ -56,7 +53,7 @@ class Initialisation(Figure):
                 label.set(ha="right", rotation_mode="anchor")
         axes.set_xlim(-0.5, len(models) - 0.5)
         axes.grid(axis="x", visible=False)
-        axes.set_ylabel(f"{cells[0].metric} on test{split_word(cells[0].greater_is_better)}")
+        axes.set_ylabel(score_on_test(cells[0]))
         axes.set_xlabel("base model, smallest first")
         figure.legend(loc="outside right upper", frameon=False, fontsize="small")
         put_title(figure, self.title(cells), width)

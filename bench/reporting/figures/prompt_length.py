@@ -15,11 +15,12 @@ from bench.reporting.figures.canvas import (
     model_legend,
     model_lines,
     panels,
-    split_word,
+    score_on_validation,
 )
 from bench.runs.record import TrialRecord
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 _KEY = "num_virtual_tokens"
@@ -31,10 +32,7 @@ class PromptLength(Figure):
     about: ClassVar[str] = (
         "Faint points are trials; the line joins the best trial at each length, for the learning rate varies too."
     )
-
-    def title(self, cells: Sequence[CellResults]) -> str:
-        """Say data set and metric."""
-        return f"{cells[0].dataset}: {cells[0].settings.objective} on validation against prompt length"
+    seen: ClassVar[str] = "{dataset}: {objective} on validation against prompt length"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the trials of one data set and metric."""
@@ -70,8 +68,7 @@ class PromptLength(Figure):
             _ticks(panel, [x for _, points in found for x, _ in points])
             panel.set_title(text.wrap(method, 30), fontsize="medium")
         model_legend(figure, cells, {cell.model for found in methods.values() for cell, _ in found}, lines)
-        score = f"{cells[0].settings.objective} on validation{split_word(cells[0].settings.greater_is_better)}"
-        label_outer(axes, "virtual tokens (log scale)", score)
+        label_outer(axes, "virtual tokens (log scale)", score_on_validation(cells[0]))
         return figure
 
 
@@ -94,11 +91,8 @@ def _envelope(cell: CellResults, points: Sequence[tuple[int, float]]) -> list[tu
     return sorted(best.items())
 
 
-def _ticks(panel: object, lengths: Sequence[int]) -> None:
+def _ticks(panel: Axes, lengths: Sequence[int]) -> None:
     """Label a few of the lengths that were tried; powers of ten say nothing about 20 and 50."""
-    from matplotlib.axes import Axes
-
-    assert isinstance(panel, Axes)
     low, high = min(lengths), max(lengths)
     ladder = [n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if low <= n <= high]
     if len(ladder) < 2:

@@ -12,7 +12,7 @@ from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.axis_labels import label_models
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.canvas import Style, new_canvas, split_word
+from bench.reporting.figures.canvas import Style, new_canvas, score_on_test, score_on_validation
 from bench.reporting.figures.published import LESTER_2021, SOURCE, TASKS, comparable
 from bench.reporting.figures.reference_scores import draw_references, reference_sizes
 from bench.reporting.references import References
@@ -217,8 +217,8 @@ def _points(cells: Sequence[CellResults]) -> tuple[Split, list[_Point]]:
 
 def _score_axis(cell: CellResults, split: Split, points: Sequence[_Point]) -> str:
     if split == "validation":
-        return f"{cell.settings.objective} on validation{split_word(cell.settings.greater_is_better)} (best trial)"
-    label = f"{cell.metric} on test{split_word(cell.greater_is_better)}"
+        return f"{score_on_validation(cell)} (best trial)"
+    label = score_on_test(cell)
     seeds = sorted({len(point.seeds) for point in points if point.cell.stochastic})
     if not seeds or seeds[-1] < 2:
         return label
@@ -299,9 +299,7 @@ def _draw_lines(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style
             [point.mean for point in line],
             yerr=[math.nan if point.sd is None else point.sd for point in line],
             label=text.wrap(method, 30),
-            color=style.colour,
-            marker=style.marker,
-            linestyle=style.line,
+            **style.look,
             markersize=6.5,
             markeredgecolor="white",
             markeredgewidth=0.6,

@@ -14,7 +14,7 @@ from bench.reporting.figures.canvas import (
     model_lines,
     panels,
     score_line,
-    split_word,
+    score_on_test,
     whole_numbers,
 )
 
@@ -29,10 +29,7 @@ class Shots(Figure):
         "Few-shot: the model is not trained, it reads so many solved examples before its own. Points are means over "
         "seeds (other seeds, other examples), bars one standard deviation to either side."
     )
-
-    def title(self, cells: Sequence[CellResults]) -> str:
-        """Say data set and metric."""
-        return f"{cells[0].dataset}: {cells[0].metric} on test against examples in the prompt"
+    seen: ClassVar[str] = "{dataset}: {metric} on test against examples in the prompt"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
@@ -58,6 +55,6 @@ class Shots(Figure):
             whole_numbers(panel)
             panel.set_title(text.wrap(name, 30), fontsize="medium")
             panel.set_xlabel("examples in the prompt")
-        axes[0].set_ylabel(f"{cells[0].metric} on test{split_word(cells[0].greater_is_better)}")
+        axes[0].set_ylabel(score_on_test(cells[0]))
         model_legend(figure, cells, {model for lines in methods.values() for model in lines}, styles_of)
         return figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.experiment.settings import Objective
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.canvas import Style, model_title, panels, put_legend, split_word
+from bench.reporting.figures.canvas import Style, model_title, panels, put_legend, score_on_validation
 from bench.runs.objectives import objective_values, pareto_front
 
 if TYPE_CHECKING:
@@ -30,10 +30,7 @@ class TradeOff(Figure):
         "A point is a trial that ended well. Large ones are the Pareto front of their study: no other trial is better "
         "in one of its objectives without being worse in another."
     )
-
-    def title(self, cells: Sequence[CellResults]) -> str:
-        """Say data set and metric."""
-        return f"{cells[0].dataset}: {cells[0].settings.objective} on validation against the study's other objectives"
+    seen: ClassVar[str] = "{dataset}: {objective} on validation against the study's other objectives"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the studies of one data set and metric."""
@@ -63,8 +60,7 @@ class TradeOff(Figure):
             panel.set_xlabel(_AXES[other])
             panel.locator_params(axis="x", nbins=4)
         put_legend(figure, [cell.method for members in places.values() for cell in members], styles)
-        study = cells[0].settings
-        axes[0].set_ylabel(f"{study.objective} on validation{split_word(study.greater_is_better)}")
+        axes[0].set_ylabel(score_on_validation(cells[0]))
         return figure
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import islice
@@ -25,7 +24,6 @@ from bench.reporting.page import glossary
 from bench.reporting.page.runs import run_rows, samples
 from bench.reporting.page.tables import statistics_tables
 from bench.reporting.page.texts import written_samples
-from bench.reporting.table import summarise_cells
 from bench.reporting.writers import legend
 
 if TYPE_CHECKING:
@@ -41,35 +39,16 @@ _HALF = 10.0
 """Inches of a figure that half the width of a page has room for: its text is shown at 8 pixels and more there."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure as the page shows it."""
-
-    name: str
-    """Of the figure."""
-    title: str
-    alt: str
-    about: str
-    wide: bool
-    """Whether its text is too small to read at half the width of a page."""
-    source: str
-    """Data URI of the SVG: an image can run no script."""
-
-
 def html_page(
-    results: Results,
-    summary: pd.DataFrame | None = None,
-    known: Mapping[str, Sequence[Drawing | str]] | None = None,
+    results: Results, summary: pd.DataFrame, known: Mapping[str, Sequence[Drawing | str]] | None = None
 ) -> str:
     """Return the page of some results, complete: styles, script, figures and all.
 
     Args:
         results: what to show.
-        summary: the summary of all its cells, where it is known already.
+        summary: of all its cells.
         known: all drawings (or why there are none) of the figures that are drawn already, by name.
     """
-    if summary is None:
-        summary = summarise_cells(results.cells)
     pictures, absent = _drawings(results, known or {})
     rows, left_out = run_rows(results.cells)
     columns = all_columns(summary)
@@ -84,12 +63,12 @@ def html_page(
         ],
         glossary=[(term.name, term.meaning) for term in glossary.TERMS],
         too_few=_inline(sentences.too_few(results.cells)),
-        scale=[picture for picture in pictures if picture.name == "scale"],
-        pictures=[picture for picture in pictures if picture.name != "scale"],
+        scale=[picture for picture in pictures if picture["name"] == "scale"],
+        pictures=[picture for picture in pictures if picture["name"] != "scale"],
         absent=absent,
         headings=[(column, _looks(column)) for column in columns],
         column_meanings=[(column.heading, column.meaning) for column in columns if column.meaning],
-        rows=_rows(summary),
+        rows=[[_cell(column, row) for column in columns] for row in plain_rows(summary)],
         legend=legend(summary),
         statistics=statistics_tables(results.cells),
         runs=rows,
@@ -150,12 +129,12 @@ def _descriptions(results: Results) -> Iterator[str]:
 
 def _drawings(
     results: Results, known: Mapping[str, Sequence[Drawing | str]]
-) -> tuple[list[Picture], list[tuple[str, str]]]:
+) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Draw every figure that has data; return the others with the reason why they are not there.
 
     What is drawn already, the scale figures, is all there. Of many data sets the first ones have the other figures.
     """
-    drawn: list[Picture] = []
+    drawn: list[dict[str, Any]] = []
     absent: list[tuple[str, str]] = []
     for name in in_order():
         shares = MOST_DRAWINGS if name in known else max(1, MOST_DRAWINGS // len(in_order()))
@@ -172,19 +151,20 @@ def _drawings(
     return drawn, absent
 
 
-def _picture(name: str, drawing: Drawing) -> Picture:
-    source = f"data:image/svg+xml;base64,{base64.b64encode(drawing.file('svg')).decode()}"
-    about = f"{drawing.about} Here {said(drawing.names)}." if drawing.names else drawing.about
-    return Picture(name, drawing.title, drawing.alt, about, drawing.box.width > _HALF, source)
-
-
-def _rows(summary: pd.DataFrame) -> list[list[dict[str, Any]]]:
-    """Return each cell of the table: its text, what it sorts by, and its mark."""
-    columns = all_columns(summary)
-    return [[_cell(column, row) for column in columns] for row in plain_rows(summary)]
+def _picture(name: str, drawing: Drawing) -> dict[str, Any]:
+    return {
+        "name": name,
+        "title": drawing.title,
+        "alt": drawing.alt,
+        "about": f"{drawing.about} Here {said(drawing.names)}." if drawing.names else drawing.about,
+        "wide": drawing.box.width > _HALF,  # its text is too small to read at half the width of a page
+        # A data URI: an image can run no script.
+        "source": f"data:image/svg+xml;base64,{base64.b64encode(drawing.file('svg')).decode()}",
+    }
 
 
 def _cell(column: Column, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a cell of the table: its text, what it sorts by, and its mark."""
     shown = column.value(row)
     mark = ""
     if column.is_score:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from bench.reporting import text
 from bench.reporting.cells import CellResults
@@ -17,50 +17,8 @@ _WIDTH, _HEIGHT = 96, 24
 _SAMPLES = 4
 
 
-@dataclass(frozen=True)
-class RunRow:
-    """A run, as the page shows it."""
-
-    model: str
-    dataset: str
-    method: str
-    kind: str
-    number: int
-    status: str
-    selected: bool
-    """Whether it is the best trial of its cell, or a final of its configuration."""
-    validation: float | None
-    test: float | None
-    seconds: float | None
-    params: str
-    loss: str
-    """Points of the polyline of the training loss, in a box of 96 x 24; empty if there is none."""
-    score: str
-    """Points of the polyline of the validation score."""
-    reason: str
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A prediction on the test split; texts are not in the records, their hashes are."""
-
-    item: str
-    reference: str
-    prediction: str
-    confidence: float | None
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Predictions of the best cell of a model, right and wrong."""
-
-    title: str
-    right: list[Sample]
-    wrong: list[Sample]
-
-
-def run_rows(cells: Sequence[CellResults]) -> tuple[list[RunRow], int]:
-    """Return the runs of all cells, and how many were left out because they are too many for a page.
+def run_rows(cells: Sequence[CellResults]) -> tuple[list[dict[str, Any]], int]:
+    """Return what the page shows of the runs of all cells, and how many were left out: too many for a page.
 
     Where they are, the runs that count (best trials and their finals) come first, then the others in
     the order of their cells.
@@ -76,31 +34,26 @@ def _order(run: TrialRecord) -> tuple[bool, int]:
     return (run.spec.kind == "final", run.spec.number)
 
 
-def _row(cell: CellResults, run: TrialRecord, selected: bool) -> RunRow:
+def _row(cell: CellResults, run: TrialRecord, selected: bool) -> dict[str, Any]:
     metric = cell.metric
     losses = thinned([(point.step, point.loss) for point in run.train_curve], 48)
     scores = [(point.step, point.metrics[metric]) for point in run.validation_curve if metric in point.metrics]
     last = max((step for step, _ in [*losses, *scores]), default=0)
-    return RunRow(
-        model=cell.model,
-        dataset=cell.dataset,
-        method=cell.method,
-        kind=run.spec.kind,
-        number=run.spec.number,
-        status=run.status,
-        selected=selected,
-        validation=run.objective,
-        test=run.test.metrics.get(metric) if run.test else None,
-        seconds=run.seconds.get("total"),
-        params=params_text(run.spec.params),
-        loss=_polyline(losses, last),
-        score=_polyline(scores, last),
-        reason=text.one_line(run.reason or ""),
-    )
+    return {
+        "cell": cell,
+        "record": run,
+        "selected": selected,  # the best trial of its cell, or a final of its configuration
+        "test": run.test.metrics.get(metric) if run.test else None,
+        "seconds": run.seconds.get("total"),
+        "params": params_text(run.spec.params),
+        "loss": _polyline(losses, last),
+        "score": _polyline(scores, last),
+        "reason": text.one_line(run.reason or ""),
+    }
 
 
 def _polyline(curve: Sequence[tuple[int, float]], last: int) -> str:
-    """Return the points of a curve in its box, scaled to its own lowest and highest value."""
+    """Return the points of a curve in its box, scaled to its own lowest and highest value; empty if there is none."""
     if len(curve) < 2 or not last:
         return ""
     values = [value for _, value in curve]
@@ -111,36 +64,25 @@ def _polyline(curve: Sequence[tuple[int, float]], last: int) -> str:
     )
 
 
-def samples(cells: Sequence[CellResults]) -> list[Samples]:
+def samples(cells: Sequence[CellResults]) -> list[dict[str, Any]]:
     """Return predictions, right and wrong, of the method with the highest mean of each model on each data set."""
     best: dict[tuple[str, str], CellResults] = {}
     for cell in cells:
-        if cell.mean is None or not any(run.predictions for run in cell.finals):
-            continue
-        old = best.get((cell.dataset, cell.model))
-        if old is None or cell.rank_key < old.rank_key:
-            best[cell.dataset, cell.model] = cell
-    return [found for cell in best.values() if (found := _samples(cell))]
+        if cell.mean is not None and any(run.status == "ok" and run.predictions for run in cell.finals):
+            old = best.get((cell.dataset, cell.model), cell)
+            best[cell.dataset, cell.model] = min(old, cell, key=lambda one: one.rank_key)
+    return [_samples(cell) for cell in best.values()]
 
 
-def _samples(cell: CellResults) -> Samples | None:
-    answers = next((run.predictions for run in cell.finals if run.status == "ok" and run.predictions), None)
-    if answers is None:
-        return None
-    right: list[Sample] = []
-    wrong: list[Sample] = []
+def _samples(cell: CellResults) -> dict[str, Any]:
+    """Return item, true label, predicted label and confidence; texts are not in the records, their hashes are."""
+    answers = next(run.predictions for run in cell.finals if run.status == "ok" and run.predictions)
     confidences: Sequence[float | None] = answers.confidences or [None] * len(answers.ids)
-    for item, reference, prediction, confidence in zip(
+    sides: dict[bool, list[tuple[str, str, str, float | None]]] = {True: [], False: []}
+    for item, right, chosen, confidence in zip(
         answers.ids, answers.references, answers.predictions, confidences, strict=True
     ):
-        side = right if reference == prediction else wrong
-        if len(side) < _SAMPLES:
-            side.append(
-                Sample(
-                    text.one_line(item, 24),
-                    text.one_line(answers.labels[reference], 40),
-                    text.one_line(answers.labels[prediction], 40),
-                    confidence,
-                )
-            )
-    return Samples(cell.title, right, wrong)
+        if len(side := sides[right == chosen]) < _SAMPLES:
+            named = (text.one_line(answers.labels[label], 40) for label in (right, chosen))
+            side.append((text.one_line(item, 24), *named, confidence))  # type: ignore[arg-type]
+    return {"title": cell.title, "right": sides[True], "wrong": sides[False]}

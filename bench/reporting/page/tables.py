@@ -10,7 +10,6 @@ from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.columns import params_text
 from bench.reporting.findings import OverTasks, most_data_sets, over_tasks, pair_tests, searches
-from bench.reporting.statistics.outcomes import Outcome
 from bench.reporting.statistics.paired import MIN_DATA_SETS
 from bench.runs.objectives import objective_values, pareto_front
 
@@ -116,9 +115,9 @@ def _outcomes(one: OverTasks) -> SmallTable:
     def shown(row: str, column: str) -> str:
         if row == column:
             return "-"
-        found = one.outcomes.get((row, column), Outcome())
-        undecided = f" ({found.undecided} ?)" if found.undecided else ""
-        return f"{found.wins} / {found.ties} / {found.losses}{undecided}"
+        found = one.outcomes[row, column]
+        undecided = f" ({found['undecided']} ?)" if found["undecided"] else ""
+        return f"{found['win']} / {found['tie']} / {found['loss']}{undecided}"
 
     return SmallTable(
         f"Wins / ties / losses: {one.metric}",

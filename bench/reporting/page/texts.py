@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from bench.reporting import text
 from bench.reporting.cells import CellResults
@@ -12,26 +12,7 @@ from bench.runs.record import Text
 _ITEMS, _METHODS, _LONGEST = 8, 2, 1_000
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One question of the test split."""
-
-    question: str
-    references: list[str]
-    answers: list[str]
-    """One a method."""
-
-
-@dataclass(frozen=True)
-class WrittenSamples:
-    """What the methods with the best means of a model wrote to the same questions."""
-
-    title: str
-    methods: list[str]
-    items: list[Asked]
-
-
-def written_samples(cells: Sequence[CellResults]) -> list[WrittenSamples]:
+def written_samples(cells: Sequence[CellResults]) -> list[dict[str, Any]]:
     """Return the answers of the two methods with the best means of each model on each data set."""
     groups: dict[tuple[str, str], list[CellResults]] = {}
     scored = [cell for cell in cells if cell.mean is not None and _texts(cell)]
@@ -40,21 +21,21 @@ def written_samples(cells: Sequence[CellResults]) -> list[WrittenSamples]:
     return [_side_by_side(group[:_METHODS]) for group in groups.values()]
 
 
-def _side_by_side(cells: Sequence[CellResults]) -> WrittenSamples:
+def _side_by_side(cells: Sequence[CellResults]) -> dict[str, Any]:
     kept = [_texts(cell) for cell in cells]
     shared = [item for item in kept[0] if all(item in texts for texts in kept)][:_ITEMS]
-    return WrittenSamples(
-        f"{cells[0].model} / {cells[0].dataset}",
-        [cell.method for cell in cells],
-        [
-            Asked(
-                text.visible(kept[0][item].question, _LONGEST),
-                [text.visible(one, _LONGEST) for one in kept[0][item].references],
-                [text.visible(texts[item].answer, _LONGEST) for texts in kept],
-            )
+    return {
+        "title": f"{cells[0].model} / {cells[0].dataset}",
+        "methods": [cell.method for cell in cells],
+        "items": [
+            {
+                "question": text.visible(kept[0][item].question, _LONGEST),
+                "references": [text.visible(one, _LONGEST) for one in kept[0][item].references],
+                "answers": [text.visible(texts[item].answer, _LONGEST) for texts in kept],
+            }
             for item in shared
         ],
-    )
+    }
 
 
 def _texts(cell: CellResults) -> dict[str, Text]:

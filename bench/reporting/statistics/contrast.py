@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from bench.reporting.statistics.components import Part, critical, over_items, over_seeds, residual, standard_error
+from bench.reporting.statistics.components import Part, critical, standard_error
 from bench.reporting.statistics.intervals import LEVEL, Interval
 from bench.reporting.statistics.runs import Runs
-from bench.reporting.statistics.verdict import Bounds, Unknown, own_parts, unknown_of
+from bench.reporting.statistics.verdict import Bounds, Unknown, parts_of, unknown_of
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,8 @@ class Contrast:
 def contrast(terms: Sequence[tuple[float, Runs | None]], bounds: Bounds = (0.0, 1.0), level: float = LEVEL) -> Contrast:
     """Return the sum of weight times mean over some cells.
 
-    With weights 1 and -1 it is `difference`. Cells that were tested on the same items are summed item by item, and seed
-    by seed where they have the same seeds: what a test item or a draw of the splits does to all cells alike cancels, or
-    adds up, as it does in the sum. Without either the cells count as independent.
+    With weights 1 and -1 it is `difference`. What a test item or a draw of the splits does to all cells alike cancels,
+    or adds up, as it does in the sum (`parts_of`).
 
     Args:
         terms: a weight and the finals of each cell; None where no test item was recorded.
@@ -45,12 +44,8 @@ def contrast(terms: Sequence[tuple[float, Runs | None]], bounds: Bounds = (0.0, 
         if unknown := unknown_of(of):
             return Contrast(value, None, unknown)
     width = bounds[1] - bounds[0] if bounds else 0.0
-    parts = _parts(known, width)
-    error = standard_error(parts)
-    if not error:
-        return Contrast(value, None, "no spread")
-    half = critical(parts, level) * error
-    return Contrast(value, Interval(value - half, value + half))
+    parts = parts_of(known, width)
+    return _with_interval(value, parts, level)
 
 
 def seeds_only(means: Sequence[tuple[float, Sequence[float], int]], level: float = LEVEL) -> Contrast:
@@ -69,38 +64,15 @@ def seeds_only(means: Sequence[tuple[float, Sequence[float], int]], level: float
         mean = float(np.mean(scores))
         parts.append(Part("items", weight**2 * mean * (1 - mean) / items, items - 1))
         parts.append(Part("seeds", weight**2 * float(np.var(scores, ddof=1)) / len(scores), len(scores) - 1))
+    return _with_interval(value, parts, level)
+
+
+def _with_interval(value: float, parts: Sequence[Part], level: float) -> Contrast:
     error = standard_error(parts)
     if not error:
         return Contrast(value, None, "no spread")
     half = critical(parts, level) * error
     return Contrast(value, Interval(value - half, value + half))
-
-
-def _parts(terms: Sequence[tuple[float, Runs]], width: float) -> list[Part]:
-    every = [of for _, of in terms]
-    reach = sum(abs(weight) for weight, _ in terms) * width / 2
-    if all(of.one_test and of.by_seed[0].items == every[0].by_seed[0].items for of in every):
-        moved = {of.seeds for of in every if len(of.by_seed) > 1}
-        if len(moved) < 2:
-            # A cell with one run, for seeds do not change it, stands beside each run of the others.
-            scores = sum(weight * of.scores for weight, of in terms)
-            return [over_items(np.asarray(scores), reach), *over_seeds(np.asarray(scores))]
-        means = sum(weight * of.scores.mean(axis=0) for weight, of in terms)
-        noise = sum(weight**2 * residual(of.scores) for weight, of in terms)
-        seeds = [_scaled(part, weight) for weight, of in terms for part in over_seeds(of.scores)]
-        return [over_items(np.asarray(means)[None], reach, noise), *seeds]
-    tests = [[(run.seed, run.items) for run in of.by_seed] for of in every]
-    if not any(of.one_test for of in every) and all(test == tests[0] for test in tests):
-        summed = []
-        for runs in zip(*(of.by_seed for of in every), strict=True):
-            scores = sum(weight * run.scores for (weight, _), run in zip(terms, runs, strict=True))
-            summed.append(replace(runs[0], scores=np.asarray(scores)))
-        return own_parts(Runs(tuple(summed), True), reach)
-    return [_scaled(part, weight) for weight, of in terms for part in own_parts(of, width / 2)]
-
-
-def _scaled(part: Part, weight: float) -> Part:
-    return replace(part, variance=weight**2 * part.variance)
 
 
 def slope_weights(sizes: Sequence[float]) -> list[float]:

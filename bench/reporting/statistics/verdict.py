@@ -7,10 +7,12 @@ all that they compare. `difference` is a single pair. The method and its limits:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal, TypeVar
+
+import numpy as np
 
 from bench.reporting.statistics.components import (
     Part,
@@ -27,6 +29,8 @@ from bench.reporting.statistics.paired import MIN_ITEMS, holm
 from bench.reporting.statistics.runs import Runs
 
 Unknown = Literal["no predictions", "too few seeds", "too few items", "no spread"]
+Outcome = Literal["win", "tie", "loss", "undecided"]
+"""Better beyond chance, within chance, worse beyond chance, or nothing can be said."""
 Key = TypeVar("Key")
 Bounds = tuple[float, float] | None
 """The lowest and the highest score that a metric can give; None where it has no ends."""
@@ -50,6 +54,14 @@ class Difference:
     """Where the variance comes from."""
     sides: int = 0
     """How many of the two methods have more than one run."""
+
+    def outcome(self, greater_is_better: bool = True) -> Outcome:
+        """Return what came of it for the first method."""
+        if self.verdict == "within":
+            return "tie"
+        if self.verdict != "beyond" or self.value is None:
+            return "undecided"
+        return "win" if (self.value > 0) == greater_is_better else "loss"
 
     def flipped(self) -> Difference:
         """Return second minus first."""
@@ -106,7 +118,7 @@ def verdicts(
         to_baseline = differences({name: (of, baseline) for name, of in methods.items()}, bounds)
 
     def better(between: Difference) -> bool:
-        return between.verdict == "beyond" and ((between.value or 0) > 0) == greater_is_better
+        return between.outcome(greater_is_better) == "win"
 
     ranks = {name: 1 + sum(better(pairs[other, name]) for other in known if other != name) for name in known}
     best = tuple(n for n in known if ranks[n] == 1 and (baseline is None or better(to_baseline[n])))
@@ -148,7 +160,7 @@ def difference(first: Runs | None, second: Runs | None, bounds: Bounds = (0.0, 1
     if unknown:
         return Difference(value, None, None, None, unknown)
     width = bounds[1] - bounds[0] if bounds else math.inf
-    parts = _parts(first, second, width if bounds else 0.0)
+    parts = parts_of([(1.0, first), (-1.0, second)], width if bounds else 0.0)
     error = standard_error(parts)
     if not error:
         return Difference(value, None, None, None, "no spread")
@@ -186,22 +198,35 @@ def mean_interval(of: Runs | None, bounds: Bounds = (0.0, 1.0)) -> Interval | No
     return Interval(low + (high - low) * max(0.0, centre - half), low + (high - low) * min(1.0, centre + half))
 
 
-def _parts(first: Runs, second: Runs, width: float) -> list[Part]:
-    if first.one_test and second.one_test and first.by_seed[0].items == second.by_seed[0].items:
-        ours, theirs = first.scores, second.scores
-        # A method with one run, for seeds do not change it, stands against each run of the other.
-        if first.seeds == second.seeds or 1 in (len(ours), len(theirs)):
-            return [over_items(ours - theirs, width), *over_seeds(ours - theirs)]
-        means = ours.mean(axis=0, keepdims=True) - theirs.mean(axis=0)
-        noise = residual(ours) + residual(theirs)
-        return [over_items(means, width, noise), *over_seeds(ours), *over_seeds(theirs)]
-    tests = [(one.seed, one.items) for one in first.by_seed]
-    if not first.one_test and tests == [(two.seed, two.items) for two in second.by_seed]:
-        between = [
-            replace(one, scores=one.scores - two.scores) for one, two in zip(first.by_seed, second.by_seed, strict=True)
-        ]
-        return own_parts(Runs(tuple(between), True), width)
-    return [*own_parts(first, width / 2), *own_parts(second, width / 2)]
+def parts_of(terms: Sequence[tuple[float, Runs]], width: float) -> list[Part]:
+    """Return the parts of the variance of a weighted sum of means; ``width`` is that of the metric's range, or 0.
+
+    Cells that were tested on the same items are summed item by item, and seed by seed where they have the same seeds;
+    without either they count as independent.
+    """
+    every = [of for _, of in terms]
+    reach = sum(abs(weight) for weight, _ in terms) * width / 2
+    if all(of.one_test and of.by_seed[0].items == every[0].by_seed[0].items for of in every):
+        if len({of.seeds for of in every if len(of.by_seed) > 1}) < 2:
+            # A method with one run, for seeds do not change it, stands beside each run of the others.
+            scores = np.asarray(sum(weight * of.scores for weight, of in terms))
+            return [over_items(scores, reach), *over_seeds(scores)]
+        means = np.asarray(sum(weight * of.scores.mean(axis=0) for weight, of in terms))
+        noise = sum(weight**2 * residual(of.scores) for weight, of in terms)
+        seeds = [_scaled(part, weight) for weight, of in terms for part in over_seeds(of.scores)]
+        return [over_items(means[None], reach, noise), *seeds]
+    tests = [[(run.seed, run.items) for run in of.by_seed] for of in every]
+    if not any(of.one_test for of in every) and all(test == tests[0] for test in tests):
+        summed = []
+        for runs in zip(*(of.by_seed for of in every), strict=True):
+            scores = np.asarray(sum(weight * run.scores for (weight, _), run in zip(terms, runs, strict=True)))
+            summed.append(replace(runs[0], scores=scores))
+        return own_parts(Runs(tuple(summed), True), reach)
+    return [_scaled(part, weight) for weight, of in terms for part in own_parts(of, width / 2)]
+
+
+def _scaled(part: Part, weight: float) -> Part:
+    return replace(part, variance=weight**2 * part.variance)
 
 
 def own_parts(of: Runs, reach: float) -> list[Part]:
