@@ -21,7 +21,7 @@ from bench.reporting.cells import CellResults, Group, groups
 from bench.reporting.folders import Results, collect
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/findings.md", "docs/instructions.md")
+PAGES = ("README.md", "docs/findings.md", "docs/instructions.md", "docs/measured.md")
 CITED = re.compile(r"(<!-- cite: (.+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 NOT_RUN = "not run yet"
 
