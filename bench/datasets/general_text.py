@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,8 +72,8 @@ def read_general_text(size: int, path: str | None = None) -> GeneralText:
 def _sections(size: int) -> str:
     sections: dict[str, None] = {}
     length = 0
-    for line in WHEEL.read(MEMBER).splitlines():
-        section = str(json.loads(line)["passage"]).removesuffix(_MARK).strip()
+    for row in WHEEL.json_lines(MEMBER):
+        section = str(row["passage"]).removesuffix(_MARK).strip()
         if section not in sections:
             sections[section] = None
             length += len(section.encode()) + 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
@@ -40,7 +39,7 @@ class MultiEmo(Dataset):
 
     def rows(self) -> Iterator[Row]:
         """Read the examples of the task, each with a score of 1 for its label."""
-        task = BIGBENCH.read(f"bigbench/benchmark_tasks/multiemo/all_sentence_{self.language}/task.json")
-        for example in json.loads(task)["examples"]:
+        task = BIGBENCH.json(f"bigbench/benchmark_tasks/multiemo/all_sentence_{self.language}/task.json")
+        for example in task["examples"]:
             scores = example["target_scores"]
             yield Row({"text": example["input"].strip()}, _LABELS.index(max(scores, key=scores.get)))

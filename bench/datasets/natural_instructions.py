@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from bench.core.entries import Entry
 from bench.core.packages import BIGBENCH
+from bench.datasets.answers import by_first_line
 from bench.datasets.base import Row, TextDataset
-from bench.datasets.first_line import by_first_line
-from bench.datasets.grouping import split_of
+from bench.datasets.examples import split_of
 from bench.forward.settings import Generate
 
 _FOLDERS = {
@@ -57,7 +56,7 @@ class NaturalInstructions(TextDataset):
 
     def rows(self) -> Iterator[Row]:
         """Read the inputs of the task; a passage, or the word in question, stands before the question."""
-        task = json.loads(BIGBENCH.read(self.source.partition(", ")[2].replace("<subtask>", _FOLDERS[self.task])))
+        task = BIGBENCH.json(self.source.partition(", ")[2].replace("<subtask>", _FOLDERS[self.task]))
         for example in task["examples"]:
             text, outputs = example["input"].strip(), tuple(output.strip() for output in example["target"])
             if len(outputs) == 1 or self.task not in _PARTS:

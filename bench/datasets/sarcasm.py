@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -36,6 +35,5 @@ class Sarcasm(Dataset):
 
     def rows(self) -> Iterator[Row]:
         """Read dialogues of an instruction, which is left out, and a headline; ``ideal`` is 1 for sarcasm."""
-        for line in EVALS.read("evals/registry/data/sarcasm/samples.jsonl").splitlines():
-            row = json.loads(line)
+        for row in EVALS.json_lines("evals/registry/data/sarcasm/samples.jsonl"):
             yield Row({"text": row["input"][-1]["content"].strip()}, int(row["ideal"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -34,7 +33,7 @@ class SocialIqa(OptionsDataset):
 
     def rows(self) -> Iterator[Row]:
         """Read the questions, each behind its situation, with a score of 1 for the right option."""
-        for example in json.loads(BIGBENCH.read("bigbench/benchmark_tasks/social_iqa/task.json"))["examples"]:
+        for example in BIGBENCH.json("bigbench/benchmark_tasks/social_iqa/task.json")["examples"]:
             question, scores = example["input"].strip(), example["target_scores"]
             options = tuple(scores)
             right = options.index(max(scores, key=scores.get))

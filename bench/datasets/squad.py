@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import ClassVar
 
 from bench.core.entries import Entry
 from bench.core.packages import BIGBENCH
+from bench.datasets.answers import by_first_line
 from bench.datasets.base import Row, TextDataset
-from bench.datasets.first_line import by_first_line
-from bench.datasets.grouping import split_of
+from bench.datasets.examples import split_of
 from bench.forward.settings import Generate
 
 _MILLER = (
@@ -50,7 +49,7 @@ class Squad(TextDataset):
 
     def rows(self) -> Iterator[Row]:
         """Read the questions; the template may name ``context``, ``question`` and ``title``."""
-        for article in json.loads(BIGBENCH.read(self.source.partition(", ")[2]))["data"]:
+        for article in BIGBENCH.json(self.source.partition(", ")[2])["data"]:
             for paragraph in article["paragraphs"]:
                 context = paragraph["context"].strip()
                 for asked in paragraph["qas"]:

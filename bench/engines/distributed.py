@@ -20,12 +20,13 @@ from pydantic import Field, model_validator
 
 from bench.core.errors import BadInput, BenchError
 from bench.core.registry import load_target
+from bench.engines import running
 from bench.engines.base import Listener, Pool, cores, lost
 from bench.engines.processes import Processes, ProcessPool
-from bench.engines.running import guarded
+from bench.engines.running import Runner, guarded
 from bench.engines.sharing import check_accelerate_file, sharing
 from bench.engines.worker import Channel
-from bench.runs.record import Status, TrialRecord
+from bench.runs.record import Status
 from bench.runs.spec import TrialSpec
 
 _FAILED = "failed.json"
@@ -169,19 +170,9 @@ class _GroupListener:
         return bool(self._group.tell(verdict))
 
 
-def training_runner(group: _Rank) -> Any:
+def training_runner(group: _Rank) -> Runner:
     """Return what runs trials together with the other processes of the group."""
-    from bench.training.device import configure_threads
-    from bench.training.session import Session
-    from bench.training.trial import run_trial
-
-    session = Session(sharing(group.failed))
-
-    def run(spec: TrialSpec, listener: Any, artifacts: Path, threads: int) -> TrialRecord:
-        configure_threads(spec.cell.runtime, threads)
-        return run_trial(spec, session, listener, artifacts)
-
-    return run
+    return running.training_runner(sharing(group.failed))
 
 
 def _watch_parent() -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from bench.engines.base import Engine, Listener, Pool, cores
-from bench.engines.gpus import visible_gpus
 from bench.engines.pool import Message, Worker, WorkerPool
 from bench.engines.running import ENVIRONMENT
 from bench.runs.spec import TrialSpec
@@ -151,3 +150,21 @@ class ProcessWorker(Worker):
                 if line.startswith("{"):  # else a launcher has printed something, before there was a worker
                     events.put((self, json.loads(line)))
         events.put((self, None))
+
+
+def visible_gpus() -> list[str]:
+    """Return the names by which CUDA_VISIBLE_DEVICES chooses a GPU; none where there is no NVIDIA driver.
+
+    Asked without loading torch into the driver.
+
+    A list that the user has set is kept to: workers are spread over those alone.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [part.strip() for part in given.split(",") if part.strip() not in ("", "-1")]
+    try:
+        command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return listed.stdout.split()

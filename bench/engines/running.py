@@ -5,12 +5,15 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BenchError, named_line
 from bench.engines.base import lost
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
+
+if TYPE_CHECKING:
+    from bench.training.ranks import Ranks
 
 Runner = Callable[[TrialSpec, Any, Path, int], TrialRecord]
 """Runs a spec: spec, listener of one trial, folder for a final's weights, CPU threads."""
@@ -32,8 +35,11 @@ ENVIRONMENT = {
 """What a worker finds in its environment, unless the user has set it."""
 
 
-def training_runner() -> Runner:
+def training_runner(ranks: Ranks | None = None) -> Runner:
     """Return what runs trials in this process, keeping base model and data between them.
+
+    Args:
+        ranks: the processes that run each of them together; None is this one alone.
 
     Raises (the runner):
         BenchError: nothing can run here as it was asked for.
@@ -42,7 +48,7 @@ def training_runner() -> Runner:
     from bench.training.session import Session
     from bench.training.trial import run_trial
 
-    session = Session()
+    session = Session(ranks)
 
     def run(spec: TrialSpec, listener: Any, artifacts: Path, threads: int) -> TrialRecord:
         configure_threads(spec.cell.runtime, threads)

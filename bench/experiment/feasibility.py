@@ -64,7 +64,7 @@ def infeasible(cell: Cell, splits: Splits) -> str | None:
         return None
     source = models.build(cell.model.name, cell.model.options, cell.title)
     folder = source.folder()
-    if not (folder / "tokenizer.json").is_file() or not (config := _config(folder)):
+    if not (folder / "tokenizer.json").is_file() or not (config := _read(folder / "config.json")):
         return None
     architectures = [str(name) for name in config.get("architectures") or ()]
     encoder = bool(architectures) and not any(name.endswith(_GENERATE) for name in architectures)
@@ -102,7 +102,8 @@ def _cannot_write(answer: Answer, folder: Path, room: int | None) -> str | None:
     for text in answer.generate.stop:
         if not tokenizer.makes(text):
             return f"generate.stop: {text!r} cannot come out of this model's tokenizer"
-    if answer.chat and not (folder / "chat_template.jinja").is_file() and "chat_template" not in _settings(folder):
+    settings = _read(folder / "tokenizer_config.json") or {}
+    if answer.chat and not (folder / "chat_template.jinja").is_file() and "chat_template" not in settings:
         return "format: chat: this model's tokenizer has no chat template; take format: instruction"
     return None
 
@@ -121,14 +122,6 @@ def fewest_virtual_tokens(cell: Cell) -> int:
 @lru_cache(maxsize=8)
 def _tokenizer(folder: Path) -> _Tokenizer:
     return _Tokenizer(folder / "tokenizer.json")
-
-
-def _config(folder: Path) -> dict[str, Any] | None:
-    return _read(folder / "config.json")
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    return _read(folder / "tokenizer_config.json") or {}
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bench.reporting.folders import Results, collect
@@ -104,21 +103,7 @@ def typed(values: Sequence[Any], dtype: str | None = None) -> pd.Series[Any]:
             dtype = "Float64"
         else:
             dtype = "string" if kinds == {str} else "object"
-    kind = _NUMBERS.get(dtype)
-    if kind is None:
-        column: pd.Series[Any] = pd.Series([pd.NA if value is None else value for value in values], dtype=dtype)
-        return column
-    # From values and a mask: pandas' own way from a list with gaps takes ten times as long.
-    array, plain = kind
-    missing = np.array([value is None for value in values], dtype=bool)
-    return pd.Series(array(np.array([0 if value is None else value for value in values], dtype=plain), missing))
-
-
-_NUMBERS: dict[str, tuple[Any, type]] = {
-    "Int64": (pd.arrays.IntegerArray, np.int64),
-    "Float64": (pd.arrays.FloatingArray, np.float64),
-    "boolean": (pd.arrays.BooleanArray, np.bool_),
-}
+    return pd.Series([pd.NA if value is None else value for value in values], dtype=dtype)
 
 
 def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -84,9 +84,9 @@ def test_a_final_predicts_what_the_harness_recorded(place, method):
     np.testing.assert_allclose([max(a.probabilities.values()) for a in answers], recorded.confidences, atol=2e-5)
     trained = run.adapter is not None
     assert trained == (method not in ("hard_prompt", "majority"))
-    assert all((a.base_probabilities is not None) == trained for a in answers)
+    assert all((a.base is not None) == trained for a in answers)
     if trained:
-        assert any(abs(a.probabilities["yes"] - a.base_probabilities["yes"]) > 1e-4 for a in answers)
+        assert any(abs(a.probabilities["yes"] - a.base["yes"]) > 1e-4 for a in answers)
 
 
 def test_the_command_says_which_adapter_is_active_and_answers_a_text(place):
@@ -297,8 +297,8 @@ def test_inspect_compares_the_prompt_before_and_after(place, tmp_path):
     assert (tmp_path / "gradient_norm.png").read_bytes()[1:4] == b"PNG"
     rows = list(csv.reader((tmp_path / "virtual_tokens.csv").read_text().splitlines()))
     assert len(rows) == 1 + 20
-    inspected = inspect_prompt(load_run(run))
-    assert all(-1 <= token.moved < 1 - 1e-7 for token in inspected.tokens), "the prompt was trained"
+    inspected, _ = inspect_prompt(load_run(run))
+    assert inspected["before to after"].between(-1, 1 - 1e-7).all(), "the prompt was trained"
 
 
 def test_inspect_of_a_text_prompt_finds_the_text_before_training(place, tmp_path):
@@ -308,9 +308,9 @@ def test_inspect_of_a_text_prompt_finds_the_text_before_training(place, tmp_path
     method = spec.cell.method.model_copy(update={"options": options})
     spec = spec.model_copy(update={"cell": spec.cell.model_copy(update={"method": method})})
     loaded = load_run(type(run)(run.record.model_copy(update={"spec": spec}), run.path, run.adapter))
-    tokens = inspect_prompt(loaded).tokens
-    assert [t.before.token for t in tokens[:2]] == ["' good'", "' bad'"] or tokens[0].before.cosine > 0.999
-    assert all(t.before.cosine == pytest.approx(1, abs=1e-5) for t in tokens)
+    tokens, _ = inspect_prompt(loaded)
+    assert list(tokens["token before"][:2]) == ["' good'", "' bad'"]
+    assert list(tokens["cosine"]) == pytest.approx([1] * len(tokens), abs=1e-5)
 
 
 def test_inspect_of_a_method_without_virtual_tokens_draws_the_gradient_alone(place, tmp_path):

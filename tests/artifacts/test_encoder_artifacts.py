@@ -59,7 +59,7 @@ def test_a_final_predicts_what_it_recorded_and_the_base_model_has_no_say(finals,
     recorded = record.predictions
     assert [a.label for a in answers] == [recorded.labels[i] for i in recorded.predictions]
     np.testing.assert_allclose([max(a.probabilities.values()) for a in answers], recorded.confidences, atol=2e-5)
-    assert all(a.base_probabilities is None for a in answers)
+    assert all(a.base is None for a in answers)
     assert record.non_label_share is None
     assert "classification head" in record.notes["answers"]
     assert record.notes["forward"] == "classes"

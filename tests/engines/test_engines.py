@@ -22,8 +22,7 @@ from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.engines import engines
 from bench.engines.base import Listener
-from bench.engines.gpus import visible_gpus
-from bench.engines.processes import Processes, ProcessWorker
+from bench.engines.processes import Processes, ProcessWorker, visible_gpus
 from bench.runs.record import TrialRecord
 from bench.testing.scripted import scripted_spec
 
