@@ -5,7 +5,7 @@ In Markdown a number stands between two comments, of which the first says where 
     ``<!-- cite: score quickstart/smollm2-135m/trec6/lora -->0.731 ± 0.066<!-- end -->``
 
 ``ladder`` and ``best`` are tables and stand on lines of their own. A folder is one below ``results/reference``. A test
-holds README.md and docs/findings.md against the records, so a number cannot be written by hand.
+holds these pages against the records, so a number cannot be written by hand.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from bench.reporting.cells import CellResults, Group, groups
 from bench.reporting.folders import Results, collect
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/findings.md")
+PAGES = ("README.md", "docs/findings.md", "docs/instructions.md")
 CITED = re.compile(r"(<!-- cite: (.+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 NOT_RUN = "not run yet"
 
 
 @cache
-def results(folder: str) -> Results:
+def results(folder: str, metric: str | None = None) -> Results:
     """Return what a folder below ``results/reference`` holds."""
-    return collect(ROOT / "results" / "reference" / folder)
+    return collect(ROOT / "results" / "reference" / folder, metric=metric)
 
 
-def cell(name: str) -> CellResults | None:
+def cell(name: str, metric: str | None = None) -> CellResults | None:
     """Return the cell ``folder/model/data set/method``; None where no final of it has a score."""
     folder, *labels = name.split("/")
-    found = [one for one in results(folder).cells if one.labels == tuple(labels) and one.mean is not None]
+    found = [one for one in results(folder, metric).cells if one.labels == tuple(labels) and one.mean is not None]
     return found[0] if found else None
 
 
-def score(name: str) -> str:
-    """Write the mean over the finals and their standard deviation."""
-    one = cell(name)
+def score(name: str, metric: str | None = None) -> str:
+    """Write the mean over the finals and their standard deviation, of the main metric unless another is named."""
+    one = cell(name, metric)
     return text.mean_sd(one.mean, one.sd if one.stochastic else None) if one else NOT_RUN
 
 

@@ -13,6 +13,7 @@ from report_records import cell, page_of, run, study, write_results
 from bench.reporting import collect
 from bench.reporting.grouping import group_cells
 from bench.reporting.page import runs as page_runs
+from bench.reporting.report import write_report
 from bench.runs.record import Answers, Provenance, Text, TrainStep
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\""
@@ -191,6 +192,15 @@ def test_every_figure_has_a_text_in_its_place_and_that_of_scale_has_the_numbers(
     alts = [attributes["alt"] for tag, attributes in Tags(page.read_text()).tags if tag == "img"]
     assert all(alts) and len(set(alts)) == len(alts)
     assert alts[0].endswith("small: lora 0.510, prompt 0.800; big: lora 0.510, prompt 0.800.")
+
+
+def test_every_data_set_has_its_figure_of_scale(tmp_path):
+    found = [one for n in range(5) for one in study(cell(dataset=f"data{n}"), [0.5, 0.6, 0.7])]
+    report = write_report(write_results(tmp_path / "results", found), tmp_path / "report")
+    page = (report.parent / "index.html").read_text(encoding="utf-8")
+    for n in range(5):
+        assert re.search(rf"<img[^>]*alt=\"[^\"]*data{n}: accuracy on test", page)
+    assert "'bench plot scale' draws all" not in page
 
 
 def test_on_paper_tables_and_figures_stay_inside_of_the_sheet(page):

@@ -132,12 +132,12 @@ def _drawings(
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Draw every figure that has data; return the others with the reason why they are not there.
 
-    Of many data sets the first ones have all their figures until the page is full.
+    What is drawn already, the scale figures, is all there. Of many data sets the first ones have the other figures.
     """
     drawn: list[dict[str, Any]] = []
     absent: list[tuple[str, str]] = []
-    shares = max(1, MOST_DRAWINGS // len(in_order()))
     for name in in_order():
+        shares = MOST_DRAWINGS if name in known else max(1, MOST_DRAWINGS // len(in_order()))
         figure = figures.get(name)()
         groups = len(figure.groups(results.cells))
         if groups > shares:
