@@ -12,8 +12,6 @@ from bench.methods.base import TunedModel
 from bench.methods.peft_method import PeftMethod
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
-
     from bench.datasets.splits import Splits
     from bench.models.language_model import LanguageModel
 
@@ -22,6 +20,7 @@ class AdaLora(PeftMethod):
     """AdaLoRA: LoRA whose ranks move in training to the layers that need them (Zhang et al., 2023), by peft."""
 
     title: ClassVar[str] = "AdaLoRA"
+    peft_class: ClassVar[str] = "AdaLoraConfig"
     citation: ClassVar[str] = (
         "Zhang et al.: AdaLoRA: Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning. ICLR 2023. "
         "arXiv:2303.10512"
@@ -77,20 +76,14 @@ class AdaLora(PeftMethod):
             "rank": Int(low=2, high=32, log=True),
         }
 
-    def peft_config(self, common: dict[str, Any]) -> PeftConfig:
-        """Return peft's AdaLoraConfig; its steps are set when training begins."""
-        from peft import AdaLoraConfig
-
-        return AdaLoraConfig(
-            target_r=self.rank,
-            init_r=self.first_rank,
-            lora_alpha=self.alpha if self.alpha is not None else 2 * self.rank,
-            lora_dropout=self.dropout,
-            deltaT=self.allocation_interval,
-            orth_reg_weight=self.orthogonal_weight,
-            total_step=1,
-            **common,
-        )
+    def peft_fields(self) -> dict[str, Any]:
+        """Return those of peft's AdaLoraConfig; its steps are set when training begins."""
+        own = super().peft_fields() | {
+            "init_r": self.first_rank,
+            "lora_alpha": self.alpha if self.alpha is not None else 2 * self.rank,
+            "total_step": 1,
+        }
+        return {name: value for name, value in own.items() if name not in ("warmup_share", "final_share")}
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Put peft's layers into the model."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
 from bench.core.distributions import Float, SearchSpace
 from bench.methods.peft_method import PeftMethod
 
-if TYPE_CHECKING:
-    from peft import PeftConfig
-
 
 class IA3(PeftMethod):
     """(IA)^3: trained vectors that rescale keys, values and feed-forward activations (Liu et al., 2022), by peft."""
 
     title: ClassVar[str] = "(IA)^3"
+    peft_class: ClassVar[str] = "IA3Config"
     citation: ClassVar[str] = (
         "Liu et al.: Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning. "
         "NeurIPS 2022. arXiv:2205.05638"
@@ -45,10 +43,7 @@ class IA3(PeftMethod):
         """Learning rate; the paper trains with 3e-3."""
         return {"learning_rate": Float(low=3e-4, high=3e-2, log=True)}
 
-    def peft_config(self, common: dict[str, Any]) -> PeftConfig:
-        """Return peft's IA3Config."""
-        from peft import IA3Config
-
+    def peft_fields(self) -> dict[str, Any]:
+        """Return those of peft's IA3Config."""
         # With layers of one's own peft takes no feed-forward layers unless they are named.
-        feedforward = list(self.feedforward_modules or ()) if self.target_modules else None
-        return IA3Config(feedforward_modules=feedforward, **common)
+        return {"feedforward_modules": list(self.feedforward_modules or ()) if self.target_modules else None}

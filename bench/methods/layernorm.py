@@ -20,6 +20,7 @@ class LayerNormTuning(PeftMethod):
     """LayerNorm tuning: the weights of the norms are trained (Zhao et al., 2023), by peft."""
 
     title: ClassVar[str] = "LayerNorm tuning"
+    peft_class: ClassVar[str] = "LNTuningConfig"
     citation: ClassVar[str] = (
         "Zhao et al.: Tuning LayerNorm in Attention: Towards Efficient Multi-Modal LLM Finetuning. ICLR 2024. "
         "arXiv:2312.11420"
@@ -49,9 +50,3 @@ class LayerNormTuning(PeftMethod):
         # peft's own choice is only some of them in some families (Qwen 2), and none in others (GPT-NeoX, OPT).
         every = tuple(last_names(list(norm_layers(base.network))))
         return self.model_copy(update={"target_modules": every}).configured(base)
-
-    def peft_config(self, common: dict[str, Any]) -> PeftConfig:
-        """Return peft's LNTuningConfig."""
-        from peft import LNTuningConfig
-
-        return LNTuningConfig(**common)

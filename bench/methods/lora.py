@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -11,14 +11,12 @@ from bench.core.distributions import Float, Int, SearchSpace
 from bench.methods.peft_method import PeftMethod
 from bench.methods.target_modules import ALL_LINEAR, Targets
 
-if TYPE_CHECKING:
-    from peft import PeftConfig
-
 
 class Lora(PeftMethod):
     """LoRA: trainable low-rank updates of the linear layers of a frozen model (Hu et al., 2021), by peft."""
 
     title: ClassVar[str] = "LoRA"
+    peft_class: ClassVar[str] = "LoraConfig"
     citation: ClassVar[str] = (
         "Hu et al.: LoRA: Low-Rank Adaptation of Large Language Models. ICLR 2022. arXiv:2106.09685"
     )
@@ -55,15 +53,6 @@ class Lora(PeftMethod):
             "rank": Int(low=2, high=32, log=True),
         }
 
-    def peft_config(self, common: dict[str, Any]) -> PeftConfig:
-        """Return peft's LoraConfig."""
-        from peft import LoraConfig
-
-        return LoraConfig(
-            r=self.rank,
-            lora_alpha=self.alpha if self.alpha is not None else 2 * self.rank,
-            lora_dropout=self.dropout,
-            use_rslora=self.rslora,
-            use_dora=self.dora,
-            **common,
-        )
+    def peft_fields(self) -> dict[str, Any]:
+        """Return those of peft's LoraConfig."""
+        return super().peft_fields() | {"lora_alpha": self.alpha if self.alpha is not None else 2 * self.rank}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from bench.core.config import aliases
 from bench.methods.base import Method, TunedModel
 from bench.methods.target_modules import Targets, check_targets, linear_layers
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 class PeftMethod(Method):
     """A method of peft that changes layers in place; subclasses translate their fields into peft's configuration."""
+
+    peft_class: ClassVar[str]
+    """Name of peft's configuration class."""
 
     target_modules: Targets = None
     """Names of the layers to change (the end of their path suffices), a regular expression for whole paths,
@@ -34,7 +38,15 @@ class PeftMethod(Method):
             common: ``task_type`` and ``target_modules``, which all of peft's configurations take, and of an encoder
                 ``modules_to_save``, its head.
         """
-        raise NotImplementedError
+        import peft
+
+        config: PeftConfig = getattr(peft, self.peft_class)(**self.peft_fields(), **common)
+        return config
+
+    def peft_fields(self) -> dict[str, Any]:
+        """Return the fields of peft's class: those of ours, by the names that they have there (`Alias`)."""
+        names = {name: alias.name for name, alias in aliases(type(self)).items()}
+        return {names.get(name, name): value for name, value in self if name != "target_modules"}
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Put peft's layers into the model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -10,14 +10,12 @@ from bench.core.config import Alias
 from bench.core.distributions import Choice, Float, SearchSpace
 from bench.methods.peft_method import PeftMethod
 
-if TYPE_CHECKING:
-    from peft import PeftConfig
-
 
 class Vera(PeftMethod):
     """VeRA: trained vectors that rescale random low-rank matrices which all layers share (Kopiczko et al., 2024)."""
 
     title: ClassVar[str] = "VeRA"
+    peft_class: ClassVar[str] = "VeraConfig"
     citation: ClassVar[str] = (
         "Kopiczko, Blankevoort, Asano: VeRA: Vector-based Random Matrix Adaptation. ICLR 2024. arXiv:2310.11454"
     )
@@ -52,16 +50,3 @@ class Vera(PeftMethod):
             "learning_rate": Float(low=5e-4, high=5e-2, log=True),
             "rank": Choice(choices=(64, 128, 256, 512, 1024)),
         }
-
-    def peft_config(self, common: dict[str, Any]) -> PeftConfig:
-        """Return peft's VeraConfig."""
-        from peft import VeraConfig
-
-        return VeraConfig(
-            r=self.rank,
-            d_initial=self.initial_d,
-            vera_dropout=self.dropout,
-            projection_prng_key=self.projection_seed,
-            save_projection=self.save_projection,
-            **common,
-        )
