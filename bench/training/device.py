@@ -43,14 +43,17 @@ def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractCon
 
 
 def device_name(device: torch.device) -> str:
-    """Return the name of the GPU, or of the processor."""
+    """Return the name of the GPU, or of the processor with the instruction set that torch uses of it.
+
+    Clouds give processors of several generations one name; the order of float32's sums goes with the instruction set.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):  # Linux alone has it, and nothing else there names the processor
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def configure_threads(runtime: Runtime, share: int) -> None:
