@@ -80,7 +80,8 @@ def expected(
     study = cell.study
     stopped = STOPPED.get(study.pruner, 0.0) if steps and len(study.objectives) == 1 else 0.0
     final = trial + test + answers
-    return Expected(trial, final, study.trials, stopped, study.pruner_startup_trials, cell.planned_finals)
+    startup = study.pruner_startup_trials * cell.studies
+    return Expected(trial, final, study.trials, stopped, startup, cell.planned_finals)
 
 
 def cost(cell: Cell) -> Expected:
