@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,6 +79,7 @@ def show_estimates(console: Console, planned: Plan, on: Place, price: float | No
         table.add_column(heading, justify="left" if heading in ("cell", "fits") else "right", overflow="fold")
     by_model: dict[str, float] = {}
     notes, large = dict[str, None](), list[Estimate]()
+    gc.freeze()  # the objects of torch and transformers, which stay: looking through them takes a tenth of the time
     for cell in track(planned.cells, "estimating", console=console, transient=True):
         try:
             found = estimate(cell, on)

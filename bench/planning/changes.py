@@ -37,7 +37,8 @@ def changes(work: Work, before: Prediction, on: Place) -> Iterator[tuple[str, fl
         tried.append(("LoRA in place of all weights", replace(work, method=methods.build("lora", {}, "method lora"))))
     for words, changed in tried:
         try:
-            yield words, predict(changed, beside=False).peak
+            counted = before.parameters if changed.method is work.method else None
+            yield words, predict(changed, beside=False, parameters=counted).peak
         except BenchError:  # a family that has no checkpointing, and the like
             continue
     if isinstance(on, Device):

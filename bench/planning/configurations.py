@@ -23,7 +23,8 @@ class Published(Config):
     license: str
     """Of the model's weights; none of them ship with the package."""
     parameters: int
-    """All parameters, tied weights once, as the source states them; the tests count them again."""
+    """All parameters, tied weights once, as the source states them, of an encoder those without a head over classes;
+    the tests count them again."""
     config: dict[str, Any]
     """Fields of the configuration that are not the defaults of its ``model_type``."""
 

@@ -133,23 +133,26 @@ def _pathway(network: PreTrainedModel) -> Pathway:
     """Return the way that a network goes: that of a tiny copy with values of its own, for it is found by trying."""
     if network.get_output_embeddings() is None:
         return Pathway(network, "classes")
-    found = _tiny_pathway(canonical_json(network.config.to_dict()))
+    found = _tiny_pathway(canonical_json(_tiny(network.config.to_dict())))
     return Pathway(network, "padded") if found is None else replace(found, network=network)
+
+
+def _tiny(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration of a tiny copy, which all sizes of a family share."""
+    small = with_layers(given, 2) | {name: size for name, size in _TINY.items() if name in given}
+    if "num_key_value_heads" in given:
+        small["num_key_value_heads"] = 2
+    small.pop("torch_dtype", None)
+    return small | {"dtype": "float32", "initializer_range": 0.2}
 
 
 @lru_cache(maxsize=64)
 def _tiny_pathway(fields: str) -> Pathway | None:
     """Return the way of the tiny copy; None where none can be made."""
-    given = json.loads(fields)
-    small = with_layers(given, 2) | {name: size for name, size in _TINY.items() if name in given}
-    if "num_key_value_heads" in given:
-        small["num_key_value_heads"] = 2
-    small |= {"dtype": "float32", "initializer_range": 0.2}
-    small.pop("torch_dtype", None)
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(7)
-            config = AutoConfig.for_model(**small)
+            config = AutoConfig.for_model(**json.loads(fields))
             network = Kind.of(config).auto_class.from_config(config, dtype=torch.float32)
         return Pathway.of(network.eval().requires_grad_(False))
     except Infeasible:

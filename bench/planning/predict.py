@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -24,6 +25,9 @@ from bench.training.step import Stepper
 
 ALL_TRACED = 8
 """Layers up to which a model is traced whole; of deeper ones two shallow copies, on a line."""
+LEAST_TRACED = 3
+"""Layers of the shallower copy, or the whole cycles that hold so many: with two, the first and the last layer of an
+evaluation have its peak, and not the layers between."""
 
 
 @dataclass(frozen=True)
@@ -95,33 +99,36 @@ class _Traces:
         )
 
 
-def predict(work: Work, whole: bool = False, beside: bool = True) -> Prediction:
+def predict(work: Work, whole: bool = False, beside: bool = True, parameters: Parameters | None = None) -> Prediction:
     """Predict what a configuration takes.
 
     Args:
         work: the configuration.
         whole: trace all layers, however many.
         beside: trace PEFT's way too.
+        parameters: of this model with this method, where they have been counted.
 
     Raises:
         BadInput: what cannot be traced.
         Infeasible: this model cannot run this configuration.
     """
-    with ReadsAsZero():  # type: ignore[no-untyped-call]
-        parameters = parameters_of(attach(work.method, work.base(), work.splits, work.seed))
+    if parameters is None:
+        with ReadsAsZero():  # type: ignore[no-untyped-call]
+            parameters = parameters_of(attach(work.method, work.base(), work.splits, work.seed))
+    encoder = work.encoder(work.base())
     every = depth(work.fields)
     step = cycle(work.fields)
-    shallow = max(4, step) if step else every
+    shallow = step * math.ceil(LEAST_TRACED / step) if step else every
     layers: tuple[int, ...] = (every,)
-    if not whole and step and every > max(ALL_TRACED, shallow + step):
-        layers = (shallow, shallow + max(2, step))
+    if not whole and step and every > max(ALL_TRACED, 2 * shallow + step):
+        layers = (shallow, shallow + step)
         factor = (every - layers[0]) / (layers[1] - layers[0])
-        found = _traced(work, layers[0], beside).extended(_traced(work, layers[1], beside), factor)
+        short, longer = (_traced(work, encoder, number, beside) for number in layers)
+        found = short.extended(longer, factor)
         if found.trainable != parameters.trainable:  # not the same in every layer
             layers = (every,)
     if len(layers) == 1:
-        found = _traced(work, None, beside)
-    encoder = work.encoder(work.base())
+        found = _traced(work, encoder, None, beside)
     sequences = [len(encoder.candidates(example, None)) for example in work.splits.validation]
     labels = 1 if encoder.single_token_labels else max(sequences, default=1)
     return Prediction(
@@ -148,12 +155,11 @@ def _answer(encoder: Encoder) -> int:
     return max(map(len, encoder.label_ids)) + 1 if encoder.label_ids else encoder.answer.generate.max_new_tokens
 
 
-def _traced(work: Work, layers: int | None, beside: bool) -> _Traces:
+def _traced(work: Work, encoder: Encoder, layers: int | None, beside: bool) -> _Traces:
     """Trace a model, or a copy with fewer layers."""
     base = work.base(None if layers is None else with_layers(work.fields, layers))
     try:
         tuned = attach_fake(work.method, base, work.splits, work.seed)
-        encoder = work.encoder(base)
         trainable = sum(parameter.numel() for parameter in tuned.trainable().values())
         room = encoder.room(tuned.virtual_tokens, work.settings.max_length)
         step = padded = None

@@ -86,7 +86,10 @@ def _head(network: PreTrainedModel, name: str) -> Head:
 
     from bench.models.heads import expected_head, find_head
 
-    files = [] if find(name) else sorted(_folder(name).glob("*.safetensors"))
+    try:
+        files = sorted(_folder(name).glob("*.safetensors"))
+    except Unavailable:
+        files = []
     if not files:
         return expected_head(network)
     there: set[str] = set()

@@ -76,7 +76,7 @@ def test_a_deep_model_is_what_two_shallow_ones_say(name, checkpointing):
     settings = Training(batch_size=3, max_steps=2)
     work = Work("deep", fields, methods.build(name, {}, "x"), splits, tokenizer, settings, torch.float32, checkpointing)
     short, whole = predict(work, beside=False), predict(work, whole=True, beside=False)
-    assert (short.layers, whole.layers) == ((4, 6), (10,))
+    assert (short.layers, whole.layers) == ((3, 4), (10,))
     assert short.peak == pytest.approx(whole.peak, rel=0.005)
     assert short.step.flops == whole.step.flops
     assert short.evaluation.peak == pytest.approx(whole.evaluation.peak, rel=0.005)
