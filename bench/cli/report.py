@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from bench.reporting import collect, terminal_table, write_report
 from bench.reporting.references import read_references, with_references
+from bench.reporting.superseded import told
 from bench.reporting.table import summarise_cells
 
 
@@ -28,4 +29,6 @@ def draw_report(results: Sequence[Path], out: Path, metric: str | None = None, r
     summary = with_references(summarise_cells(found.cells), others)
     page = write_report(found, out, summary, others)
     console.print(terminal_table(summary, console.width))
+    for line in told(found.superseded):
+        console.print(escape(line), soft_wrap=True, highlight=False)
     console.print(f"report: {escape(str(page))}", soft_wrap=True)

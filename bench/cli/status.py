@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bench.core.errors import BadInput
 from bench.reporting.progress import Progress, progress
-from bench.reporting.superseded import ADVICE, superseded_in
+from bench.reporting.superseded import superseded_in, told
 from bench.runs.manifest import FILENAME, Manifest, without_password
 from bench.runs.store import RecordStore
 
@@ -27,11 +27,8 @@ def show_status(results: Path) -> None:
         raise BadInput(f"{results}: no results folder (there is no {FILENAME} in it)")
     console = Console()
     console.print(progress_table(manifest.name, progress(results, manifest)))
-    earlier = superseded_in(results, manifest)
-    for cell in earlier:
-        console.print(f"of earlier settings, not shown: {escape(str(cell))}", soft_wrap=True, highlight=False)
-    if earlier:
-        console.print(escape(ADVICE), soft_wrap=True, highlight=False)
+    for line in told(superseded_in(results, manifest)):
+        console.print(escape(line), soft_wrap=True, highlight=False)
 
 
 def progress_table(name: str, cells: Sequence[Progress]) -> Table:

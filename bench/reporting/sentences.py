@@ -14,12 +14,11 @@ from bench.reporting.folders import Results
 from bench.reporting.statistics.intervals import MIN_SEEDS
 from bench.reporting.statistics.paired import MIN_DATA_SETS, MIN_ITEMS
 from bench.reporting.statistics.verdict import Bounds
-from bench.reporting.superseded import ADVICE
+from bench.reporting.superseded import ADVICE, MOST_SHOWN
 from bench.reporting.terms import unequal_terms
 from bench.runs.record import FAILED, TrialRecord
 
 _MOST_FAILURES = 50
-_MOST_SUPERSEDED = 20
 
 
 def verdicts(cells: Sequence[CellResults]) -> Iterator[str]:
@@ -169,7 +168,7 @@ def cautions(results: Results) -> Iterator[str]:
     for sentence in unequal_terms(results.cells):
         yield f"Unequal terms. {text.markdown(sentence, 2000)}."
     if results.stale:
-        shown = [*map(str, results.superseded[:_MOST_SUPERSEDED])]
+        shown = [*map(str, results.superseded[:MOST_SHOWN])]
         more = len(results.superseded) - len(shown)
         shown += [f"{more} more cells"] if more > 0 else []
         yield (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from bench.experiment.cell import Cell
 from bench.runs.manifest import Manifest
 from bench.runs.record import read_record
 
+MOST_SHOWN = 20
 ADVICE = "To keep both, run the changed experiment into another folder (bench run ... --results DIR)"
 
 
@@ -28,6 +29,16 @@ class Superseded:
     def __str__(self) -> str:
         """Say it in a line: the cell, and what differs."""
         return f"{self.title} ({'; '.join(self.changes) or 'no longer in the experiment'})"
+
+
+def told(found: Sequence[Superseded]) -> Iterator[str]:
+    """Name the cells, a line each, and say how to keep both."""
+    for cell in found[:MOST_SHOWN]:
+        yield f"of earlier settings, not shown: {cell}"
+    if len(found) > MOST_SHOWN:
+        yield f"of earlier settings, not shown: {len(found) - MOST_SHOWN} more cells"
+    if found:
+        yield ADVICE
 
 
 def superseded(cells: Iterable[Cell], manifest: Manifest) -> list[Superseded]:

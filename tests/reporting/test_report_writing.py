@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, matthews_corrcoef
 from typer.testing import CliRunner
 
 from bench.cli import app
+from bench.cli.report import draw_report
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.experiment.settings import Training
@@ -414,3 +415,12 @@ def test_how_written_answers_ended_stands_in_the_table_where_something_was_writt
     assert row["measurement.answers_that_end"] == row["measurement.answers_at_the_limit"] == 0.5
     (without,) = summarise_cells(group_cells(study(cell(), [0.5, 0.6]))).to_dict("records")
     assert "measurement.empty_answers" not in without
+
+
+def test_the_terminal_names_finished_cells_that_a_changed_setting_hides(tmp_path, capsys):
+    before, now = cell(training=Training(max_steps=100)), cell(training=Training(max_steps=3))
+    root = write_results(tmp_path / "r", [*study(before, [0.5]), *study(now, [0.6])], current=[now.path])
+    draw_report([root], tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "of earlier settings, not shown: tiny / trec6 / lora (training.max_steps 100, now 3)" in said
+    assert "run the changed experiment into another folder (bench run ... --results DIR)" in said

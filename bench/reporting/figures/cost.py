@@ -56,7 +56,8 @@ class Cost(Figure):
             )
             for size, name in sorted({(cell.base_parameters or 0, cell.model) for cell in tested})
         ]
-        put_legend(figure, [cell.method for cell in tested], styles, dots)
+        stairs = Line2D([], [], color="0.6", lw=1.2, label="Pareto front")
+        put_legend(figure, [cell.method for cell in tested], styles, [*dots, stairs])
         return figure
 
 
