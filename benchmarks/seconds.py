@@ -28,7 +28,7 @@ def measure() -> calibration.Calibration:
     from bench.planning import measuring
 
     found = measuring.measured(measuring.prepared(), 10.0)
-    return calibration.fitted([{"start": 0.0, **found}], threads=1)
+    return calibration.fitted([found], threads=1, start=0.0)
 
 
 def run(file: Path, changes: list[str], folder: str) -> list[TrialRecord]:

@@ -336,6 +336,9 @@ def plan_(
             show_default="for a file, here if it was calibrated; else h100",
         ),
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trials that run at the same time, for a file, as in 'bench run'.")
+    ] = None,
     price: Annotated[float | None, typer.Option(min=0, help="Of an hour of the device, for a file.")] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Of every input, for a model and a method.")] = 64,
     batch_size: Annotated[int, typer.Option(min=1, help="For a model and a method.")] = 16,
@@ -346,7 +349,7 @@ def plan_(
     from bench.core.plugins import load_plugins
 
     if method is None:
-        plan_file(Path(target), set_ or [], device, price, plugin or [])
+        plan_file(Path(target), set_ or [], workers, device, price, plugin or [])
     else:
         load_plugins(plugin or [])
         plan_one(target, method, set_ or [], device, tokens, batch_size)

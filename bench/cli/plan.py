@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.api import Plan, plan
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, Infeasible
 from bench.engines.base import cores
 from bench.experiment.file import assigned
 from bench.experiment.settings import Training
@@ -64,10 +64,15 @@ def plan_one(model: str, method: str, assignments: Sequence[str], on: str | None
 
 
 def plan_file(
-    file: Path, assignments: Sequence[str], on: str | None, price: float | None, plugins: Sequence[str]
+    file: Path,
+    assignments: Sequence[str],
+    workers: int | None,
+    on: str | None,
+    price: float | None,
+    plugins: Sequence[str],
 ) -> None:
     """Print what every cell of an experiment takes, and all of them."""
-    planned = plan(file, changes=assignments, plugins=plugins)
+    planned = plan(file, changes=assignments, workers=workers, plugins=plugins)
     where = place(on, planned.engine.workers, planned.threads, planned.experiment.runtime.device)
     show_estimates(Console(), planned, where, price)
 
@@ -84,7 +89,8 @@ def show_estimates(console: Console, planned: Plan, on: Place, price: float | No
         try:
             found = estimate(cell, on)
         except BenchError as error:
-            table.add_row(cell.title, "-", f"unknown: {escape(str(error))}", "-", "-", "-")
+            kind = "infeasible" if isinstance(error, Infeasible) else "unknown"
+            table.add_row(cell.title, "-", f"{kind}: {escape(str(error))}", "-", "-", "-")
             continue
         if found is None:
             table.add_row(cell.title, "-", "no model", "-", "-", "-")
@@ -111,14 +117,14 @@ def show_estimates(console: Console, planned: Plan, on: Place, price: float | No
 
 
 def _say_total(console: Console, seconds: float, workers: int, on: Place, price: float | None) -> None:
-    total = seconds + workers * on.start
-    shared = "" if workers == 1 else f", {duration(total / workers)} with {workers} workers"
+    shared = "" if workers == 1 else f", {duration(seconds / workers)} with {workers} workers"
     # A processor's workers were measured side by side; a device of the table is thought of as one worker's.
-    hours = total / 3600 / (workers if on.start else 1)
-    money = "" if price is None else f", {price * hours:.2f} at {price:g} an hour"
+    whole = seconds / workers + on.start if on.start else seconds
+    around = f"; {duration(whole)} with start, first scores and report ({duration(on.start)})" if on.start else ""
+    money = "" if price is None else f", {price * whole / 3600:.2f} at {price:g} an hour"
     console.print(
-        f"all cells: {duration(total)} of one worker{shared}{money}; loading models, and methods without one, are not "
-        "counted",
+        f"all cells: {duration(seconds)} of one worker{shared}{around}{money}; loading models, and methods without "
+        "one, are not counted",
         highlight=False,
         soft_wrap=True,
     )

@@ -22,6 +22,7 @@ from bench.core.config import Config
 from bench.core.errors import BadInput, Unavailable
 from bench.core.files import write_atomic
 from bench.core.packages import cache_folder
+from bench.planning.around import around
 from bench.planning.devices import RESERVED
 from bench.planning.trace import Traced
 from bench.training.device import device_name
@@ -49,7 +50,7 @@ class Timed(Config):
 class Calibration(Config):
     """What a processor's workers reach."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     """Of what the numbers mean: what another version has measured is measured anew."""
     processor: str
     threads: int
@@ -61,7 +62,7 @@ class Calibration(Config):
     rates: dict[str, float]
     """Seconds a unit of each of `COSTS`."""
     start: float
-    """Seconds from the start of a process until it can take a trial."""
+    """Seconds of a run around its trials (`bench.planning.around`)."""
     attaching: float
     """Seconds an operator of its step, in which a method is put on a network and its way through is chosen."""
     counting: float
@@ -115,7 +116,8 @@ def calibrate(workers: int, threads: int, environment: Mapping[str, str], second
     Raises:
         Unavailable: a process did not get to its end.
     """
-    found = fitted(_measure(workers, threads, environment, seconds), threads)
+    measured = _measure(workers, threads, environment, seconds)
+    found = fitted(measured, threads, around(workers, threads, environment))
     write_atomic(_file(workers, threads), found.model_dump_json(indent=1).encode())
     return found
 
@@ -138,12 +140,13 @@ def _measure(workers: int, threads: int, environment: Mapping[str, str], seconds
     return [json.loads(output) for output, _ in ended]
 
 
-def fitted(measured: Sequence[Mapping[str, Any]], threads: int) -> Calibration:
+def fitted(measured: Sequence[Mapping[str, Any]], threads: int, start: float) -> Calibration:
     """Return the rates, none below zero, whose relative errors over all passes have the least squares.
 
     Args:
         measured: what each process has seen (`bench.planning.measuring`), the passes in the same order.
         threads: of each process.
+        start: seconds of a run around its trials.
     """
     timed = tuple(
         Timed(**{**same[0], "seconds": fmean(one["seconds"] for one in same)})
@@ -159,7 +162,7 @@ def fitted(measured: Sequence[Mapping[str, Any]], threads: int) -> Calibration:
         torch_version=torch.__version__,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         rates=dict(zip(COSTS, (rates / scale).tolist(), strict=True)),
-        start=median(each["start"] for each in measured),
+        start=start,
         attaching=median(each["attaching"] for each in measured),
         counting=median(each["counting"] for each in measured),
         at_work=fmean(each["at_work"] for each in measured),

@@ -34,7 +34,7 @@ class Place(Protocol):
 
     @property
     def start(self) -> float:
-        """Seconds until a worker is ready for its first trial."""
+        """Seconds of a run around its trials: start, first scores, report; 0 where they are not known."""
 
     def seconds(self, traced: Traced, dtype: torch.dtype) -> float:
         """Return the seconds of a pass."""

@@ -14,10 +14,8 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
-import psutil
 import torch
 
-import bench.training.trial  # noqa: F401  # what a worker imports, for how long its start takes
 from bench.experiment.settings import Training
 from bench.methods import methods
 from bench.methods.attaching import attach
@@ -179,9 +177,8 @@ def _rows(probes: Probes) -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     """Print what was measured, as one line of JSON."""
-    start = time.time() - psutil.Process().create_time()
     torch.set_num_threads(int(sys.argv[1]))
-    print(json.dumps({"start": start, **measured(prepared(), float(sys.argv[2]))}))
+    print(json.dumps(measured(prepared(), float(sys.argv[2]))))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 import torch
 from demo import demo_cell
@@ -11,7 +14,7 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.core.errors import BadInput, Unavailable
-from bench.planning import calibration, measuring
+from bench.planning import around, calibration, measuring
 from bench.planning.calibration import COSTS, Calibration, calibrate, fitted
 from bench.planning.devices import DEVICES
 from bench.planning.places import place
@@ -33,23 +36,24 @@ def seen(passes=PASSES, slower=1.0):
     for number, amounts in enumerate(passes):
         seconds = slower * sum(RATES[name] * amount for name, amount in zip(COSTS, amounts, strict=True))
         rows.append({"what": f"pass {number}", "seconds": seconds, **dict(zip(COSTS, amounts, strict=True))})
-    return {"passes": rows, "start": 5.0, "attaching": 2e-6, "counting": 1e-6, "at_work": 1.0}
+    return {"passes": rows, "attaching": 2e-6, "counting": 1e-6, "at_work": 1.0}
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(calibration, "around", lambda *_: 5.0)
     return tmp_path
 
 
 def test_the_rates_behind_what_was_measured_are_found():
-    found = fitted([seen()], threads=1)
+    found = fitted([seen()], threads=1, start=5.0)
     assert found.rates == pytest.approx(RATES)
     assert found.errors == pytest.approx([0] * len(PASSES), abs=1e-9)
 
 
 def test_workers_side_by_side_are_as_fast_as_they_are_on_the_mean():
-    found = fitted([seen(), seen(slower=2.0)], threads=1)
+    found = fitted([seen(), seen(slower=2.0)], threads=1, start=5.0)
     assert found.rates == pytest.approx({name: 1.5 * rate for name, rate in RATES.items()})
     assert found.workers == 2
 
@@ -59,13 +63,13 @@ def test_however_uneven_the_times_no_rate_is_below_zero(factors):
     uneven = seen()
     for row, factor in zip(uneven["passes"], factors, strict=True):
         row["seconds"] *= factor
-    found = fitted([uneven], threads=2)
+    found = fitted([uneven], threads=2, start=5.0)
     assert all(rate >= 0 for rate in found.rates.values())
     assert Calibration.model_validate_json(found.model_dump_json()) == found
 
 
 def test_a_pass_takes_what_its_parts_do_and_a_run_counts_live_tensors_twice():
-    found = fitted([seen()], threads=1)
+    found = fitted([seen()], threads=1, start=5.0)
     traced = Traced({}, **dict(zip(COSTS, PASSES[3], strict=True)))
     assert found.seconds(traced, torch.float32) == pytest.approx(seen()["passes"][3]["seconds"])
     assert found.besides(traced, traced) == pytest.approx(4000 * (2e-6 + 2 * 1e-6))
@@ -80,7 +84,7 @@ def test_what_is_measured_is_a_pass_of_the_code_that_trains(monkeypatch):
     assert [row["what"].rpartition(", ")[2] for row in found["passes"]] == ["step", "evaluation"] * 2
     assert all(row["seconds"] > 0 and row["flops"] > 0 for row in found["passes"])
     assert 0 < found["at_work"] <= 1 and found["attaching"] > 0
-    assert len(fitted([{"start": 1.0, **found}], threads=1).timed) == 4
+    assert len(fitted([found], threads=1, start=5.0).timed) == 4
 
 
 def test_a_calibration_is_kept_for_its_workers_and_threads_alone(cache, monkeypatch):
@@ -92,7 +96,7 @@ def test_a_calibration_is_kept_for_its_workers_and_threads_alone(cache, monkeypa
         place("here", workers=1, threads=2)
 
 
-@pytest.mark.parametrize("damage", [lambda text: text[:40], lambda text: text.replace('"version": 1', '"version": 0')])
+@pytest.mark.parametrize("damage", [lambda text: text[:40], lambda text: text.replace('"version": 2', '"version": 1')])
 def test_a_torn_file_or_one_of_another_version_counts_as_none(cache, monkeypatch, damage):
     monkeypatch.setattr(calibration, "_measure", lambda *_: [seen()])
     calibrate(workers=1, threads=1, environment={})
@@ -123,3 +127,11 @@ def test_a_machine_that_was_not_measured_is_told_how():
 def test_the_device_of_an_experiment_has_to_be_there():
     with pytest.raises(BadInput, match=r"runtime\.device: no mps device"):
         place(None, 1, 1, demo_cell(runtime={"device": "mps"}).runtime.device)
+
+
+def test_a_run_is_timed_around_its_trials(monkeypatch):
+    began = time.perf_counter()
+    assert 1 < around.around(1, 1, os.environ) < time.perf_counter() - began
+    monkeypatch.setattr(around, "RUN", ("-c", "raise SystemExit('no room')"))
+    with pytest.raises(Unavailable, match="a run without training could not be timed: no room"):
+        around.around(1, 1, os.environ)
