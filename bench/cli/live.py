@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from rich.console import Console
@@ -172,14 +172,28 @@ class Running:
 class Done:
     """What has ended of a cell."""
 
-    trials: int = 0
-    finals: int = 0
-    seconds: float = 0.0
+    took: dict[tuple[str, int], float] = field(default_factory=dict)
+    """Seconds by kind and number: a final of another configuration comes in place of the one before."""
+
+    @property
+    def trials(self) -> int:
+        """Trials that have ended."""
+        return sum(kind == "trial" for kind, _ in self.took)
+
+    @property
+    def finals(self) -> int:
+        """Finals that have ended."""
+        return self.runs - self.trials
 
     @property
     def runs(self) -> int:
         """Trials and finals."""
-        return self.trials + self.finals
+        return len(self.took)
+
+    @property
+    def seconds(self) -> float:
+        """What they took together."""
+        return sum(self.took.values())
 
 
 class Clock:
@@ -210,10 +224,9 @@ class Clock:
         done = self._done.get(record.cell_path)
         if done is None:
             return
-        done.trials += record.spec.kind == "trial"
-        done.finals += record.spec.kind == "final"
         # A model is loaded once, by whichever run is the first to need it: that tells nothing of those that follow.
-        done.seconds += record.seconds.get("total", 0.0) - record.seconds.get("load", 0.0)
+        seconds = record.seconds.get("total", 0.0) - record.seconds.get("load", 0.0)
+        done.took[record.spec.kind, record.spec.number] = seconds
 
     def left(self, running: Iterable[Running]) -> str:
         """Return the time left in words."""

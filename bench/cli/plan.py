@@ -24,6 +24,7 @@ from bench.planning.data import assumed
 from bench.planning.devices import DEVICES, Place
 from bench.planning.places import place
 from bench.planning.predict import Prediction, predict
+from bench.planning.schedule import duration
 from bench.planning.trace import KINDS, Traced
 from bench.planning.weightless import model_config
 from bench.planning.work import Work
@@ -157,11 +158,3 @@ def _fits(console: Console, work: Work, found: Prediction, on: Place) -> None:
     for words, peak in changes(work, found, on):
         verdict = "fits" if peak <= on.usable else "does not fit"
         console.print(f"  {words}: {file_size(round(peak))}, {verdict}", highlight=False)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds in the unit that suits them."""
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"

@@ -81,15 +81,18 @@ def save_converted(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the progress bars and the advice of `transformers` off the screen; errors still show."""
+    """Keep progress bars and advice of `transformers`, and retries of the hub, off the screen; errors still show."""
+    from huggingface_hub.utils import logging as hub
     from transformers.utils import logging
 
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    bars, level, hub_level = logging.is_progress_bar_enabled(), logging.get_verbosity(), hub.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+    hub.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         logging.set_verbosity(level)
+        hub.set_verbosity(hub_level)
         if bars:
             logging.enable_progress_bar()

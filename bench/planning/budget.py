@@ -9,7 +9,7 @@ from bench.core.errors import BadInput, BenchError
 from bench.experiment.cell import Cell
 from bench.planning.cells import estimate
 from bench.planning.devices import Place
-from bench.planning.schedule import Expected
+from bench.planning.schedule import Expected, duration
 
 
 def seconds_of(cells: Sequence[Cell], on: Place) -> dict[str, Expected]:
@@ -49,22 +49,19 @@ def cut(cells: Sequence[Cell], seconds: Mapping[str, Expected], budget: float) -
     fit = next((trials for trials in range(most, 0, -1) if total(trials) <= budget), None)
     if fit is None:
         if total(0) <= budget and most == 0:
-            return list(cells), f"the whole takes about {_hours(total(0))}: nothing was cut"
+            return list(cells), f"the whole takes about {duration(total(0))}: nothing was cut"
         raise BadInput(
-            f"--budget-hours: with one trial a cell it still takes {_hours(total(1))} of one worker, and "
-            f"{_hours(budget)} are there; run fewer cells (--only), finals.seeds or training.max_steps"
+            f"--budget-hours: with one trial a cell it still takes {duration(total(1))} of one worker, and "
+            f"{duration(max(0.0, budget))} are there beside start and report; run fewer cells (--only), finals.seeds "
+            "or training.max_steps"
         )
     if fit == most:
-        return list(cells), f"the whole takes about {_hours(total(most))} of one worker: nothing was cut"
+        return list(cells), f"the whole takes about {duration(total(most))} of one worker: nothing was cut"
     cut_studies = [
         cell.study.model_copy(update={"trials": min(fit * cell.studies, cell.study.trials)}) for cell in cells
     ]
     kept = [cell.model_copy(update={"study": study}) for cell, study in zip(cells, cut_studies, strict=True)]
     return kept, (
-        f"cut to fit: {fit} trials a study in place of up to {most}, about {_hours(total(fit))} of one worker in place "
-        f"of {_hours(total(most))}"
+        f"cut to fit: {fit} trials a study in place of up to {most}, about {duration(total(fit))} of one worker in "
+        f"place of {duration(total(most))}"
     )
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.2g} h"

@@ -105,3 +105,11 @@ def cost(cell: Cell) -> Expected:
         validation=(sizes.get("validation_size") or _EXAMPLES) * example,
         test=(sizes.get("test_size") or _EXAMPLES) * example,
     )
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the unit that suits them."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"

@@ -120,7 +120,8 @@ def model_config(name: str) -> dict[str, Any]:
             f"{', '.join(published())}; an id of the hub; or a folder with a config.json)"
         )
     try:
-        return dict(PreTrainedConfig.get_config_dict(name)[0])
+        with quiet():
+            return dict(PreTrainedConfig.get_config_dict(name)[0])
     except Exception as error:  # which network errors there are differs between releases of the hub client
         raise Unavailable(
             f"model {name}: no configuration of it ships with promptscale, and the hub cannot be asked for it "

@@ -109,6 +109,13 @@ def test_what_an_earlier_run_has_left_counts():
     assert "4 of 8 runs done, about 41 s left" in screen.drawn()[-1]
 
 
+def test_a_final_of_another_configuration_takes_the_place_of_the_one_before():
+    screen = Screen(terminal=False)
+    screen.view.begin([ended(screen.spec(0, "final", learning_rate=0.1))])
+    screen.view.finished(ended(screen.spec(0, "final", learning_rate=0.2)))
+    assert "1 of 8 runs done" in screen.drawn()[-1]
+
+
 def test_the_best_is_the_lowest_where_lower_is_better():
     screen = Screen(terminal=False)
     screen.cells[0] = screen.cells[0].model_copy(update={"greater_is_better": False})
