@@ -197,6 +197,11 @@ class CellResults:
         return self.metrics.get(self.metric, [])
 
     @property
+    def tested_finals(self) -> int:
+        """Finals that the mean is over; of a method that the main metric does not score, those that another does."""
+        return len(self.scores) or max(map(len, self.metrics.values()), default=0)
+
+    @property
     def shots(self) -> int | None:
         """Solved examples that the prompt shows; None for a method that trains."""
         if not self.measured:

@@ -176,7 +176,7 @@ def _row(cell: CellResults, standing: Placement) -> dict[str, Any]:
         "test_sd": cell.sd,
         "test_low": interval and interval.low,
         "test_high": interval and interval.high,
-        "test_seeds": len(cell.scores),
+        "test_seeds": cell.tested_finals,
         "folds": cell.folds,
         "test_items": cell.test_items,
         "truncated_test": cell.truncated.get("test"),
