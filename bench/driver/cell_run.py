@@ -75,10 +75,13 @@ class CellRun:
             return self._infeasible
         if study.max_failures is not None and self._failures >= study.max_failures:
             return f"{self._failures} trials failed (study.max_failures)"
-        if study.budget.seconds is not None and self._seconds >= study.budget.seconds:
-            return f"its {study.budget.seconds:g} s are used up (study.budget.seconds)"
-        if study.budget.tokens is not None and self._tokens >= study.budget.tokens:
-            return f"its {study.budget.tokens} training tokens are used up (study.budget.tokens)"
+        studies = self.cell.studies
+        if len(self.trials) < studies:  # a fold whose study has no trial would have no final
+            return None
+        if study.budget.seconds is not None and self._seconds >= studies * study.budget.seconds:
+            return f"its {studies * study.budget.seconds:g} s are used up (study.budget.seconds)"
+        if study.budget.tokens is not None and self._tokens >= studies * study.budget.tokens:
+            return f"its {studies * study.budget.tokens} training tokens are used up (study.budget.tokens)"
         return None
 
     def refuse(self, reason: str) -> TrialSpec | None:

@@ -48,7 +48,7 @@ Objective = Literal["score", "trainable_parameters", "adapter_bytes", "memory", 
 
 
 class Budget(Config):
-    """What the trials of one cell may cost together; no further one begins once it is used up."""
+    """What the trials of one cell (of nested folds: of each fold) may cost together; then no further one begins."""
 
     seconds: float | None = Field(None, gt=0)
     """Wall-clock seconds of all trials of the cell."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean, stdev
+from typing import Any
 
 from bench.experiment.cell import Cell
 from bench.experiment.terms import EQUAL_STEPS
@@ -156,6 +157,20 @@ class CellResults:
         """The best trial of each of the cell's studies: whose configurations the finals ran."""
         return self.chosen_by or best_trials(self.runs, self.settings.studies)
 
+    @property
+    def validation_best(self) -> float | None:
+        """The best trial's score on validation; of several studies, the mean of their best."""
+        scores = [run.objective for run in self.best_trials.values() if run.objective is not None]
+        return fmean(scores) if scores else None
+
+    @property
+    def best_params(self) -> dict[str, Any] | list[dict[str, Any]] | None:
+        """What the finals were run with; where studies chose differently, a list of what each did."""
+        chosen = [dict(self.best_trials[study].spec.params) for study in sorted(self.best_trials)]
+        if not chosen:
+            return None
+        return chosen[0] if all(one == chosen[0] for one in chosen) else chosen
+
     @cached_property
     def finals(self) -> list[TrialRecord]:
         """The finals of the best trial's configuration, however they ended."""
@@ -180,6 +195,11 @@ class CellResults:
     def scores(self) -> list[float]:
         """The main metric on the test split, one number a final that ended well."""
         return self.metrics.get(self.metric, [])
+
+    @property
+    def tested_finals(self) -> int:
+        """Finals that the mean is over; of a method that the main metric does not score, those that another does."""
+        return len(self.scores) or max(map(len, self.metrics.values()), default=0)
 
     @property
     def shots(self) -> int | None:

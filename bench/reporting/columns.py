@@ -301,7 +301,10 @@ def _share(value: float | None) -> str:
 
 
 def _params(row: SummaryRow) -> str:
-    return text.MISSING if row["best_params"] is None else params_text(json.loads(row["best_params"]))
+    if row["best_params"] is None:
+        return text.MISSING
+    params = json.loads(row["best_params"])
+    return "one a fold" if isinstance(params, list) else params_text(params)
 
 
 def _has(summary: pd.DataFrame, name: str) -> bool:

@@ -65,7 +65,7 @@ def lm_eval_results(cells: Sequence[CellResults]) -> dict[str, Any]:
                 "metric_list": [{"metric": cell.metric, "higher_is_better": cell.greater_is_better}],
                 "metadata": {
                     "seeds": len(cell.scores),
-                    "configuration": dict(cell.best.spec.params) if cell.best else {},
+                    "configuration": cell.best_params or {},
                 },
             }
             for cell in cells

@@ -266,8 +266,11 @@ def expected_curve(cell: CellResults) -> tuple[list[float], list[Interval] | Non
     """Return the scores that a curve of the expected best is drawn from, and its band.
 
     The band needs independent draws and a metric with ends: a random search without pruning, whose first trial, the
-    defaults, is no draw and is left out. Otherwise None, and all trials that count.
+    defaults, is no draw and is left out. Otherwise None, and all trials that count. Nothing of nested folds, whose
+    trials are of several studies on unlike rows.
     """
+    if cell.settings.studies > 1:
+        return [], None
     trials = counted_trials(cell)
     metric = metric_of(cell.settings, cell.settings.objective)
     random = cell.settings.study.sampler == "random" and all(run.status != "pruned" for run in cell.trials)

@@ -54,23 +54,35 @@ def test_finals_come_after_the_trials_and_run_the_best_of_them_on_fresh_seeds(tm
     assert stored(planned) == {("trial", "ok"): 6, ("final", "ok"): 2}
 
 
-def nested_plan(tmp_path):
+def nested_plan(tmp_path, **study):
     rows = "\n".join(f"text {n},{'xy'[n % 2]}" for n in range(20))
     (tmp_path / "t.csv").write_text(f"text,label\n{rows}\n")
     local = {"local": {"path": str(tmp_path / "t.csv"), "folds": 2, "nested": True}}
-    return demo_plan(tmp_path / "r", datasets=[local], study={"trials": 3})
+    return demo_plan(tmp_path / "r", datasets=[local], study={"trials": 3, **study})
 
 
 def test_nested_folds_each_choose_by_their_own_trials(tmp_path):
-    engine = drive(nested_plan(tmp_path))
+    played = {}
+
+    def play(spec):  # the later, the better, or the defaults might be best in both
+        return played.setdefault(spec.hash, ended(spec, objective=float(spec.number)))
+
+    engine = drive(nested_plan(tmp_path), Pretend(specs=[], play=play))
     trials, finals = engine.specs[:6], engine.specs[6:]
     assert [spec.kind for spec in finals] == ["final"] * 2
     assert trials[0].params == trials[1].params  # each study begins with the defaults
     for final in finals:
         mine = [spec for spec in trials if spec.fold == final.fold]
         assert len(mine) == 3
-        assert final.params == max(mine, key=lambda spec: ended(spec).objective).params
+        assert final.params == max(mine, key=lambda spec: played[spec.hash].objective).params
     assert finals[0].params != finals[1].params
+
+
+def test_a_budget_that_is_used_up_leaves_no_nested_fold_without_a_final(tmp_path):
+    planned = nested_plan(tmp_path, budget={"seconds": 0.4})
+    engine = drive(planned)
+    assert [spec.kind for spec in engine.specs] == ["trial"] * 2 + ["final"] * 2
+    assert sorted(spec.fold for spec in engine.specs[2:]) == [0, 1]
 
 
 def test_nested_studies_go_on_as_if_nothing_had_happened(tmp_path):

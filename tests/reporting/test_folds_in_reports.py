@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from statistics import stdev
 
 import pytest
@@ -10,6 +11,7 @@ from report_records import cell, report_text_of, run, study, write_results
 from bench.core.distributions import Float
 from bench.core.entries import Entry
 from bench.reporting import collect, markdown_table, summarise
+from bench.reporting.findings import expected_curve
 
 SCORES = [0.6, 0.8, 0.7, 0.9, 0.5]
 
@@ -77,6 +79,12 @@ def test_nested_folds_count_the_finals_of_each_study(tmp_path):
     [found] = results.cells
     assert [run.spec.number for run in found.best_trials.values()] == [5, 1, 2, 3, 4]
     assert found.scores == SCORES
+    # Each study's best counts, and no one configuration is that of all finals.
+    assert found.validation_best == pytest.approx((0.6 + 4 * 0.5) / 5)
+    row = summarise(results.records).iloc[0]
+    assert [one["learning_rate"] for one in json.loads(row["best_params"])] == [0.02, 0.01, 0.01, 0.01, 0.01]
+    assert "| one a fold |" in markdown_table(summarise(results.records))
+    assert expected_curve(found) == ([], None)  # no one study has these trials
     report = report_text_of(results)
     assert "each fold's configuration was chosen on rows outside it" in report
     assert "rows that other folds test on" not in report

@@ -13,7 +13,7 @@ from bench.experiment.settings import Finals
 from bench.reporting.frame import plain_rows
 from bench.reporting.grouping import group_cells
 from bench.reporting.table import best_rows, summarise
-from bench.runs.record import STATUSES, Parameters, PhaseMemory, Predictions, Provenance
+from bench.runs.record import STATUSES, Evaluated, Parameters, PhaseMemory, Predictions, Provenance
 
 MACRO = {"f1_macro": {"average": "macro"}}
 
@@ -250,3 +250,10 @@ def test_redrawn_splits_are_corrected_by_the_training_rows_of_the_record_and_ear
         finals = [run(of, n, "final", 0.5, predictions=answers(n), notes=notes) for n in range(3)]
         (found,) = group_cells([best, *finals])
         assert found.answers.test_over_train == pytest.approx(40 / rows)
+
+
+def test_a_baseline_that_the_main_metric_does_not_score_has_its_seeds():
+    written = Evaluated(step=0, metrics={"f1_squad": 0.3})
+    of = cell(None, method="first_sentence", objective="nll")
+    [row] = plain_rows(summarise([run(of, 0, "final", None, test=written)]))
+    assert (row["test_mean"], row["test_seeds"], row["test.f1_squad"]) == (None, 1, 0.3)

@@ -244,7 +244,11 @@ def _tried(claim: Claim, cell: CellResults) -> Tried:
         raise _Missing(f"{cell.title}: its trials were not drawn at random")
     if not isinstance(items, int):
         raise _Missing(f"{cell.title}: the size of its validation split is not recorded")
-    drawn = [(rate, score) for run, score in counted_trials(cell) if run.spec.number and (rate := rate_of(run))]
+    drawn = [
+        (rate, score)
+        for run, score in counted_trials(cell)
+        if run.spec.number >= cell.settings.studies and (rate := rate_of(run))
+    ]
     if len(drawn) < MIN_TRIALS:
         raise _Missing(f"{cell.title}: {len(drawn)} random trials, {MIN_TRIALS} are the least")
     return Tried(tuple(rate for rate, _ in drawn), tuple(score for _, score in drawn), items)

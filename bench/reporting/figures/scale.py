@@ -209,9 +209,9 @@ def _points(cells: Sequence[CellResults]) -> tuple[Split, list[_Point]]:
     if tested:
         return "test", tested
     return "validation", [
-        _Point(cell, cell.best.objective, None, [cell.best.objective])
+        _Point(cell, cell.validation_best, None, [cell.validation_best])
         for cell in placed
-        if cell.best and cell.best.objective is not None
+        if cell.validation_best is not None
     ]
 
 
