@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from bench.core.errors import BadInput, BenchError
@@ -113,7 +113,7 @@ def predict(work: Work, whole: bool = False, beside: bool = True, parameters: Pa
         Infeasible: this model cannot run this configuration.
     """
     if parameters is None:
-        with ReadsAsZero():  # type: ignore[no-untyped-call]
+        with _told(work), ReadsAsZero():  # type: ignore[no-untyped-call]
             parameters = parameters_of(attach(work.method, work.base(), work.splits, work.seed))
     encoder = work.encoder(work.base())
     every = depth(work.fields)
@@ -155,10 +155,25 @@ def _answer(encoder: Encoder) -> int:
     return max(map(len, encoder.label_ids)) + 1 if encoder.label_ids else encoder.answer.generate.max_new_tokens
 
 
+@contextmanager
+def _told(work: Work) -> Iterator[None]:
+    """Say in a line what cannot be traced."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:  # whatever a family or a plug-in does that has no answer without values
+        what = str(error).strip().partition("\n")[0]
+        raise BadInput(
+            f"{work.name} with {work.method.title or type(work.method).__name__} cannot be traced without weights "
+            f"({type(error).__name__}: {what}); run one trial to measure it: --set study.trials=1 --set finals.seeds=0"
+        ) from error
+
+
 def _traced(work: Work, encoder: Encoder, layers: int | None, beside: bool) -> _Traces:
     """Trace a model, or a copy with fewer layers."""
     base = work.base(None if layers is None else with_layers(work.fields, layers))
-    try:
+    with _told(work):
         tuned = attach_fake(work.method, base, work.splits, work.seed)
         trainable = sum(parameter.numel() for parameter in tuned.trainable().values())
         room = encoder.room(tuned.virtual_tokens, work.settings.max_length)
@@ -179,14 +194,6 @@ def _traced(work: Work, encoder: Encoder, layers: int | None, beside: bool) -> _
                     if way == "packed":
                         tuned.network.set_attn_implementation("sdpa")
                     padded = trace_training(_stepper(PaddedStepper, work, tuned, encoder), trained.largest)
-    except BenchError:
-        raise
-    except Exception as error:  # whatever a family or a plug-in does that has no answer without values
-        what = str(error).strip().partition("\n")[0]
-        raise BadInput(
-            f"{work.name} with {work.method.title or type(work.method).__name__} cannot be traced without weights "
-            f"({type(error).__name__}: {what}); run one trial to measure it: --set study.trials=1 --set finals.seeds=0"
-        ) from error
     tokens = sum(len(ids) for ids, _ in evaluated.largest)
     return _Traces(step, padded, evaluation, share, evaluated.share, tokens, way, trainable)
 

@@ -99,9 +99,12 @@ def test_a_method_that_does_not_train_has_an_evaluation_alone():
     assert found.step is None and found.evaluation.flops > 0
 
 
-def test_what_cannot_be_traced_is_named_with_what_to_do():
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_cannot_be_traced_is_named_with_what_to_do(at_once):
     class Reads(HardPrompt):
         def attach(self, base, dataset, seed):
+            if at_once:
+                base.network.get_input_embeddings().weight.numpy()
             tuned = super().attach(base, dataset, seed)
             tuned.logits = lambda batch: base.network.get_input_embeddings().weight.nonzero()
             return tuned
