@@ -56,6 +56,23 @@ def ended(spec: TrialSpec, **values: Any) -> TrialRecord:
     return TrialRecord.of(spec, **{**defaults, **(good if status == "ok" else {}), **values})
 
 
+class Warned(Watcher):
+    """Keeps the warnings that it hears."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)
+
+
+class Strict(Watcher):
+    """Takes no warning."""
+
+    def warn(self, text: str) -> None:
+        raise AssertionError(text)
+
+
 class Pretend(Engine):
     """Runs ``play`` for each spec; a watcher of tests sees in ``specs`` what was asked for."""
 

@@ -111,7 +111,7 @@ def write_table(path: Path, rows: int = 60) -> Path:
 
 def write_tiny_model(folder: Path) -> Path:
     """Write a random Llama whose tokenizer lacks a pad token."""
-    from tiny import tiny_network, tiny_tokenizer
+    from bench.testing.tiny import tiny_network, tiny_tokenizer
 
     tokenizer = tiny_tokenizer()
     tokenizer.pad_token = None

@@ -8,7 +8,6 @@ import torch
 from listening import Listener
 from peft import PeftModel
 from plugin import write_table
-from tiny import tiny_network, tiny_tokenizer
 from transformers import AutoModelForSequenceClassification
 
 from bench.api import plan
@@ -18,6 +17,7 @@ from bench.artifacts.predict import predict
 from bench.artifacts.runs import find_run
 from bench.runs.spec import TrialSpec
 from bench.runs.store import RecordStore
+from bench.testing.tiny import tiny_network, tiny_tokenizer
 from bench.training.session import Session
 from bench.training.trial import run_trial
 

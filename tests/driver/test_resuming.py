@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from demo import Pretend, demo_plan, ended
+from demo import Pretend, Warned, demo_plan, ended
 from plugin import write_table, write_tiny_model
 
 from bench.api import Selection, plan
@@ -71,14 +71,6 @@ def test_retry_failed_repeats_whatever_did_not_end_well_and_nothing_else(tmp_pat
     assert drive(planned) == []
     again = drive(planned, retry_failed=True)
     assert sorted(run for run in again if run[0] == "trial") == [("trial", n) for n in range(4)]
-
-
-class Warned(Watcher):
-    def __init__(self):
-        self.said = []
-
-    def warn(self, text):
-        self.said.append(text)
 
 
 def test_a_cell_whose_trials_fail_one_after_the_other_is_given_up_and_says_so(tmp_path):

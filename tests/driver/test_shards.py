@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from demo import Pretend, demo_cell, demo_plan
+from demo import Pretend, Warned, demo_cell, demo_plan
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -26,14 +26,6 @@ from bench.runs.store import RecordStore
 
 METHODS = ["prompt_tuning", "lora", "prefix_tuning", "bitfit"]
 SMALL = {"study": {"trials": 1}, "finals": {"seeds": 1}}
-
-
-class Warned(Watcher):
-    def __init__(self):
-        self.said = []
-
-    def warn(self, text):
-        self.said.append(text)
 
 
 def driver(results, shard: str | None, watcher: Watcher | None = None, engine: Pretend | None = None) -> Driver:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 import torch
-from listening import Listener
 from numerics import GRADIENT, assert_close
-from tiny import tiny_network, tiny_tokenizer
+from one_trial import LETTERS, run_final, tiny_cell, write_letters, write_models
 
 from bench.core.errors import Infeasible
-from bench.experiment.expansion import plan_cells
-from bench.experiment.schema import Experiment
 from bench.forward.checkpointing import checkpointed, is_checkpointed
-from bench.runs.spec import TrialSpec
-from bench.training.session import Session
-from bench.training.trial import run_trial
+from bench.testing.tiny import tiny_network
 
 METHODS = ["prompt_tuning", "p_tuning", "prefix_tuning", "lora", "full_fine_tuning"]
 
@@ -24,31 +17,17 @@ METHODS = ["prompt_tuning", "p_tuning", "prefix_tuning", "lora", "full_fine_tuni
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Two models and a CSV whose first letter says the label; texts long enough for activations to matter."""
-    folder = tmp_path_factory.mktemp("tiny")
-    for family in ("llama", "bloom"):
-        tiny_network(family).save_pretrained(folder / family)
-        tiny_tokenizer().save_pretrained(folder / family)
-    letters = random.Random(0)
-    rows = [f"{'ab'[i % 2]}{''.join(letters.choices('klmnop', k=20 + i % 9))},{'ny'[i % 2]}" for i in range(60)]
-    (folder / "data.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    folder = write_models(tmp_path_factory.mktemp("tiny"), "llama", "bloom")
+    write_letters(folder / "data.csv", 60, shortest=20)
     return folder
 
 
 def run(folder, method, family="llama", checkpointing=False):
     """Run one final; return its record."""
-    data = {"path": str(folder / "data.csv"), "template": "{text}\ntype:", "label_words": {"y": "yes", "n": "no"}}
-    experiment = {
-        "name": "tiny",
-        "models": [{"local": {"path": str(folder / family)}}],
-        "datasets": [{"local": {**data, "train_size": 30, "validation_size": 10, "test_size": 10}}],
-        "methods": [method],
-        "training": {"max_steps": 3, "batch_size": 8, "eval_steps": 3, "learning_rate": 0.01},
-        "runtime": {"device": "cpu", "gradient_checkpointing": checkpointing},
-    }
-    (cell,) = plan_cells(Experiment.parse(experiment, "tiny.yaml"), "tiny.yaml")
-    return run_trial(
-        TrialSpec(experiment="tiny", cell=cell, kind="final", number=0, seed=0, params={}), Session(), Listener(), None
-    )
+    data = {"path": str(folder / "data.csv"), **LETTERS, "train_size": 30, "test_size": 10}
+    training = {"max_steps": 3, "eval_steps": 3, "learning_rate": 0.01}
+    runtime = {"gradient_checkpointing": checkpointing}
+    return run_final(tiny_cell(folder / family, data, method, training=training, runtime=runtime))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -101,21 +80,7 @@ def test_a_network_that_cannot_is_refused():
 
 
 def test_cells_of_before_keep_their_hash(folder):
-    hashes = set()
-    for runtime in (
-        {"device": "cpu"},
-        {"device": "cpu", "gradient_checkpointing": False},
-        {"device": "cpu", "gradient_checkpointing": True},
-    ):
-        experiment = Experiment.parse(
-            {
-                "name": "t",
-                "models": [{"local": {"path": str(folder / "llama")}}],
-                "datasets": ["trec6"],
-                "methods": ["lora"],
-                "runtime": runtime,
-            },
-            "t.yaml",
-        )
-        hashes.add(plan_cells(experiment, "t.yaml")[0].hash)
-    assert len(hashes) == 2
+    data = {"path": str(folder / "data.csv"), **LETTERS}
+    settings = ({}, {"gradient_checkpointing": False}, {"gradient_checkpointing": True})
+    none, off, on = (tiny_cell(folder / "llama", data, "lora", runtime=runtime).hash for runtime in settings)
+    assert none == off != on

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 from families import FAMILIES, NOT_BUILT, VARIANTS, is_causal_family, tiny
-from tiny import handle, tiny_encoder, tiny_splits, tiny_tokenizer
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
@@ -18,6 +17,7 @@ from bench.forward.padded import plain_logits, prompted_logits
 from bench.forward.pathway import Pathway
 from bench.forward.shared_prefix import holds_all_positions
 from bench.methods.hard_prompt import HardPrompt
+from bench.testing.tiny import handle, tiny_encoder, tiny_splits, tiny_tokenizer
 
 
 def names(text: str) -> list[str]:

@@ -7,7 +7,6 @@ import torch
 from generating import assert_same_tokens, random_inputs
 from peft import PeftModel
 from pydantic import ValidationError
-from tiny import CAUSAL, FAMILIES, handle, tiny_model, tiny_network, tiny_splits, tiny_tokenizer
 from transformers import GenerationConfig, TopPLogitsWarper
 
 from bench.core.errors import BadInput, Infeasible
@@ -18,6 +17,7 @@ from bench.methods import methods
 from bench.methods.base import TunedModel
 from bench.methods.hard_prompt import HardPrompt
 from bench.methods.tuned.prompt_tuning import DecoderPrompt, SoftPrompt
+from bench.testing.tiny import CAUSAL, FAMILIES, handle, tiny_model, tiny_network, tiny_splits, tiny_tokenizer
 
 LENGTHS = (3, 25, 9, 9, 14)
 LONG = Generate(max_new_tokens=24)

@@ -7,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numerics import GRADIENT, assert_close
-from tiny import CAUSAL, tiny_network
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
@@ -16,6 +15,7 @@ from bench.forward.layout import Layout
 from bench.forward.packed import can_pack, packed_logits
 from bench.forward.padded import plain_logits, prompted_logits
 from bench.forward.shared_prefix import prefix_of, shared_prefix_logits
+from bench.testing.tiny import CAUSAL, tiny_network
 
 PACKED = [family for family in CAUSAL if family != "bloom"]
 

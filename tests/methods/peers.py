@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from numerics import assert_close, assert_gradients_close
-from tiny import tiny_encoder
 from torch.nn.functional import cross_entropy
+
+from bench.testing.tiny import tiny_encoder
 
 # Label words of several tokens, of different lengths.
 LABELS = ("yes", "maybe", "no, not at all")

@@ -6,10 +6,10 @@ import pytest
 import torch
 from numerics import assert_close
 from peers import our_loss, pairs_of
-from tiny import assert_same_state, state_of, tiny_model, tiny_network, tiny_splits
 
 from bench.core.errors import Infeasible
 from bench.methods.prompt_tuning import PromptTuning
+from bench.testing.tiny import assert_same_state, state_of, tiny_model, tiny_network, tiny_splits
 
 
 def attach(base, **options):

@@ -7,7 +7,15 @@ import pytest
 import torch
 from numerics import assert_close, assert_gradients_close
 from peers import stir
-from tiny import (
+from torch.nn.functional import cross_entropy
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from bench.core.errors import Infeasible
+from bench.methods import methods
+from bench.methods.attaching import attach
+from bench.models.local import Local
+from bench.planning.parameters import count_parameters, parameters_of, peft_line
+from bench.testing.tiny import (
     ENCODERS,
     assert_same_state,
     state_of,
@@ -17,14 +25,6 @@ from tiny import (
     tiny_splits,
     tiny_tokenizer,
 )
-from torch.nn.functional import cross_entropy
-from transformers import AutoModel, AutoModelForSequenceClassification
-
-from bench.core.errors import Infeasible
-from bench.methods import methods
-from bench.methods.attaching import attach
-from bench.models.local import Local
-from bench.planning.parameters import count_parameters, parameters_of, peft_line
 from bench.training.evaluation import Scorer
 
 LABELS = ("yes", "maybe", "no, not at all")

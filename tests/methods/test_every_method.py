@@ -6,11 +6,11 @@ import inspect
 
 import pytest
 from safetensors.torch import load_file, save_file
-from tiny import tiny_examples, tiny_model, tiny_splits
 
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
+from bench.testing.tiny import tiny_examples, tiny_model, tiny_splits
 from bench.training.evaluation import Scorer
 
 every_method = pytest.mark.parametrize("name", methods.names())

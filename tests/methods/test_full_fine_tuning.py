@@ -7,7 +7,15 @@ import pytest
 import torch
 from numerics import assert_close, assert_gradients_close
 from pydantic import ValidationError
-from tiny import (
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from bench.core.errors import Infeasible
+from bench.experiment.settings import Training
+from bench.methods import attaching
+from bench.methods.bitfit import BitFit
+from bench.methods.full_fine_tuning import FullFineTuning
+from bench.models.local import Local
+from bench.testing.tiny import (
     FAMILIES,
     assert_same_state,
     state_of,
@@ -18,14 +26,6 @@ from tiny import (
     tiny_splits,
     tiny_tokenizer,
 )
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
-from bench.core.errors import Infeasible
-from bench.experiment.settings import Training
-from bench.methods import attaching
-from bench.methods.bitfit import BitFit
-from bench.methods.full_fine_tuning import FullFineTuning
-from bench.models.local import Local
 from bench.training.evaluation import Scorer
 from bench.training.step import Stepper
 

@@ -10,12 +10,21 @@ import pytest
 import torch
 from numerics import assert_close
 from pydantic import ValidationError
-from tiny import FAMILIES, assert_same_state, example, state_of, tiny_encoder, tiny_examples, tiny_model, tiny_splits
 
 from bench.core.errors import Infeasible
 from bench.methods.base import TunedModel
 from bench.methods.hard_prompt import HardPrompt
 from bench.methods.tuned.hard_prompt import drawn
+from bench.testing.tiny import (
+    FAMILIES,
+    assert_same_state,
+    example,
+    state_of,
+    tiny_encoder,
+    tiny_examples,
+    tiny_model,
+    tiny_splits,
+)
 from bench.training.evaluation import Scorer
 
 LABELS = ("yes", "maybe")  # one token and several

@@ -9,12 +9,12 @@ import pytest
 import torch
 from numerics import assert_close
 from pydantic import ValidationError
-from tiny import tiny_model, tiny_splits
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bench.methods.prompt_tuning import PromptTuning
 from bench.models.base import LanguageModel
+from bench.testing.tiny import tiny_model, tiny_splits
 from bench.training.encoding import Encoder
 
 LABELS = ("yes", "maybe")

@@ -6,7 +6,11 @@ import pytest
 import torch
 from numerics import assert_close
 from peft import LoraConfig, PeftModel, get_peft_model
-from tiny import (
+
+from bench.core.errors import Infeasible
+from bench.methods.lora import Lora
+from bench.methods.tuned.peft_method import PeftAdapter
+from bench.testing.tiny import (
     FAMILIES,
     assert_same_state,
     state_of,
@@ -16,10 +20,6 @@ from tiny import (
     tiny_network,
     tiny_splits,
 )
-
-from bench.core.errors import Infeasible
-from bench.methods.lora import Lora
-from bench.methods.tuned.peft_method import PeftAdapter
 
 DECODER_LAYERS = {"llama": 7, "gpt2": 4, "gpt_neox": 4, "bloom": 4, "opt": 6, "gemma3": 7, "qwen2": 7}
 

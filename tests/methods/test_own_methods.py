@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from peers import pairs_of, stir
-from tiny import assert_same_state, state_of, tiny_model, tiny_network, tiny_splits, tiny_tokenizer
 
 from bench.experiment.settings import Training
 from bench.methods.attaching import attach
 from bench.methods.base import Method, TunedModel
 from bench.methods.peft_generic import Peft
 from bench.models.local import Local
+from bench.testing.tiny import assert_same_state, state_of, tiny_model, tiny_network, tiny_splits, tiny_tokenizer
 from bench.training.step import Stepper
 
 

@@ -9,10 +9,10 @@ from peers import assert_same_training_step, pairs_of, peft_answers, stir
 from peft import PeftConfig, PeftModel, PromptEncoderConfig, get_peft_model
 from pydantic import ValidationError
 from safetensors.torch import load_file
-from tiny import FAMILIES, tiny_model, tiny_network, tiny_splits
 
 from bench.methods.p_tuning import PTuning
 from bench.methods.tuned.p_tuning import ENCODER_WEIGHTS
+from bench.testing.tiny import FAMILIES, tiny_model, tiny_network, tiny_splits
 
 ENCODERS = [{"encoder": "mlp"}, {"encoder": "lstm", "lstm_layers": 1}]
 

@@ -10,11 +10,11 @@ from numerics import assert_close
 from peers import assert_same_training_step, pairs_of, peft_answers, stir
 from peft import AdaLoraConfig, IA3Config, LNTuningConfig, LoHaConfig, LoraConfig, PeftModel, VeraConfig, get_peft_model
 from pydantic import ValidationError
-from tiny import FAMILIES, assert_same_state, state_of, tiny_model, tiny_network, tiny_splits
 
 from bench.core.errors import Infeasible
 from bench.methods import methods
 from bench.methods.target_modules import last_names, norm_layers
+from bench.testing.tiny import FAMILIES, assert_same_state, state_of, tiny_model, tiny_network, tiny_splits
 
 OURS = {
     "lora": {"rank": 4, "target_modules": None},

@@ -8,11 +8,11 @@ from numerics import assert_close
 from peers import assert_same_training_step, pairs_of, peft_answers, stir
 from peft import PeftModel, PrefixTuningConfig, get_peft_model
 from pydantic import ValidationError
-from tiny import CAUSAL, tiny_model, tiny_network, tiny_splits
 
 from bench.core.errors import Infeasible
 from bench.methods.prefix_tuning import PrefixTuning
 from bench.methods.tuned.prompt_tuning import SoftPrompt
+from bench.testing.tiny import CAUSAL, tiny_model, tiny_network, tiny_splits
 
 PROJECTED = [{"projection": False}, {"projection": True, "hidden_size": 8}]
 

@@ -7,10 +7,10 @@ import torch
 from numerics import GRADIENT, assert_close
 from peers import RAGGED, our_loss, pairs_of, peft_answers, peft_inputs
 from peft import PeftModel, PromptTuningConfig, get_peft_model
-from tiny import CAUSAL, FAMILIES, tiny_model, tiny_network
 
 from bench.forward import pathway
 from bench.methods.tuned.prompt_tuning import SoftPrompt
+from bench.testing.tiny import CAUSAL, FAMILIES, tiny_model, tiny_network
 
 
 @pytest.fixture(params=["packed", "in two passes"])

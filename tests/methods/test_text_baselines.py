@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
-from tiny import tiny_splits
 
 from bench.datasets.answers import FreeText, LabelWord, Option
 from bench.datasets.examples import Example
@@ -14,6 +13,7 @@ from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.first_sentence import FirstSentence
 from bench.methods.nearest_answer import NearestAnswer
+from bench.testing.tiny import tiny_splits
 
 
 def written(method, splits, texts):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from tiny import example, tiny_splits
 
 from bench.core.errors import Infeasible
 from bench.methods.tfidf_logistic import TfidfLogistic
+from bench.testing.tiny import example, tiny_splits
 from bench.training.evaluation import Scorer
 
 WORDS = (("good dog", 0), ("bad fox", 1), ("a good day", 0), ("so bad", 1), ("good good", 0), ("a bad word", 1))

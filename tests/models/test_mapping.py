@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import tiny_network, tiny_tokenizer
 
 from bench.models.local import Local
 from bench.models.mapping import WEIGHTS, map_weights
+from bench.testing.tiny import tiny_network, tiny_tokenizer
 
 
 @pytest.fixture(params=["llama", "gpt2", "t5"])

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from plugin import write_tiny_model
-from tiny import tiny_model, tiny_splits
 from torch import nn
 from transformers import AutoModelForCausalLM, BertConfig, BertModel
 
@@ -24,6 +23,7 @@ from bench.methods.full_fine_tuning import FullFineTuning
 from bench.methods.lora import Lora
 from bench.models import loading
 from bench.models.local import Local
+from bench.testing.tiny import tiny_model, tiny_splits
 from bench.training.session import Session
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import tiny_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from bench.core.errors import BadInput, Infeasible
@@ -17,6 +16,7 @@ from bench.planning.devices import RESERVED, Device
 from bench.planning.predict import predict
 from bench.planning.trace import SEGMENTS
 from bench.planning.work import Work
+from bench.testing.tiny import tiny_model
 from benchmarks.planning import METHODS, measured, mixed
 
 

@@ -115,7 +115,7 @@ def test_the_command_prints_pefts_line():
 @pytest.mark.parametrize("family", ["llama", "gpt2", "t5"])
 @pytest.mark.parametrize("name", [n for n in methods.names() if n != "peft" and methods.get(n).uses_model])
 def test_a_configuration_alone_gives_the_counts_that_the_weights_give(tmp_path, name, family):
-    from tiny import tiny_model, tiny_splits
+    from bench.testing.tiny import tiny_model, tiny_splits
 
     base = tiny_model(family)
     base.network.config.save_pretrained(tmp_path)

@@ -12,21 +12,12 @@ from pathlib import Path
 
 import optuna
 import pytest
-from demo import Pretend, demo_plan, drive, ended
+from demo import Pretend, Warned, demo_plan, drive, ended
 
 from bench.cli.status import rebuild_database
 from bench.core.errors import BadInput
 from bench.driver.driver import Driver
-from bench.driver.watcher import Watcher
 from bench.runs.store import RecordStore
-
-
-class Warned(Watcher):
-    def __init__(self):
-        self.said = []
-
-    def warn(self, text):
-        self.said.append(text)
 
 
 def in_database(url: str) -> dict[str, list[tuple]]:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from demo import Pretend, demo_plan, drive, ended
+from demo import Pretend, Strict, demo_plan, drive, ended
 
-from bench.driver.watcher import Watcher
 from bench.runs.record import TrainStep
 from bench.trackers import trackers
 from bench.trackers.feed import Feed
-
-
-class Strict(Watcher):
-    def warn(self, text):
-        raise AssertionError(text)
 
 
 def track(tmp_path, name, **options):

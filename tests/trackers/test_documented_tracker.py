@@ -5,21 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from demo import Pretend, demo_plan, drive, ended
+from demo import Pretend, Strict, demo_plan, drive, ended
 
 from bench.core import plugins
 from bench.core.plugins import load_plugins
-from bench.driver.watcher import Watcher
 from bench.runs.record import TrainStep
 from bench.trackers import trackers
 from bench.trackers.feed import Feed
 
 DOCS = Path(__file__).parents[2] / "docs" / "trackers.md"
-
-
-class Strict(Watcher):
-    def warn(self, text):
-        raise AssertionError(text)
 
 
 def test_the_example_of_the_docs_prints_every_number_of_a_run_and_how_it_ended(tmp_path, capfd):

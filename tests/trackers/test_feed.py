@@ -6,7 +6,7 @@ import threading
 from typing import ClassVar
 
 import pytest
-from demo import Pretend, demo_plan, drive, ended
+from demo import Pretend, Warned, demo_plan, drive, ended
 
 from bench.api import execute
 from bench.core.errors import BadInput, Unavailable
@@ -17,14 +17,6 @@ from bench.trackers import feed as feeding
 from bench.trackers.feed import Feed
 
 SMALL = {"study": {"trials": 2}, "finals": {"seeds": 1}}
-
-
-class Noted(Watcher):
-    def __init__(self):
-        self.warnings = []
-
-    def warn(self, text):
-        self.warnings.append(text)
 
 
 class Notebook(Tracker):
@@ -76,9 +68,9 @@ def with_curve(spec):
 
 def fed(tmp_path, tracker, **changes):
     Notebook.lines.clear()
-    planned, watcher = demo_plan(tmp_path, **{**SMALL, **changes}), Noted()
+    planned, watcher = demo_plan(tmp_path, **{**SMALL, **changes}), Warned()
     engine = drive(planned, Pretend(specs=[], play=with_curve), Feed(watcher, {"notebook": tracker}, tmp_path, "demo"))
-    return [line for _, line in Notebook.lines], watcher.warnings, engine
+    return [line for _, line in Notebook.lines], watcher.said, engine
 
 
 def test_a_tracker_hears_of_every_number_of_every_run_once(tmp_path):

@@ -15,11 +15,11 @@ from unittest.mock import MagicMock
 
 import torch
 import torch.distributed as dist
-from tiny import tiny_model, tiny_splits
 
 from bench.experiment.settings import Training
 from bench.methods import methods
 from bench.runs.record import Evaluated
+from bench.testing.tiny import tiny_model, tiny_splits
 from bench.training.distributed import Together
 from bench.training.encoding import Encoder
 from bench.training.fully_sharded import FullySharded

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import CAUSAL, tiny_model, tiny_splits
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.methods import methods
 from bench.planning.parameters import attach_weightless
+from bench.testing.tiny import CAUSAL, tiny_model, tiny_splits
 from bench.training.costs import costs_of
 
 IDS = torch.arange(8)[None].repeat(2, 1)

@@ -7,13 +7,22 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numerics import assert_close
-from tiny import SPECIALS, example, handle, tiny_encoder, tiny_examples, tiny_model, tiny_network, tiny_tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from bench.core.errors import BadInput, Infeasible
 from bench.datasets.base import Example
 from bench.methods.base import TunedModel
+from bench.testing.tiny import (
+    SPECIALS,
+    example,
+    handle,
+    tiny_encoder,
+    tiny_examples,
+    tiny_model,
+    tiny_network,
+    tiny_tokenizer,
+)
 from bench.training.encoding import Encoder
 
 TEXTS = ("a", "the lazy dog, and the good fox", "0123456789", "bad good")

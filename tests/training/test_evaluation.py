@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from numerics import assert_close
-from tiny import tiny_encoder, tiny_examples, tiny_model, tiny_splits
 
 from bench.forward.decoding import Recomputed
 from bench.methods.base import TunedModel
@@ -18,6 +17,7 @@ from bench.methods.hard_prompt import HardPrompt
 from bench.methods.prompt_tuning import PromptTuning
 from bench.methods.tuned.prompt_tuning import SoftPrompt
 from bench.metrics import metrics
+from bench.testing.tiny import tiny_encoder, tiny_examples, tiny_model, tiny_splits
 from bench.training.evaluation import Pass, Scorer
 from bench.training.prepared import score
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny import tiny_model, tiny_splits
 
 from bench.experiment.settings import Training
 from bench.methods import methods
 from bench.runs.record import TrainStep
+from bench.testing.tiny import tiny_model, tiny_splits
 from bench.training.costs import costs_of
 from bench.training.evaluation import Pass
 from bench.training.flops import Flops

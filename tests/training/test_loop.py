@@ -7,13 +7,13 @@ import math
 import pytest
 import torch
 from numerics import assert_close
-from tiny import example, tiny_encoder, tiny_examples, tiny_model, tiny_splits
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from bench.experiment.settings import Training
 from bench.methods.lora import Lora
 from bench.methods.prompt_tuning import PromptTuning
 from bench.runs.record import Evaluated
+from bench.testing.tiny import example, tiny_encoder, tiny_examples, tiny_model, tiny_splits
 from bench.training.evaluation import Scorer
 from bench.training.loop import Hooks, Pruned, TrainingJob, TrainingResult, train
 from bench.training.memory import Meters

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from listening import Listener
-from tiny import tiny_network, tiny_tokenizer
+from one_trial import LETTERS, run_final, tiny_cell, write_letters, write_models
 
-from bench.experiment.expansion import plan_cells
-from bench.experiment.schema import Experiment
 from bench.forward.pathway import Pathway
 from bench.methods import methods
-from bench.runs.spec import TrialSpec
-from bench.training.session import Session
-from bench.training.trial import run_trial
 
 MODELS = {"bitfit": "gpt2"}
 """Llama has no biases."""
@@ -32,13 +25,8 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    for family in ("llama", "gpt2"):
-        tiny_network(family).save_pretrained(folder / family)
-        tiny_tokenizer().save_pretrained(folder / family)
-    letters = random.Random(0)
-    rows = [f"{'ab'[i % 2]}{''.join(letters.choices('klmnop', k=3 + i % 9))},{'ny'[i % 2]}" for i in range(60)]
-    (folder / "data.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    folder = write_models(tmp_path_factory.mktemp("tiny"), "llama", "gpt2")
+    write_letters(folder / "data.csv", 60)
     return folder
 
 
@@ -47,8 +35,8 @@ def test_training_and_evaluation_are_in_one_precision_and_the_way_is_that_of_flo
     folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method, options = METHODS[name]
-    words = {"template": "{text}\ntype:", "label_words": {"y": "yes", "n": "no"}}
-    sizes = {"train_size": 20, "validation_size": 10, "test_size": 10}
+    data = {"path": str(folder / "data.csv"), **LETTERS, "train_size": 20, "test_size": 10}
+    training = {"max_steps": 2, "batch_size": 4, "eval_steps": 1, "learning_rate": 1e-3}
     ways: dict[str, Any] = {}
     for precision in ("float32", "bfloat16"):
         passes: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
@@ -60,19 +48,11 @@ def test_training_and_evaluation_are_in_one_precision_and_the_way_is_that_of_flo
             passes[self.network.training].add(product.dtype)
             return logits(self, *args, **more)
 
-        experiment = {
-            "name": "tiny",
-            "models": [{"local": {"path": str(folder / MODELS.get(name, "llama"))}}],
-            "datasets": [{"local": {"path": str(folder / "data.csv"), **words, **sizes}}],
-            "methods": [{method: options}],
-            "training": {"max_steps": 2, "batch_size": 4, "eval_steps": 1, "learning_rate": 1e-3},
-            "runtime": {"device": "cpu", "precision": precision},
-        }
-        (cell,) = plan_cells(Experiment.parse(experiment, "tiny.yaml"), "tiny.yaml")
+        model = folder / MODELS.get(name, "llama")
+        cell = tiny_cell(model, data, {method: options}, training=training, runtime={"precision": precision})
         with monkeypatch.context() as patched:
             patched.setattr(Pathway, "logits", seen)
-            spec = TrialSpec(experiment="tiny", cell=cell, kind="final", number=0, seed=0, params={})
-            record = run_trial(spec, Session(), Listener())
+            record = run_final(cell)
         assert record.status == "ok", record.reason
         ways[precision] = record.notes["forward"]
         trained = bool(record.train_curve)

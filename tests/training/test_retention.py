@@ -10,7 +10,6 @@ import pytest
 import torch
 from peft import PeftModel, PromptTuningConfig, get_peft_model
 from test_run_trial import Guarded, Listener, folder, spec_of  # noqa: F401
-from tiny import tiny_encoder, tiny_model, tiny_network
 from transformers import AutoModelForCausalLM
 
 from bench.core.errors import BadInput
@@ -19,6 +18,7 @@ from bench.experiment.settings import Evaluation
 from bench.methods.base import TunedModel
 from bench.methods.hard_prompt import HardPrompt
 from bench.methods.tuned.prompt_tuning import SoftPrompt
+from bench.testing.tiny import tiny_encoder, tiny_model, tiny_network
 from bench.training.evaluation import Scorer
 from bench.training.retention import bits_per_byte, window_of, windows
 from bench.training.session import Session
@@ -72,7 +72,7 @@ def test_a_soft_prompt_is_in_place_as_pefts_is(family, bos):
 
 @pytest.mark.parametrize("bos", [False, True])
 def test_solved_examples_are_in_place_too(bos):
-    from tiny import tiny_splits
+    from bench.testing.tiny import tiny_splits
 
     base = tiny_model(bos=bos)
     encoder, tuned = tiny_encoder(base), HardPrompt(shots=2).attach(base, tiny_splits(), 0)
@@ -107,7 +107,7 @@ def test_a_final_says_what_its_adapter_costs_as_peft_finds_it(folder, text, tmp_
     found = record.retention
     base = tiny_model()
     encoder = tiny_encoder(base)
-    plain = AutoModelForCausalLM.from_pretrained(folder / "model").eval()
+    plain = AutoModelForCausalLM.from_pretrained(folder / "llama").eval()
     assert found.before == pytest.approx(their_bits(plain, base, encoder), rel=1e-5)
     tuned = PeftModel.from_pretrained(plain, tmp_path / "adapter").eval()
     assert found.after == pytest.approx(their_bits(tuned, base, encoder), rel=1e-5)

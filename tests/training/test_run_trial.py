@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 import torch
 from listening import Listener
-from tiny import tiny_network, tiny_tokenizer
+from one_trial import LETTERS, tiny_cell, write_letters, write_models
 
-from bench.experiment.expansion import plan_cells
-from bench.experiment.schema import Experiment
 from bench.methods import methods
 from bench.methods.base import Method, TunedModel
 from bench.methods.full_fine_tuning import FullFineTuning
 from bench.methods.prompt_tuning import PromptTuning
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
+from bench.testing.tiny import tiny_network, tiny_tokenizer
 from bench.training import trial, trial_run
 from bench.training.session import Session
 from bench.training.trial import run_trial
@@ -47,12 +46,8 @@ class Guarded(Session):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A model, and a CSV whose first letter says the label."""
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_network().save_pretrained(folder / "model")
-    tiny_tokenizer().save_pretrained(folder / "model")
-    letters = random.Random(0)
-    rows = [f"{'ab'[i % 2]}{''.join(letters.choices('klmnop', k=3 + i % 9))},{'ny'[i % 2]}" for i in range(90)]
-    (folder / "data.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    folder = write_models(tmp_path_factory.mktemp("tiny"), "llama")
+    write_letters(folder / "data.csv", 90)
     return folder
 
 
@@ -63,19 +58,9 @@ def session():
 
 
 def spec_of(folder, method="prompt_tuning", kind="trial", params=None, training=None, seed=0, **more):
-    data = {"path": str(folder / "data.csv"), "template": "{text}\ntype:", "label_words": {"y": "yes", "n": "no"}}
-    sizes = {"train_size": 40, "validation_size": 20, "test_size": 20}
-    experiment = {
-        "name": "tiny",
-        "models": [{"local": {"path": str(folder / "model")}}],
-        "datasets": [{"local": {**data, **sizes}}],
-        "methods": [method],
-        "training": {**TRAINING, **(training or {})},
-        "evaluation": {"generations": 5},
-        "runtime": {"device": "cpu"},
-        **more,
-    }
-    (cell,) = plan_cells(Experiment.parse(experiment, "tiny.yaml"), "tiny.yaml")
+    data = {"path": str(folder / "data.csv"), **LETTERS, "validation_size": 20}
+    more = {"evaluation": {"generations": 5}, **more}
+    cell = tiny_cell(folder / "llama", data, method, training={**TRAINING, **(training or {})}, **more)
     return TrialSpec(experiment="tiny", cell=cell, kind=kind, number=0, seed=seed, params=params or {})
 
 
@@ -141,7 +126,7 @@ def test_the_test_scores_are_those_of_the_saved_adapter(folder, session, tmp_pat
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    plain = AutoModelForCausalLM.from_pretrained(folder / "model")
+    plain = AutoModelForCausalLM.from_pretrained(folder / "llama")
     model = PeftModel.from_pretrained(plain, tmp_path / "adapter").eval()
     splits = session.splits(spec.cell.dataset)
     tokenizer = tiny_tokenizer()

@@ -9,12 +9,12 @@ import pytest
 import torch
 from numerics import assert_close
 from peft import PromptTuningConfig, get_peft_model
-from tiny import tiny_network, tiny_tokenizer
 
 import bench
 from bench.forward.pathway import Pathway
 from bench.runs.selection import best_trial
 from bench.runs.store import RecordStore
+from bench.testing.tiny import tiny_network, tiny_tokenizer
 
 SECTIONS = {
     "training": {"max_steps": 10, "batch_size": 8, "eval_steps": 5, "learning_rate": 0.05},

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 import torch
 from listening import Listener
-from tiny import handle, tiny_network, tiny_tokenizer
+from one_trial import tiny_cell, write_letters, write_models
 
 from bench.core.errors import BadInput
-from bench.experiment.expansion import plan_cells
-from bench.experiment.schema import Experiment
 from bench.runs.spec import TrialSpec
+from bench.testing.tiny import tiny_tokenizer
 from bench.training.session import Session
 from bench.training.trial import run_trial
 
@@ -23,15 +20,9 @@ SIZES = {"train_size": 40, "validation_size": 10, "test_size": 20}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Two models, and two files whose first letter says the label, by other letters in each."""
-    folder = tmp_path_factory.mktemp("transfer")
-    for family in ("llama", "bert"):
-        model = handle(tiny_network(family), tiny_tokenizer(bos=family == "bert", eos=family == "bert"))
-        model.network.save_pretrained(folder / family)
-        model.tokenizer.save_pretrained(folder / family)
+    folder = write_models(tmp_path_factory.mktemp("transfer"), "llama", "bert")
     for name, letters in (("source", "ab"), ("other", "cd"), ("copy", "ab"), ("held", "ab")):
-        generator = random.Random(name)
-        rows = [f"{letters[i % 2]}{''.join(generator.choices('klmnop', k=3 + i % 9))},{'ny'[i % 2]}" for i in range(90)]
-        (folder / f"{name}.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+        write_letters(folder / f"{name}.csv", 90, first=letters, seed=name)
     return folder
 
 
@@ -47,16 +38,8 @@ def data(folder, name="source", template="{text}\ntype:", words=WORDS, **more):
 def spec_of(folder, method, targets=(), model="llama", kind="final", **source):
     of = data(folder, **source)
     of["local"] |= {"label": "source", "transfer": list(targets)}
-    experiment = {
-        "name": "tiny",
-        "models": [{"local": {"path": str(folder / model)}}],
-        "datasets": [of],
-        "methods": [method],
-        "training": {"max_steps": 4, "batch_size": 8, "learning_rate": 0.05},
-        "evaluation": {"generations": 0},
-        "runtime": {"device": "cpu"},
-    }
-    (cell,) = plan_cells(Experiment.parse(experiment, "tiny.yaml"), "tiny.yaml")
+    more = {"training": {"learning_rate": 0.05}, "evaluation": {"generations": 0}}
+    cell = tiny_cell(folder / model, of["local"], method, **more)
     return TrialSpec(experiment="tiny", cell=cell, kind=kind, number=0, seed=3, params={})
 
 

@@ -11,28 +11,24 @@ import pytest
 import torch
 from datasets import Dataset
 from numerics import assert_close, assert_gradients_close
+from one_trial import run_final, tiny_cell, write_models
 from peft import PromptTuningConfig, get_peft_model
-from test_run_trial import Listener
-from tiny import tiny_model, tiny_network, tiny_splits, tiny_tokenizer
 from torch.nn.functional import cross_entropy
 from trl import SFTConfig, SFTTrainer
 
 from bench.core.errors import Infeasible
 from bench.datasets.answers import FreeText, Option
 from bench.datasets.examples import Example
-from bench.experiment.expansion import plan_cells
 from bench.experiment.feasibility import infeasible
-from bench.experiment.schema import Experiment
 from bench.forward.settings import Generate
 from bench.methods.base import TunedModel
 from bench.methods.prompt_tuning import PromptTuning
 from bench.metrics.likelihood import BitsPerByte
 from bench.models import models
-from bench.runs.spec import TrialSpec
+from bench.testing.tiny import tiny_model, tiny_network, tiny_splits, tiny_tokenizer
 from bench.training.encoding import Encoder
 from bench.training.evaluation import Scorer
 from bench.training.session import Session
-from bench.training.trial import run_trial
 
 TEMPLATE = "{text}\nanswer:"
 TEXTS = [
@@ -230,9 +226,7 @@ def test_the_chat_template_of_the_tokenizer_stands_around_the_text():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("written")
-    tiny_network().save_pretrained(folder / "model")
-    tiny_tokenizer().save_pretrained(folder / "model")
+    folder = write_models(tmp_path_factory.mktemp("written"), "llama")
     rows = [
         {"instruction": f"say {'ab'[i % 2]}{i}", "input": "", "output": ["a dog", "a fox"][i % 2], "n": str(i % 2)}
         for i in range(60)
@@ -242,29 +236,13 @@ def folder(tmp_path_factory):
 
 
 def cell_of(folder, method, **options):
-    data = {
-        "path": str(folder / "data.json"),
-        "train_size": 30,
-        "validation_size": 10,
-        "test_size": 10,
-        **options,
-    }
-    experiment = {
-        "name": "tiny",
-        "models": [{"local": {"path": str(folder / "model")}}],
-        "datasets": [{"local": data}],
-        "methods": [method],
-        "training": {"max_steps": 4, "batch_size": 8, "eval_steps": 2, "learning_rate": 0.02},
-        "evaluation": {"keep_texts": True},
-        "runtime": {"device": "cpu"},
-    }
-    (cell,) = plan_cells(Experiment.parse(experiment, "tiny.yaml"), "tiny.yaml")
-    return cell
+    data = {"path": str(folder / "data.json"), "train_size": 30, "test_size": 10, **options}
+    training = {"eval_steps": 2, "learning_rate": 0.02}
+    return tiny_cell(folder / "llama", data, method, training=training, evaluation={"keep_texts": True})
 
 
 def final(cell, tmp_path):
-    spec = TrialSpec(experiment="tiny", cell=cell, kind="final", number=0, seed=0, params={})
-    return run_trial(spec, Session(), Listener(), tmp_path / "adapter")
+    return run_final(cell, tmp_path / "adapter")
 
 
 WRITTEN = {"format": "instruction", "metrics": ["rouge_l", "chrf"], "generate": {"max_new_tokens": 5}}
