@@ -15,7 +15,7 @@ from bench.core.trust import Trusted, packaged
 from bench.datasets.answers import Answer, FreeText, LabelWord, Option, WrittenAnswers
 from bench.datasets.examples import Example, Row, Split
 from bench.datasets.splits import Splits
-from bench.datasets.splitting import Drawing, redrawn, split
+from bench.datasets.splitting import SplitRule, redrawn, split
 from bench.datasets.template import columns
 
 
@@ -150,7 +150,7 @@ class BaseDataset(Config):
             Unavailable: the source cannot be reached.
         """
         rows, labels = self.read()
-        drawing = Drawing(
+        drawing = SplitRule(
             origin=self.origin,
             template=self.template,
             train_size=self.train_size,

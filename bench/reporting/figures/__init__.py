@@ -24,7 +24,7 @@ BUILTIN = {
     "retention": "bench.reporting.figures.retention:RetentionLoss",
     "memory": "bench.reporting.figures.memory:Memory",
     "confusion": "bench.reporting.figures.confusion:Confusion",
-    "ranks": "bench.reporting.figures.ranks:Ranks",
+    "ranks": "bench.reporting.figures.ranks:MeanRanks",
 }
 
 figures: Registry[Figure] = Registry(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 
-class Ranks(Figure):
+class MeanRanks(Figure):
     """Rank of each method on each task (a model on a data set), and the mean over tasks."""
 
     about: ClassVar[str] = (
