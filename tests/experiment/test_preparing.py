@@ -87,5 +87,5 @@ def test_folds_that_are_to_be_redrawn_are_refused_before_any_compute(look):
     table.write_text("text,label\n" + "\n".join(f"t{n},{'ab'[n % 2]}" for n in range(40)))
     local = {"local": {"path": str(table), "folds": 4}}
     planned = demo_plan(methods=["majority"], datasets=[local], finals={"seeds": 2, "splits": "redraw"}).cells
-    with pytest.raises(BadInput, match="finals.splits is 'redraw', but its splits are folds"):
+    with pytest.raises(BadInput, match=r"finals\.splits is 'redraw', but its splits are folds"):
         (look or (lambda cells: preparing.prepare(cells, print)))(planned)
