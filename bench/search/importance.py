@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import optuna
 from numpy.typing import NDArray
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from bench.core.distributions import Scalar
 from bench.experiment.cell import Cell
-from bench.search.space import distributions
 
 MIN_TRIALS = 20
 """Below so many trials nothing is said."""
@@ -49,6 +46,12 @@ def importances(cell: Cell, points: Sequence[Mapping[str, Scalar]], scores: Sequ
     """
     if len(points) < MIN_TRIALS or len(set(scores)) < 2:
         return {}
+    # Not above: the figure that names this module is listed without waiting for Optuna.
+    import optuna
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    from bench.search.space import distributions
+
     space = distributions(cell)
     study = optuna.create_study()
     for point in points:

@@ -189,8 +189,8 @@ def test_the_finals_of_a_trial_are_those_of_its_configuration_by_number():
     best = trial(1, 0.7)
     finals = [ended(demo_spec(CELL, number, "final", learning_rate=1.1)) for number in (1, 0)]
     stale = ended(demo_spec(CELL, 0, "final", learning_rate=0.1))
-    assert finals_of(best, [*finals, stale, best]) == finals[::-1]
-    assert finals_of(None, finals) == []
+    assert finals_of({0: best}, [*finals, stale, best]) == finals[::-1]
+    assert finals_of({}, finals) == []
 
 
 def test_parameters_give_the_percentage_that_is_trained():
