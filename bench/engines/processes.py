@@ -155,9 +155,7 @@ class ProcessWorker(Worker):
 def visible_gpus() -> list[str]:
     """Return the names by which CUDA_VISIBLE_DEVICES chooses a GPU; none where there is no NVIDIA driver.
 
-    Asked without loading torch into the driver.
-
-    A list that the user has set is kept to: workers are spread over those alone.
+    It loads no torch into the driver. A list that the user has set is kept to: workers are spread over those alone.
     """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:

@@ -71,7 +71,8 @@ def prepare(cells: Sequence[Cell], say: Callable[[str], None]) -> None:
 
 def _check_redraw(cells: Sequence[Cell], entry: Entry, dataset: BaseDataset) -> None:
     """Have a data set draw its splits anew, where finals will, before any compute: folds, for one, cannot be."""
-    ours = any(cell.redraws and cell.dataset.options == entry.options for cell in cells)
+    asked = (entry.name, entry.options)
+    ours = any(cell.redraws and (cell.dataset.name, cell.dataset.options) == asked for cell in cells)
     if ours and "draw" in signature(dataset.splits).parameters:  # a plug-in's need not know of draws
         dataset.splits(draw=1)
 
