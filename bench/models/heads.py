@@ -7,7 +7,7 @@ the method trains, and is taken off again by `LanguageModel.release`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,8 @@ def find_head(network: PreTrainedModel, missing: Collection[str]) -> Head:
 
     Args:
         network: from ``AutoModelForSequenceClassification``.
-        missing: parameters that its checkpoint does not have (see `may_be_missing`).
+        missing: parameters that its checkpoint does not have (see `may_be_missing`), or has as they were drawn
+            (`untrained_poolers`).
     """
     bigger = _without_memory(network, _with_labels(network.config, range((network.config.num_labels or 0) + 1)))
     sizes = {name: parameter.shape for name, parameter in bigger.named_parameters()}
@@ -64,6 +65,16 @@ def may_be_missing(network: PreTrainedModel, name: str) -> bool:
     """
     body = f"{network.base_model_prefix}."
     return not name.startswith(body) or name.startswith(f"{body}pooler.")
+
+
+def untrained_poolers(weights: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of poolers' parameters that no training has touched: all biases are zero, as they are drawn.
+
+    Sentence encoders embed by the mean over tokens, and some are saved with a pooler all the same, such as
+    all-MiniLM-L6-v2. Frozen between encoder and classifier it would be a random layer, so it is taken as missing.
+    """
+    zero = [name for name, bias in weights.items() if name.endswith("pooler.dense.bias") and not bias.any()]
+    return [name.removesuffix("bias") + kind for name in zero for kind in ("weight", "bias")]
 
 
 def put_on(network: PreTrainedModel, head: Head, labels: Sequence[str], seed: int) -> Callable[[], None]:

@@ -43,7 +43,7 @@ def load_language_model(
     """
     from transformers import AutoConfig, AutoTokenizer
 
-    from bench.models.heads import find_head
+    from bench.models.heads import find_head, untrained_poolers
 
     check_folder(folder, "model")
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
@@ -68,7 +68,7 @@ def load_language_model(
         raise BadInput(f"model: {folder} does not load: {named_line(error)}") from error
     head = None
     if kind is Kind.ENCODER:
-        head = find_head(network, info["missing_keys"])
+        head = find_head(network, [*info["missing_keys"], *untrained_poolers(network.state_dict())])
     _refuse_gaps(info, folder, network, kind)
     network.requires_grad_(False)
     network.eval()
@@ -81,7 +81,8 @@ def load_language_model(
     if bits:
         notes["quantized"] = f"linear layers in {bits} bits by bitsandbytes {version('bitsandbytes')}"
     if head is not None:
-        notes["answers"] = "by a classification head that is trained with the method; nothing is generated"
+        trained = ", ".join(head.paths)
+        notes["answers"] = f"by a classification head that is trained with the method ({trained}); nothing is generated"
     generation = getattr(network, "generation_config", None)  # an encoder has none
     if generation is not None and generation.pad_token_id is None:
         generation.pad_token_id = tokenizer.pad_token_id

@@ -84,7 +84,7 @@ def _head(network: PreTrainedModel, name: str) -> Head:
     """Find an encoder's head: what its weights lack, if they are here; else what a masked language model would lack."""
     from safetensors import safe_open
 
-    from bench.models.heads import expected_head, find_head
+    from bench.models.heads import expected_head, find_head, untrained_poolers
 
     try:
         files = sorted(_folder(name).glob("*.safetensors"))
@@ -95,10 +95,13 @@ def _head(network: PreTrainedModel, name: str) -> Head:
     there: set[str] = set()
     for file in files:
         with safe_open(file, "pt") as weights:
-            there.update(weights.keys())
+            names = weights.keys()
+            there.update(names)
+            biases = {name: weights.get_tensor(name) for name in names if name.endswith("pooler.dense.bias")}
+            there.difference_update(untrained_poolers(biases))
     body = f"{network.base_model_prefix}."
-    names = (name for name, _ in network.named_parameters())
-    return find_head(network, [name for name in names if not {name, name.removeprefix(body)} & there])
+    needed = (name for name, _ in network.named_parameters())
+    return find_head(network, [name for name in needed if not {name, name.removeprefix(body)} & there])
 
 
 def model_config(name: str) -> dict[str, Any]:

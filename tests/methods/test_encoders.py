@@ -216,13 +216,16 @@ def test_a_configuration_alone_gives_the_counts_that_peft_prints_for_two_labels(
     assert peft_line(found).startswith(f"trainable params: {found.trainable:,} || all params: ")
 
 
-@pytest.mark.parametrize("pooler", [True, False])
-def test_where_the_weights_are_there_what_they_lack_is_counted_as_head(pooler, tmp_path):
-    body = AutoModel.from_config(tiny_network("bert").config, add_pooling_layer=pooler)
+@pytest.mark.parametrize("pooler", ["trained", "as drawn", "missing"])
+def test_where_the_weights_are_there_what_no_training_has_touched_is_counted_as_head(pooler, tmp_path):
+    body = AutoModel.from_config(tiny_network("bert").config, add_pooling_layer=pooler != "missing")
+    if pooler == "trained":
+        torch.nn.init.normal_(body.pooler.dense.bias)
     body.save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
     base = Local(path=tmp_path).load(torch.device("cpu"), torch.float32)
-    assert ("bert.pooler" in base.head.paths) != pooler
+    assert ("bert.pooler" in base.head.paths) == (pooler != "trained")
+    assert ("bert.pooler.dense.weight" in base.head.fresh) == (pooler != "trained")
 
     tuned = attach(methods.get("prompt_tuning")(), base, tiny_splits(), 0)
     assert count_parameters(str(tmp_path), "prompt_tuning", {}, "test") == parameters_of(tuned)

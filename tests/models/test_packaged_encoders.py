@@ -38,7 +38,7 @@ def embedding(base, sentences):
 def test_minilm_loads_frozen_in_its_mapped_file_and_does_not_cut_what_it_reads():
     base = loaded("minilm-l6", download=True)
     assert (base.kind, base.context_length) == ("encoder", 512)
-    assert base.head.paths == ("classifier",)  # its pooler comes along
+    assert base.head.paths == ("bert.pooler", "classifier")  # its pooler comes along, as it was drawn
     assert sum(p.numel() for p in base.network.base_model.parameters()) == MiniLML6.parameters
     assert not any(parameter.requires_grad for parameter in base.network.parameters())
     # The file beside the weights says 128 tokens, always: that is how sentences are embedded, not what we read.
@@ -67,6 +67,7 @@ def test_minilm_l3_computes_what_the_onnx_file_computes():
 
 def test_bert_tiny_gives_the_scores_that_bleurts_own_test_expects():
     base = loaded("bert-tiny-bleurt")
+    assert base.head.paths == ("classifier",)  # its pooler was trained, for BLEURT reads it
     assert sum(p.numel() for p in base.network.base_model.parameters()) == BertTiny.parameters
     with zipfile.ZipFile(io.BytesIO(BIGBENCH.read(BLEURT))) as archive:
         names = {name.rpartition("/")[2]: name for name in archive.namelist() if "test_checkpoint/variables/" in name}
