@@ -109,24 +109,16 @@ def run(
     experiment: str | Path | Experiment | Mapping[str, Any],
     results: str | Path | None = None,
     *,
-    changes: Sequence[str] = (),
-    workers: int | None = None,
-    engine: str | None = None,
-    engine_options: Mapping[str, Any] | None = None,
     accept_licenses: Iterable[str] = (),
-    plugins: Iterable[str] = (),
+    **options: Any,
 ) -> pd.DataFrame:
     """Run an experiment, or go on with one that was interrupted: ``bench run`` without the printing.
 
     Args:
         experiment: an experiment file, or what would be in it.
         results: the results folder; ``results/<slug of the experiment's name>`` by default.
-        changes: changes on top of it, as ``--set`` takes them, such as ``"study.trials=4"``.
-        workers: trials that run at the same time.
-        engine: where trials run: a name that ``bench list engines`` lists.
-        engine_options: settings of the engine, over those of the file.
         accept_licenses: names of opt-in models whose licence you accept.
-        plugins: plug-in files besides those that the experiment names.
+        options: ``changes``, ``workers``, ``engine``, ``engine_options`` and ``plugins``, as `plan` takes them.
 
     Returns:
         All runs that count, one a row (see `bench.load_results`), those that failed included.
@@ -136,15 +128,7 @@ def run(
     """
     from bench.reporting import load_results
 
-    planned = plan(
-        experiment,
-        results,
-        changes=changes,
-        workers=workers,
-        engine=engine,
-        engine_options=engine_options,
-        plugins=plugins,
-    )
+    planned = plan(experiment, results, **options)
     execute(planned, [*planned.experiment.accept_licenses, *accept_licenses])
     return load_results(planned.results)
 
@@ -159,7 +143,20 @@ def plan(
     engine_options: Mapping[str, Any] | None = None,
     plugins: Iterable[str] = (),
 ) -> Plan:
-    """Read and check an experiment; nothing is written or fetched. Arguments are those of `run`."""
+    """Read and check an experiment; nothing is written or fetched.
+
+    Args:
+        experiment: an experiment file, or what would be in it.
+        results: the results folder; ``results/<slug of the experiment's name>`` by default.
+        changes: changes on top of it, as ``--set`` takes them, such as ``"study.trials=4"``.
+        workers: trials that run at the same time.
+        engine: where trials run: a name that ``bench list engines`` lists.
+        engine_options: settings of the engine, over those of the file.
+        plugins: plug-in files besides those that the experiment names.
+
+    Raises:
+        BadInput: what is wrong in the experiment or among the arguments.
+    """
     file: str | None = None
     if not isinstance(experiment, str | Path | Experiment | Mapping):
         raise BadInput(

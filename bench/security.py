@@ -6,9 +6,9 @@ is fetched. What is built in says itself what it trusts (`trusts` of each contra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from bench.core.entries import Entry
 from bench.core.packages import cache_folder, file_sha256
 from bench.core.registry import BUILTIN, Registry
-from bench.core.trust import Trust
+from bench.core.trust import Trusted
 from bench.datasets import datasets
 from bench.engines import engines
 from bench.experiment.expansion import model_entry
@@ -28,24 +28,17 @@ from bench.runs.manifest import without_password
 from bench.trackers import trackers
 
 
-@dataclass(frozen=True)
-class Item:
-    """One thing that an experiment would trust, use or touch."""
+@dataclass(frozen=True, kw_only=True)
+class Item(Trusted):
+    """One thing that an experiment would trust, use or touch; its hosts are items of their own in the list."""
 
     kind: str
     """``model``, ``data set``, ``metric``, ``method``, ``engine``, ``plug-in``, ``host``, ``folder``, ..."""
     name: str
-    trust: Trust
-    says: str
-    """One sentence."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """The same for programs: source, revision, sha256, formats."""
-    hosts: Mapping[str, str] = field(default_factory=dict)
-    """The hosts that are spoken to, and why; they are items of their own in the list."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
-        return {name: value for name, value in asdict(self).items() if name != "hosts"}
+        return {name: getattr(self, name) for name in ("kind", "name", "trust", "says", "facts")}
 
 
 def examine(
@@ -63,11 +56,12 @@ def examine(
         BadInput: an option that a built-in entry does not take.
     """
     files = list(dict.fromkeys([*experiment.plugins, *plugins]))
-    items = [*_code(experiment, files), *_entries(experiment, where, bool(files)), *_remote_code(experiment)]
-    items += _storage(experiment)
+    items = [*_code(experiment, files), *_entries(experiment, where, bool(files)), *_settings(experiment)]
     hosts = {host: why for item in reversed(items) for host, why in item.hosts.items()}
-    items += [Item("host", host, "note", why) for host, why in hosts.items()]
-    items += [Item("folder", str(folder), "note", "would be written") for folder in [*folders, cache_folder()]]
+    items += [Item("note", why, kind="host", name=host) for host, why in hosts.items()]
+    items += [
+        Item("note", "would be written", kind="folder", name=str(folder)) for folder in [*folders, cache_folder()]
+    ]
     return items
 
 
@@ -108,13 +102,14 @@ def _trusted(registry: Registry[Any], entry: Entry, where: str, plugins: bool) -
     kind = registry.kind
     if _builtin(registry, entry):
         for one in registry.build(entry.name, entry.options, where).trusts():
-            yield Item(one.kind or kind, entry.label, one.trust, one.says, one.facts, one.hosts)
+            yield Item(**{**vars(one), "kind": one.kind or kind, "name": entry.label})
     elif entry.name in registry:
         owner = registry.owner(entry.name)
-        yield Item(kind, entry.label, "code", f"'{entry.name}' is code of {owner} (not loaded here)", {"owner": owner})
+        says = f"'{entry.name}' is code of {owner} (not loaded here)"
+        yield Item("code", says, {"owner": owner}, kind=kind, name=entry.label)
     else:
         whose = "one of the plug-in files (not loaded here), or nothing" if plugins else "nothing that is installed"
-        yield Item(kind, entry.label, "code" if plugins else "note", f"'{entry.name}' comes from {whose}")
+        yield Item("code" if plugins else "note", f"'{entry.name}' comes from {whose}", kind=kind, name=entry.label)
 
 
 def _code(experiment: Experiment, files: Iterable[str]) -> Iterator[Item]:
@@ -123,38 +118,33 @@ def _code(experiment: Experiment, files: Iterable[str]) -> Iterator[Item]:
         path = Path(file).expanduser()
         if path.is_file():
             sha256 = file_sha256(path)
-            yield Item("plug-in", file, "code", f"Python that runs as it is; sha256 {sha256}", {"sha256": sha256})
+            says = f"Python that runs as it is; sha256 {sha256}"
+            yield Item("code", says, {"sha256": sha256}, kind="plug-in", name=file)
         else:
-            yield Item("plug-in", file, "changes", "is not there; whatever comes to be there would run")
+            yield Item("changes", "is not there; whatever comes to be there would run", kind="plug-in", name=file)
     targets = [target for dataset in experiment.datasets for target in dataset.transfer]
     entries = [*experiment.models, *experiment.datasets, *targets, *experiment.methods, *experiment.trackers]
     named = {entry.name for entry in entries}
-    for point in _entry_points():
+    for point in (point for registry in Registry.known() for point in entry_points(group=registry.group)):
         used = point.name in named or point.name == experiment.engine
         facts = {"target": point.value, "group": point.group, "used": used}
         package, version = (point.dist.name, point.dist.version) if point.dist else ("a package", "")
         use = "this experiment names it" if used else "imported only if an experiment names it"
         kind = point.group.removeprefix("bench.").removesuffix("s")
         says = f"{kind} of the installed {package} {version}, {point.value}; {use}"
-        yield Item("entry point", point.name, "code" if used else "note", says, facts)
+        yield Item("code" if used else "note", says, facts, kind="entry point", name=point.name)
 
 
-def _entry_points() -> Iterator[EntryPoint]:
-    for registry in Registry.known():
-        yield from entry_points(group=registry.group)
-
-
-def _remote_code(experiment: Experiment) -> Iterator[Item]:
-    if experiment.trust_remote_code:
-        yield Item("remote code", "trust_remote_code", "code", "on: models of the hub may run Python code of their own")
-    else:
-        yield Item("remote code", "trust_remote_code", "note", "off: no model brings code of its own")
-
-
-def _storage(experiment: Experiment) -> Iterator[Item]:
-    url, says = experiment.study.storage, "no result is read from it"
+def _settings(experiment: Experiment) -> Iterator[Item]:
+    """Yield what the experiment says of code of the hub, and of its studies' database."""
+    trusted = experiment.trust_remote_code
+    says = (
+        "on: models of the hub may run Python code of their own" if trusted else "off: no model brings code of its own"
+    )
+    yield Item("code" if trusted else "note", says, kind="remote code", name="trust_remote_code")
+    url, place, hosts = experiment.study.storage, "SQLite in the results folder", {}
     if url:
-        hosts = {urlsplit(url).hostname or "this machine": "the studies' database"}
-        yield Item("storage", without_password(url), "note", f"the studies' database; {says}", hosts=hosts)
-    else:
-        yield Item("storage", "study.db", "note", f"SQLite in the results folder; {says}")
+        place = "the studies' database"
+        hosts = {urlsplit(url).hostname or "this machine": place}
+    name = without_password(url) if url else "study.db"
+    yield Item("note", f"{place}; no result is read from it", hosts=hosts, kind="storage", name=name)

@@ -10,63 +10,34 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.api import plan
 from bench.driver.driver import Driver
 from bench.driver.watcher import Watcher
-from bench.engines.base import Engine, Listener, Pool
+from bench.engines.inline import Inline
+from bench.engines.running import Runner
 from bench.methods import methods
-from bench.runs.record import Evaluated, TrainStep, TrialRecord
+from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
 from benchmarks.faults.campaign import ROWS
-from benchmarks.faults.null import Null, score
+from benchmarks.faults.null import Null, run_null
 
 
-class Instant(Engine):
+class Instant(Inline):
     """Ends each trial at once, after ten steps that took no time."""
 
-    def start(self, listener: Listener) -> Pool:
-        """Return a pool."""
-        return InstantPool(listener)
+    runner: ClassVar[str] = "benchmarks.many_trials:instant_runner"
 
 
-class InstantPool(Pool):
-    """Holds one spec."""
+def instant_runner() -> Runner:
+    """Return what runs such a trial, and gives its record as it would come from a worker."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._spec: TrialSpec | None = None
+    def run(spec: TrialSpec, listener: Any, artifacts: Path, threads: int) -> TrialRecord:
+        record = run_null(spec, listener, Path(spec.cell.dataset.options["path"]).parent, steps=10, pause=0)
+        return TrialRecord.model_validate_json(record.model_dump_json())
 
-    def free(self) -> int:
-        """One, or none."""
-        return int(self._spec is None)
-
-    def submit(self, spec: TrialSpec, artifacts: Path) -> None:
-        """Keep the spec."""
-        self._spec = spec
-
-    def poll(self, timeout: float) -> list[TrialRecord]:
-        """Return the record."""
-        spec, self._spec = self._spec, None
-        assert spec is not None
-        train, validation, pruned = [], [], False
-        for step in range(1, 11):
-            train.append(TrainStep(step=step, loss=1.0, learning_rate=0.1, grad_norm=1.0, tokens=10))
-            value = score(spec, step)
-            validation.append(Evaluated(step=step, metrics={spec.cell.objective: value}, loss=1.0))
-            if not self._listener.validated(spec, step, value) and spec.kind == "trial":
-                pruned = True
-                break
-        values: dict[str, Any] = {"status": "pruned"} if pruned else {"status": "ok", "objective": value}
-        record = TrialRecord.of(
-            spec, started_at="2026-01-01T00:00:00+00:00", train_curve=train, validation_curve=validation, **values
-        )
-        # As it would come from a worker.
-        return [TrialRecord.model_validate_json(record.model_dump_json())]
-
-    def close(self) -> None:
-        """Do nothing."""
+    return run
 
 
 class Clocked(Watcher):

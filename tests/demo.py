@@ -13,7 +13,7 @@ from bench.driver.driver import Driver
 from bench.driver.watcher import Watcher
 from bench.engines.base import Engine, Listener, Pool
 from bench.experiment.cell import Cell
-from bench.runs.record import Evaluated, TrialRecord
+from bench.runs.record import Evaluated, TrainStep, TrialRecord
 from bench.runs.spec import TrialSpec
 
 EXPERIMENT: dict[str, Any] = {
@@ -54,6 +54,12 @@ def ended(spec: TrialSpec, **values: Any) -> TrialRecord:
     status = values.get("status", "ok")
     defaults = {"status": "ok", "started_at": STARTED, "validation_curve": curve, "seconds": {"total": 1.0}}
     return TrialRecord.of(spec, **{**defaults, **(good if status == "ok" else {}), **values})
+
+
+def with_curve(spec: TrialSpec) -> TrialRecord:
+    """Return the record of a run that went well and has a training curve."""
+    steps = [TrainStep(step=n, loss=1.0 / n, learning_rate=0.1, grad_norm=1.0, tokens=9) for n in (1, 2)]
+    return ended(spec, train_curve=steps)
 
 
 class Warned(Watcher):

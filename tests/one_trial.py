@@ -8,12 +8,14 @@ from typing import Any
 
 from listening import Listener
 
+from bench.api import plan
 from bench.core.config import deep_merge
 from bench.experiment.cell import Cell
 from bench.experiment.expansion import plan_cells
 from bench.experiment.file import parse_experiment
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
+from bench.runs.store import RecordStore
 from bench.testing.tiny import tiny_model
 from bench.training.session import Session
 from bench.training.trial import run_trial
@@ -58,3 +60,18 @@ def run_final(cell: Cell, artifacts: Path | None = None) -> TrialRecord:
     """Run a final of a cell in a session of its own."""
     spec = TrialSpec(experiment="tiny", cell=cell, kind="final", number=0, seed=0, params={})
     return run_trial(spec, Session(), Listener(), artifacts)
+
+
+def run_cells(results: Path, experiment: dict[str, Any], *kinds: str) -> None:
+    """Run the first trial, or the first final, of each cell, and keep what they leave as a driver does."""
+    store, session = RecordStore(results), Session()
+    for cell in plan(experiment).cells:
+        for kind in kinds:
+            spec = TrialSpec(experiment="demo", cell=cell, kind=kind, number=0, seed=7, params={})
+            store.write(run_trial(spec, session, Listener(), store.artifacts(spec)))
+
+
+def record_of(results: Path, method: str, kind: str = "final") -> Path:
+    """Return the file of the record that `run_cells` has kept of a method."""
+    (path,) = (results / "records").glob(f"*/*/{method}/*/{kind}-*.json")
+    return path

@@ -36,24 +36,10 @@ class Shifted(TunedModel):
     def trainable(self):
         return {"bias": self.bias}
 
-    def added_parameters(self):
-        return self.bias.numel()
-
     def logits(self, batch):
         return super().logits(batch) + self.bias
-
-    def save(self, folder):
-        from safetensors.torch import save_file
-
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file({"bias": self.bias.detach()}, folder / "bias.safetensors")
-
-    def load(self, folder):
-        from safetensors.torch import load_file
-
-        self.bias.data.copy_(load_file(folder / "bias.safetensors")["bias"])
 '''
-"""A whole method, in under 60 lines that need no other file."""
+"""A whole method, of lines that need no other file."""
 
 
 def write_plugin(folder: Path, points: dict[str, dict[str, str]], name: str = "outside", **modules: str) -> Path:

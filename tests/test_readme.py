@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from plugin import write_plugin
 
 import bench
 from bench.experiment.expansion import plan_cells
@@ -125,7 +126,8 @@ def test_the_plug_in_is_found_by_its_entry_point_and_runs(tmp_path, monkeypatch)
     assert len(code.splitlines()) < 30
     project = tomllib.loads(re.search(r"^```toml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL).group(1))
     ((name, target),) = project["project"]["entry-points"]["bench.methods"].items()
-    installed(tmp_path / "site", project["project"]["name"], name, target, code)
+    module = target.partition(":")[0]
+    write_plugin(tmp_path / "site", {"bench.methods": {name: target}}, project["project"]["name"], **{module: code})
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     for attribute, value in {"_targets": {**methods._targets}, "_owners": {**methods._owners}}.items():
         monkeypatch.setattr(methods, attribute, value)  # what is found here is forgotten afterwards
@@ -148,12 +150,3 @@ def test_the_plug_in_is_found_by_its_entry_point_and_runs(tmp_path, monkeypatch)
     assert list(frame["status"]) == ["ok", "ok"]
     assert set(frame["parameters.trainable"]) == {128}, "the width of GlassLM"
     assert list((tmp_path / "results" / "adapters").rglob("trained_weights.safetensors"))
-
-
-def installed(site, distribution, name, target, code):
-    """Lay a package out as pip would, which is quicker than asking it to."""
-    info = site / f"{distribution.replace('-', '_')}-0.1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0.1\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(f"[bench.methods]\n{name} = {target}\n", encoding="utf-8")
-    (site / f"{target.partition(':')[0]}.py").write_text(code, encoding="utf-8")

@@ -69,12 +69,11 @@ def _paragraphs(record: TrialRecord, folder: Path) -> Iterator[str]:
 def _data(record: TrialRecord) -> list[tuple[str, object]]:
     entry, provenance = record.spec.cell.dataset, record.provenance
     kind = datasets.get(entry.name) if entry.name in datasets else None
-    known = (("data set", entry.options.get("id") or entry.label), ("licence", getattr(kind, "license", None)))
-    labels = record.predictions.labels if record.predictions else []
     return [
-        *known,
+        ("data set", entry.options.get("id") or entry.label),
+        ("licence", getattr(kind, "license", None)),
         ("template", json.dumps(entry.options.get("template", ""), ensure_ascii=False)),
-        ("label words", ", ".join(labels)),
+        ("label words", ", ".join(_labels(record))),
         ("sha256 of the splits", provenance.data_revision),
     ]
 
@@ -98,8 +97,7 @@ def _use(record: TrialRecord, folder: Path) -> str:
     entry = record.spec.cell.model
     kind = kind_of(folder)
     auto = kind.auto_class_name
-    labels = record.predictions.labels if record.predictions else []
-    head = f", num_labels={len(labels)}" if not kind.generates else ""
+    head = f", num_labels={len(_labels(record))}" if not kind.generates else ""
     if (folder / "adapter_config.json").is_file() and entry is not None:
         revision = record.provenance.model_revision
         if "id" in entry.options:
@@ -130,12 +128,11 @@ def _answers(record: TrialRecord, kind: Kind) -> str:
     """Say how the model answers."""
     entry = record.spec.cell.dataset
     answer = datasets.build(entry.name, entry.options, entry.label).answer if entry.name in datasets else LabelWord()
-    labels = record.predictions.labels if record.predictions else []
     if answer.writes:
         settings = answer.generate.model_dump_json(exclude_defaults=True)
         return f"It writes the answer, and then its end token. Answers were written with `{settings}`."
     if not kind.generates:
-        words = ", ".join(map(text.markdown, labels))
+        words = ", ".join(map(text.markdown, _labels(record)))
         return f"The logits of its classification head are those of {words}, in this order."
     if not answer.same_for_all:
         return "Its answer is that of the row's options whose tokens have the highest mean log-likelihood behind it."
@@ -147,7 +144,7 @@ def _written(record: TrialRecord, kind: Kind) -> str:
     if not kind.continues:
         return "The words stand alone, in the decoder, without a space before them."
     template = str(record.spec.cell.dataset.options.get("template", "{text}"))
-    words = [after_template(template, word) for word in (record.predictions.labels if record.predictions else [])]
+    words = [after_template(template, word) for word in _labels(record)]
     if any(word.startswith(" ") for word in words):
         shown = ", ".join(f"`{word}`" for word in words)
         return f"The words take a leading space, as they stand behind the template: {shown}."
@@ -164,6 +161,10 @@ def kind_of(folder: Path) -> Kind:
 
         return Kind.of(AutoConfig.from_pretrained(folder))
     return Kind.CAUSAL
+
+
+def _labels(record: TrialRecord) -> list[str]:
+    return record.predictions.labels if record.predictions else []
 
 
 def _bullets(rows: list[tuple[str, object]]) -> str:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.artifacts.card import model_card
 from bench.artifacts.runs import RECORD_FILE, FinishedRun
 from bench.core.errors import BadInput, Unavailable, one_line
 from bench.core.files import write_atomic
 from bench.runs.record import TrialRecord
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -35,15 +31,13 @@ def export(run: FinishedRun, folder: Path) -> None:
             raise BadInput(f"{folder}: is not empty; choose another folder")
         shutil.copytree(run.adapter, folder, dirs_exist_ok=True)
         _name_base(folder / ADAPTER_CONFIG, run.record)
-        write_atomic(folder / RECORD_FILE, (_without_host(run.record).model_dump_json(indent=1) + "\n").encode())
+        # A folder for others need not say on which machine it was made.
+        provenance = run.record.provenance.model_copy(update={"host": None})
+        record = run.record.model_copy(update={"provenance": provenance})
+        write_atomic(folder / RECORD_FILE, (record.model_dump_json(indent=1) + "\n").encode())
         write_atomic(folder / "README.md", model_card(run.record, folder).encode())
     except OSError as error:
         raise BadInput(f"{folder}: cannot be written: {error.strerror or error}") from None
-
-
-def add_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Put the base model's tokenizer beside a whole model, which is nothing without it."""
-    tokenizer.save_pretrained(folder)
 
 
 def is_whole_model(folder: Path) -> bool:
@@ -70,22 +64,13 @@ def push(folder: Path, repository: str) -> str:
     return str(address)
 
 
-def base_name(record: TrialRecord) -> tuple[str, str | None]:
-    """Return the base model's id on the hub and its commit, or its name in promptscale and None."""
-    entry = record.spec.cell.model
-    assert entry is not None
-    if "id" in entry.options:
-        return str(entry.options["id"]), record.provenance.model_revision
-    return entry.name if entry.name != "local" else entry.label, None
-
-
 def _name_base(file: Path, record: TrialRecord) -> None:
-    if file.is_file():
+    """Write the base model's id on the hub and its commit into an adapter's configuration, or its name here."""
+    entry = record.spec.cell.model
+    if file.is_file() and entry is not None:
+        name, revision = (entry.name if entry.name != "local" else entry.label), None
+        if "id" in entry.options:
+            name, revision = str(entry.options["id"]), record.provenance.model_revision
         config = json.loads(file.read_text(encoding="utf-8"))
-        config["base_model_name_or_path"], config["revision"] = base_name(record)
+        config |= {"base_model_name_or_path": name, "revision": revision}
         write_atomic(file, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
-
-
-def _without_host(record: TrialRecord) -> TrialRecord:
-    """A folder for others need not say on which machine it was made."""
-    return record.model_copy(update={"provenance": record.provenance.model_copy(update={"host": None})})

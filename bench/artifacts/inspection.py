@@ -17,9 +17,6 @@ from bench.methods.tuned.prompted import Prompted
 from bench.reporting.figures.fonts import fonts_for
 from bench.runs.record import TrainStep
 
-_ROWS = 4096
-"""Rows of the vocabulary at a time: all of a large one at once are a copy of the model's largest matrix."""
-
 
 def inspect_prompt(loaded: LoadedRun) -> tuple[pd.DataFrame, list[float]] | None:
     """Look into a run's soft prompt.
@@ -40,16 +37,15 @@ def inspect_prompt(loaded: LoadedRun) -> tuple[pd.DataFrame, list[float]] | None
             after = tuned.prompt.detach().float().cpu().clone()
     finally:
         tuned.detach()
-    tokenizer = loaded.base.tokenizer
-    found, norms = nearest_rows(torch.cat([before, after]), loaded.base.network.get_input_embeddings())
-    words = [repr(tokenizer.decode([index])) for index, _ in found]
-    cosines, lengths = [cosine for _, cosine in found], torch.cat([before, after]).norm(dim=1).tolist()
     columns: dict[str, Any] = {"position": range(len(before))}
-    for rows, names in (
-        (slice(len(before)), ("token before", "cosine", "norm")),
-        (slice(len(before), None), ("token after", "cosine after", "norm after")),
+    for prompt, names in (
+        (before, ("token before", "cosine", "norm")),
+        (after, ("token after", "cosine after", "norm after")),
     ):
-        columns |= {name: values[rows] for name, values in zip(names, (words, cosines, lengths), strict=True)}
+        found, norms = nearest_rows(prompt, loaded.base.network.get_input_embeddings())
+        words = [repr(loaded.base.tokenizer.decode([index])) for index, _ in found]
+        values = (words, [cosine for _, cosine in found], prompt.norm(dim=1).tolist())
+        columns |= dict(zip(names, values, strict=True))
     columns["before to after"] = (normalize(before, dim=1) * normalize(after, dim=1)).sum(1).tolist()
     return pd.DataFrame(columns), torch.quantile(norms, torch.tensor([0.05, 0.5, 0.95])).tolist()
 
@@ -60,19 +56,11 @@ def nearest_rows(prompt: Tensor, embedding: nn.Module) -> tuple[list[tuple[int, 
 
     The vocabulary is read through the module, as the network's layers see it: some families scale it on the way out.
     """
-    size: int = embedding.num_embeddings  # type: ignore[assignment]
     device = next(embedding.parameters()).device
-    wanted = normalize(prompt.float(), dim=1)
-    best = torch.full((len(prompt),), -2.0)
-    index = torch.zeros(len(prompt), dtype=torch.long)
-    norms = []
-    for part in torch.arange(size).split(_ROWS):
-        rows = embedding(part.to(device)).float().cpu()
-        norms.append(rows.norm(dim=1))
-        cosine, place = (wanted @ normalize(rows, dim=1).T).max(1)
-        index = torch.where(cosine > best, part[place], index)
-        best = torch.maximum(best, cosine)
-    return list(zip(index.tolist(), best.tolist(), strict=True)), torch.cat(norms)
+    size: int = embedding.num_embeddings  # type: ignore[assignment]
+    rows = embedding(torch.arange(size, device=device)).float().cpu()
+    cosines, indices = (normalize(prompt.float(), dim=1) @ normalize(rows, dim=1).T).max(1)
+    return list(zip(indices.tolist(), cosines.tolist(), strict=True)), rows.norm(dim=1)
 
 
 def gradient_figure(curve: Sequence[TrainStep], title: str) -> bytes:
@@ -81,13 +69,11 @@ def gradient_figure(curve: Sequence[TrainStep], title: str) -> bytes:
     Raises:
         BadInput: nothing was trained.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     if not curve:
         raise BadInput(f"{title}: nothing was trained, so there is no gradient to draw")
     figure = Figure(figsize=(7, 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True)
     steps = [one.step for one in curve]
     upper.plot(steps, [one.grad_norm for one in curve], color="#0072b2")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +58,16 @@ class LoadedRun:
         except Exception as error:  # safetensors, torch and peft each raise their own for shapes, names and damage
             said = one_line(error, 200)
             raise BadInput(f"{self.run.adapter}: does not fit the base model {self.cell.labels[0]}: {said}") from error
+
+    @contextmanager
+    def trained(self) -> Iterator[Scorer]:
+        """Attach the method with what the run trained, and give what scores with it; detach it at the end."""
+        tuned = self.attach()
+        try:
+            self.load(tuned)
+            yield self.scorer(tuned)
+        finally:
+            tuned.detach()
 
     def scorer(self, tuned: TunedModel) -> Scorer:
         """Return what scores texts with an attached method."""

@@ -45,12 +45,8 @@ def predict(loaded: LoadedRun, texts: Sequence[str]) -> list[Answer]:
     before = None
     if loaded.base is not None and loaded.run.adapter is not None and loaded.base.kind.generates:
         before = softmax(loaded.scorer(TunedModel(loaded.base)).run(examples).scores, axis=1)
-    tuned = loaded.attach()
-    try:
-        loaded.load(tuned)
-        after = softmax(loaded.scorer(tuned).run(examples).scores, axis=1)
-    finally:
-        tuned.detach()
+    with loaded.trained() as scorer:
+        after = softmax(scorer.run(examples).scores, axis=1)
     return [
         Answer(
             text=text,
@@ -90,12 +86,8 @@ def write(
     if encoder is not None:
         encoder.answer = encoder.answer.model_copy(update={"generate": settings})
     examples = [_example(text) for text in texts]
-    tuned = loaded.attach()
-    try:
-        loaded.load(tuned)
-        after = loaded.scorer(tuned).write(examples, _pieces(encoder.tokenizer, say) if encoder and say else None)
-    finally:
-        tuned.detach()
+    with loaded.trained() as scorer:
+        after = scorer.write(examples, _pieces(encoder.tokenizer, say) if encoder and say else None)
     before = None
     if loaded.base is not None and loaded.run.adapter is not None:
         before = loaded.scorer(TunedModel(loaded.base)).write(examples)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from bench.core.errors import BadInput
 from bench.runs.record import TrialRecord, read_record
-from bench.runs.store import RecordStore
 
 RECORD_FILE = "run.json"
 """Name of the record in a folder that ``bench export`` wrote."""
@@ -39,39 +38,33 @@ def find_run(path: Path) -> FinishedRun:
     record = read_record(file)
     if record is None:
         raise BadInput(f"{file}: is not a whole record")
-    spec = record.spec
     if record.status != "ok":
         raise BadInput(f"{file}: this run ended as '{record.status}' ({record.reason}); choose one that ended well")
-    if not any(entry.is_file() for entry in adapter.glob("*")) if adapter.is_dir() else True:
-        trained = record.parameters is not None and record.parameters.trainable > 0
-        if trained and spec.kind == "trial":
-            raise BadInput(f"{file}: the weights of a trial are not kept; choose a final (final-*.json beside it)")
-        if trained:
-            raise BadInput(f"{file}: its trained weights are not in {adapter} (were finals.save_adapters off?)")
+    if adapter.is_dir() and any(entry.is_file() for entry in adapter.iterdir()):
+        return FinishedRun(record, file, adapter)
+    if record.parameters is None or record.parameters.trainable == 0:
         return FinishedRun(record, file, None)
-    return FinishedRun(record, file, adapter)
+    if record.spec.kind == "trial":
+        raise BadInput(f"{file}: the weights of a trial are not kept; choose a final (final-*.json beside it)")
+    raise BadInput(f"{file}: its trained weights are not in {adapter} (were finals.save_adapters off?)")
 
 
 def _places(path: Path) -> tuple[Path, Path]:
     """Return the record's file and the adapter's folder that belong to a path."""
-    if (path / RECORD_FILE).is_file():
-        return path / RECORD_FILE, path
-    if path.name == RECORD_FILE and path.is_file():
-        return path, path.parent
+    exported = path.parent if path.name == RECORD_FILE else path
+    if (exported / RECORD_FILE).is_file():
+        return exported / RECORD_FILE, exported
     absolute = path.absolute()
     for kind, other in (("records", "adapters"), ("adapters", "records")):
-        root = next((folder.parent for folder in absolute.parents if folder.name == kind), None)
+        root = next((folder for folder in absolute.parents if folder.name == kind), None)
         if root is None:
             continue
-        below = absolute.relative_to(root / kind)
+        beside = root.with_name(other) / absolute.relative_to(root)
         if kind == "records" and path.is_file():
-            record = read_record(path)
-            adapter = RecordStore(root).artifacts(record.spec) if record else root / other / below.with_suffix("")
-            return path, adapter
-        if kind == "adapters" and path.is_dir():
-            file = root / other / below.parent / f"{below.name}.json"
-            if file.is_file():
-                return file, path
+            return path, beside.with_suffix("")
+        file = beside.with_name(f"{beside.name}.json")
+        if kind == "adapters" and path.is_dir() and file.is_file():
+            return file, path
     raise BadInput(
         f"{path}: is no run; expected a record (results/<name>/records/.../final-*.json), the folder of its adapter "
         "(results/<name>/adapters/.../final-*), or a folder that 'bench export' wrote"

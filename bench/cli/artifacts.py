@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.artifacts.export import add_tokenizer, export, is_whole_model, push
+from bench.artifacts.export import export, is_whole_model, push
 from bench.artifacts.inspection import gradient_figure, inspect_prompt
 from bench.artifacts.loading import LoadedRun, load_run
 from bench.artifacts.predict import inputs, predict, write
@@ -138,7 +138,7 @@ def export_run(path: Path, folder: Path, repository: str | None) -> None:
     if is_whole_model(folder):
         base = load_run(run).base
         assert base is not None
-        add_tokenizer(folder, base.tokenizer)
+        base.tokenizer.save_pretrained(folder)  # a whole model is nothing without it
     console = Console()
     console.print(f"{escape(run.title)}: exported to {escape(str(folder))}", soft_wrap=True, highlight=False)
     if repository is not None:

@@ -58,9 +58,9 @@ class MethodContract:
     learning_rate: ClassVar[float] = 0.01
     """Large enough that five steps change what the tiny model answers."""
 
-    def attach(self, seed: int = 0) -> Attached:
-        """Attach the method to a tiny model that nothing else uses."""
-        base = tiny_model(self.family)
+    def attach(self, seed: int = 0, base: LanguageModel | None = None) -> Attached:
+        """Attach the method to a tiny model that nothing else uses, or to this one."""
+        base = base or tiny_model(self.family)
         uses = self.method.uses_model
         tuned = attach(self.method, base, tiny_splits(), seed)
         return Attached(tuned.base if uses else base, tuned, tiny_encoder(base) if uses else None)
@@ -105,8 +105,8 @@ class MethodContract:
         for interrupted in (False, True):
             base = tiny_model(self.family)
             before = state_of(base.network)
-            tuned = attach(self.method, base, tiny_splits(), 0)
-            attached = Attached(base, tuned, tiny_encoder(base) if self.method.uses_model else None)
+            attached = self.attach(base=base)
+            tuned = attached.tuned
             self.train(attached, tmp_path / str(interrupted))
             attached.scores()
             if interrupted and tuned.trainable() and attached.encoder is not None:  # in the middle of a step
@@ -205,11 +205,7 @@ class MethodContract:
 class _Closed:
     """A split that nobody is to read."""
 
-    def __len__(self) -> int:
+    def _refuse(self, index: Any = None) -> Any:
         raise AssertionError("a method may read train and the label words, nothing else")
 
-    def __iter__(self) -> Any:
-        raise AssertionError("a method may read train and the label words, nothing else")
-
-    def __getitem__(self, index: Any) -> Any:
-        raise AssertionError("a method may read train and the label words, nothing else")
+    __len__ = __iter__ = __getitem__ = _refuse

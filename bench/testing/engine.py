@@ -69,9 +69,7 @@ class EngineContract:
     def start(cls, folder: Path, heard: RecordingListener) -> Pool:
         """Start the engine on scripted trials."""
         scripted: Any = type(cls.engine.__name__, (cls.engine,), {"runner": "bench.testing.scripted:scripted_runner"})
-        engine: Engine = scripted.parse(
-            {**cls.options, "workers": cls.workers, "log_folder": folder / "logs"}, "options"
-        )
+        engine: Engine = scripted(**cls.options, workers=cls.workers, log_folder=folder / "logs")
         return engine.start(heard)
 
     @pytest.fixture(scope="class")
@@ -85,14 +83,14 @@ class EngineContract:
 
     @pytest.fixture
     def pool(self, started: tuple[Pool, RecordingListener]) -> Pool:
-        """The pool, idle."""
+        """The pool, idle; who listens has heard nothing yet."""
         assert started[0].free() == self.workers, "the test before this one has left a trial behind"
+        started[1].forget()
         return started[0]
 
     @pytest.fixture
     def heard(self, started: tuple[Pool, RecordingListener]) -> RecordingListener:
-        """Who listens, having heard nothing yet."""
-        started[1].forget()
+        """Who listens."""
         return started[1]
 
     def run(self, pool: Pool, specs: Sequence[TrialSpec], artifacts: Path) -> dict[int, TrialRecord]:
@@ -136,41 +134,29 @@ class EngineContract:
         for record in self.run(pool, specs, tmp_path).values():
             assert (record.status, record.best_step) == ("pruned", 1)
 
-    def test_a_final_leaves_its_weights_with_the_driver(
-        self, pool: Pool, heard: RecordingListener, tmp_path: Path
-    ) -> None:
+    def test_a_final_leaves_its_weights_with_the_driver(self, pool: Pool, tmp_path: Path) -> None:
         """They are there as soon as its record is."""
         self.run(pool, [scripted_spec(tmp_path, 7, kind="final")], tmp_path / "kept")
         assert (tmp_path / "kept" / "7" / "adapter.safetensors").read_bytes() == b"7"
 
-    def test_what_breaks_beside_the_trial_is_an_error(
-        self, pool: Pool, heard: RecordingListener, tmp_path: Path
-    ) -> None:
+    def test_what_breaks_beside_the_trial_is_an_error(self, pool: Pool, tmp_path: Path) -> None:
         """It is a record too, and the next trial runs."""
         records = self.run(pool, [scripted_spec(tmp_path, 0, "fail"), scripted_spec(tmp_path, 1)], tmp_path)
         assert (records[0].status, records[0].reason) == ("error", "RuntimeError: as asked for")
         assert records[1].status == "ok"
 
-    def test_what_cannot_run_here_is_the_users_to_mend(
-        self, pool: Pool, heard: RecordingListener, tmp_path: Path
-    ) -> None:
+    def test_what_cannot_run_here_is_the_users_to_mend(self, pool: Pool, tmp_path: Path) -> None:
         """Such as a device that is not there: the run stops and says so."""
         pool.submit(scripted_spec(tmp_path, 0, "refuse"), tmp_path / "kept")
+        deadline = time.monotonic() + self.patience
         with pytest.raises(BenchError, match=r"runtime\.device: there is none"):
-            self.wait_for_error(pool)
+            while time.monotonic() < deadline:
+                assert pool.poll(0.2) == []
         assert pool.free() == self.workers
 
-    def wait_for_error(self, pool: Pool) -> None:
-        """Poll until something is raised."""
-        deadline = time.monotonic() + self.patience
-        while time.monotonic() < deadline:
-            assert pool.poll(0.2) == []
-
-    def test_a_worker_that_dies_loses_its_trial_alone(
-        self, pool: Pool, heard: RecordingListener, tmp_path: Path
-    ) -> None:
+    def test_a_worker_that_dies_loses_its_trial_alone(self, pool: Pool, tmp_path: Path) -> None:
         """At a random moment: its trial is ``killed``, ran once, and can run again; no other notices."""
-        self._only_if(self.isolated)
+        self._only_if_isolated()
         dice, specs = random.Random(self.seed), [scripted_spec(tmp_path, n) for n in range(4 * self.workers)]
         doomed = sorted(dice.sample(range(len(specs)), 2))
         for number in doomed:
@@ -183,11 +169,9 @@ class EngineContract:
         again = self.run(pool, [specs[number] for number in doomed], tmp_path)
         assert {record.status for record in again.values()} == {"ok"}
 
-    def test_a_hung_worker_is_replaced_and_a_slow_one_is_not(
-        self, pool: Pool, heard: RecordingListener, tmp_path: Path
-    ) -> None:
+    def test_a_hung_worker_is_replaced_and_a_slow_one_is_not(self, pool: Pool, tmp_path: Path) -> None:
         """A trial that gets no further for ``hang_timeout`` is lost, stopped or asleep; one that is slow is not."""
-        self._only_if(self.isolated)
+        self._only_if_isolated()
         stopped = scripted_spec(tmp_path, 0, "stop", hang_timeout=self.hang_timeout)
         asleep = scripted_spec(tmp_path, 1, "wait", hang_timeout=self.hang_timeout)
         slow = scripted_spec(tmp_path, 2, "pause", seconds=self.hang_timeout + 1, hang_timeout=self.hang_timeout)
@@ -199,22 +183,18 @@ class EngineContract:
             self._assert_ended(executions(tmp_path, hung)[0])
         assert records[slow.number].status == "ok"
 
-    def test_a_trial_that_takes_too_long_is_stopped(self, pool: Pool, heard: RecordingListener, tmp_path: Path) -> None:
+    def test_a_trial_that_takes_too_long_is_stopped(self, pool: Pool, tmp_path: Path) -> None:
         """With all that it has started."""
-        self._only_if(self.isolated)
+        self._only_if_isolated()
         spec = scripted_spec(tmp_path, 0, "wait", trial_timeout=1.5)
         record = self.run(pool, [spec], tmp_path)[0]
         assert (record.status, record.reason) == ("timeout", "stopped after 1.5 s (runtime.trial_timeout)")
         self._assert_ended(executions(tmp_path, spec)[0])
 
-    def test_a_trial_without_memory_where_others_ran_gets_a_worker_of_its_own(
-        self, pool: Pool, heard: RecordingListener, tmp_path: Path
-    ) -> None:
+    def test_a_trial_without_memory_where_others_ran_gets_a_worker_of_its_own(self, pool: Pool, tmp_path: Path) -> None:
         """What ran before it may have left too little; a fresh worker tells."""
-        self._only_if(self.isolated)
-        self.run(
-            pool, [scripted_spec(tmp_path, number, "pause", seconds=0.5) for number in range(self.workers)], tmp_path
-        )
+        self._only_if_isolated()
+        self.run(pool, [scripted_spec(tmp_path, n, "pause", seconds=0.5) for n in range(self.workers)], tmp_path)
         spec = scripted_spec(tmp_path, 9, "leak")
         assert self.run(pool, [spec], tmp_path)[9].status == "ok"
         processes = [pids[0] for pids in executions(tmp_path, spec)]
@@ -222,7 +202,7 @@ class EngineContract:
 
     def test_closing_leaves_nothing_behind(self, started: Any, tmp_path: Path) -> None:
         """Ctrl-C in the middle of trials: no process is left, and no record comes back."""
-        self._only_if(self.isolated)
+        self._only_if_isolated()
         pool = self.start(tmp_path, RecordingListener())
         specs = [scripted_spec(tmp_path, number, "wait") for number in range(self.workers)]
         for spec in specs:
@@ -231,8 +211,8 @@ class EngineContract:
         pool.close()
         self._assert_ended(pids)
 
-    def _only_if(self, capable: bool) -> None:
-        if not capable:
+    def _only_if_isolated(self) -> None:
+        if not self.isolated:
             pytest.skip("this engine cannot do that")
 
     def _assert_ended(self, pids: Sequence[int]) -> None:

@@ -8,23 +8,7 @@ from typing import Any, cast
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import (
-    BertConfig,
-    BloomConfig,
-    DistilBertConfig,
-    Gemma3TextConfig,
-    GPT2Config,
-    GPTNeoXConfig,
-    LlamaConfig,
-    MPNetConfig,
-    OPTConfig,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    RobertaConfig,
-    T5Config,
-)
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from bench.datasets.examples import Example
 from bench.datasets.splits import Splits
@@ -52,58 +36,44 @@ TEMPLATE = "{text}\ntype:"
 # what it is to notice.
 SPREAD: dict[str, Any] = {"initializer_range": 0.2}
 IDS: dict[str, Any] = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
-
-
-def _config(family: str) -> PreTrainedConfig:
-    heads: dict[str, Any] = {
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-    }
-    length: dict[str, Any] = {"max_position_embeddings": 256}
-    silent: dict[str, Any] = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
-    still: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    sizes: dict[str, Any]
-    own: dict[str, Any]
-    match family:
-        case "llama":  # two heads share keys and values
-            return LlamaConfig(**IDS, **heads, **length, **SPREAD, num_key_value_heads=2)
-        case "gpt2":  # learned positions, Conv1D
-            return GPT2Config(**IDS, **SPREAD, **silent, n_embd=32, n_layer=2, n_head=4, n_positions=256)
-        case "gpt_neox":  # parallel residual, part of each head rotated
-            return GPTNeoXConfig(**IDS, **heads, **length, **SPREAD)
-        case "bloom":  # ALiBi: positions come from the attention mask
-            return BloomConfig(**IDS, **SPREAD, hidden_size=32, n_layer=2, n_head=4)
-        case "opt":  # learned positions, counted over the attention mask
-            sizes = {"hidden_size": 32, "word_embed_proj_dim": 32, "ffn_dim": 48, "num_hidden_layers": 2}
-            return OPTConfig(**IDS, **length, **sizes, num_attention_heads=4, init_std=0.2, dropout=0.0)
-        case "gemma3":  # scaled embeddings; a sliding window shorter than prompt and input
-            kinds = ["sliding_attention", "full_attention"]
-            own = {"num_key_value_heads": 1, "head_dim": 8, "sliding_window": 16, "layer_types": kinds}
-            return Gemma3TextConfig(**IDS, **heads, **length, **SPREAD, **own)
-        case "qwen2":  # biases in the attention
-            return Qwen2Config(**IDS, **heads, **length, **SPREAD, num_key_value_heads=2)
-        case "t5":
-            sizes = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
-            own = {"feed_forward_proj": "gated-gelu", "dropout_rate": 0.0, "decoder_start_token_id": 2}
-            return T5Config(**IDS, **sizes, **own)
-        case "bert":  # a pooler behind the first token
-            return BertConfig(**IDS, **heads, **length, **SPREAD, **still)
-        case "roberta":  # positions counted from behind the padding token; a head of two layers
-            return RobertaConfig(**IDS, **heads, **length, **SPREAD, **still)
-        case "distilbert":  # a head of two modules; takes no keys and values
-            sizes = {"dim": 32, "hidden_dim": 48, "n_layers": 2, "n_heads": 4}
-            own = {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
-            return DistilBertConfig(**IDS, **length, **SPREAD, **sizes, **own)
-        case "mpnet":  # relative positions as well, shared by all layers; no kinds of tokens
-            return MPNetConfig(**IDS, **heads, **length, **SPREAD, **still)
-    raise AssertionError(family)
+LAYERS = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32, "intermediate_size": 48, **SPREAD}
+LENGTH = {"max_position_embeddings": 256}
+SILENT = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
+STILL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+WINDOWS = {"sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"]}
+OPT = {"hidden_size": 32, "word_embed_proj_dim": 32, "ffn_dim": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+T5 = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 2}
+DISTILBERT = {"dim": 32, "hidden_dim": 48, "n_layers": 2, "n_heads": 4, "dropout": 0.0, "attention_dropout": 0.0}
+CONFIGS: dict[str, dict[str, Any]] = {
+    # two heads share keys and values
+    "llama": {**LAYERS, **LENGTH, "num_key_value_heads": 2},
+    # learned positions, Conv1D
+    "gpt2": {**SPREAD, **SILENT, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256},
+    # parallel residual, part of each head rotated
+    "gpt_neox": {**LAYERS, **LENGTH},
+    # ALiBi: positions come from the attention mask
+    "bloom": {**SPREAD, "hidden_size": 32, "n_layer": 2, "n_head": 4},
+    # learned positions, counted over the attention mask
+    "opt": {**LENGTH, **OPT, "init_std": 0.2, "dropout": 0.0},
+    # scaled embeddings; a sliding window shorter than prompt and input
+    "gemma3": {**LAYERS, **LENGTH, **WINDOWS, "model_type": "gemma3_text", "num_key_value_heads": 1, "head_dim": 8},
+    # biases in the attention
+    "qwen2": {**LAYERS, **LENGTH, "num_key_value_heads": 2},
+    "t5": {**T5, "feed_forward_proj": "gated-gelu", "dropout_rate": 0.0},
+    # a pooler behind the first token
+    "bert": {**LAYERS, **LENGTH, **STILL},
+    # positions counted from behind the padding token; a head of two layers
+    "roberta": {**LAYERS, **LENGTH, **STILL},
+    # a head of two modules; takes no keys and values
+    "distilbert": {**LENGTH, **SPREAD, **DISTILBERT, "seq_classif_dropout": 0.0},
+    # relative positions as well, shared by all layers; no kinds of tokens
+    "mpnet": {**LAYERS, **LENGTH, **STILL},
+}
 
 
 @cache
 def _network(family: str) -> PreTrainedModel:
-    config = _config(family)
+    config = AutoConfig.for_model(**{"model_type": family, **IDS, **CONFIGS[family]})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         network = Kind.of(config).auto_class.from_config(config, dtype=torch.float32)

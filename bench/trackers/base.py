@@ -75,8 +75,3 @@ class Tracker(Config):
                 f"tracker {self.extra}: the package '{self.requires}' is not installed: "
                 f"pip install 'promptscale[{self.extra}]'"
             )
-
-
-def ended_well(record: TrialRecord | None) -> bool:
-    """Whether a run came to its end, or was stopped by its study."""
-    return record is not None and record.status in ("ok", "pruned")

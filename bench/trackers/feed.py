@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -20,7 +21,7 @@ _MOST_WAITING = 2000
 _PATIENCE = 30.0
 """Seconds that a tracker has, when all runs have ended, for what it has not written yet."""
 
-_Call = Callable[[], None]
+_Call = Callable[["_Lane"], None]
 _Number = tuple[str, float, int]
 
 
@@ -47,29 +48,29 @@ class Feed(Watcher):
     def started(self, spec: TrialSpec) -> None:
         """Begin a log."""
         self._watcher.started(spec)
-        self._tell(lambda lane: lane.put(lambda: lane.begin(spec)))
+        self._tell(lambda lane: lane.begin(spec))
 
     def progress(self, spec: TrialSpec, step: int, steps: int, loss: float) -> None:
         """Log the loss of a step."""
         self._watcher.progress(spec, step, steps, loss)
         number = ("train/loss", loss, step)
-        self._tell(lambda lane: lane.put(lambda: lane.log(spec, [number]), droppable=True))
+        self._tell(lambda lane: lane.log(spec, [number]), droppable=True)
 
     def validated(self, spec: TrialSpec, step: int, value: float) -> None:
         """Log a validation score."""
         self._watcher.validated(spec, step, value)
         number = (f"validation/{spec.cell.objective}", value, step)
-        self._tell(lambda lane: lane.put(lambda: lane.log(spec, [number])))
+        self._tell(lambda lane: lane.log(spec, [number]))
 
     def retried(self, record: TrialRecord) -> None:
         """Close the log of a run that died."""
         self._watcher.retried(record)
-        self._tell(lambda lane: lane.put(lambda: lane.finish(record)))
+        self._tell(lambda lane: lane.finish(record))
 
     def finished(self, record: TrialRecord) -> None:
         """Log what the record has and progress had not, and close the log."""
         self._watcher.finished(record)
-        self._tell(lambda lane: lane.put(lambda: lane.finish(record)))
+        self._tell(lambda lane: lane.finish(record))
 
     def warn(self, text: str) -> None:
         """Pass on a warning."""
@@ -77,79 +78,48 @@ class Feed(Watcher):
 
     def end(self) -> None:
         """Wait, but not for ever, until all is written."""
-        for lane in self._lanes:
-            lane.stop()
-        for lane in self._lanes:
+        begun = [lane for lane in self._lanes if lane.ident]
+        for lane in begun:
+            lane.calls.put(None)
+        for lane in begun:
             lane.join(_PATIENCE)
-        self._tell(lambda lane: None)
+            if lane.is_alive():
+                lane.failure = f"has not written everything within {_PATIENCE:.0f} s"
+        self._leave_out_what_failed()
         self._watcher.end()
 
-    def _tell(self, tell: Callable[[_Lane], None]) -> None:
-        for lane in list(self._lanes):
-            tell(lane)
-            if lane.failure is not None:
-                self._lanes.remove(lane)
-                self._watcher.warn(f"tracker {lane.label}: {lane.failure}; the run goes on without it")
+    def _tell(self, call: _Call, droppable: bool = False) -> None:
+        for lane in self._lanes:
+            if not (droppable and lane.calls.qsize() > _MOST_WAITING):
+                lane.calls.put(call)
+        self._leave_out_what_failed()
+
+    def _leave_out_what_failed(self) -> None:
+        failed = [lane for lane in self._lanes if lane.failure is not None]
+        self._lanes = [lane for lane in self._lanes if lane not in failed]
+        for lane in failed:
+            self._watcher.warn(f"tracker {lane.label}: {lane.failure}; the run goes on without it")
 
 
-class _Lane:
-    """One tracker and its thread; ``start`` to ``join`` are for the driver's, what follows is for its own."""
+class _Lane(threading.Thread):
+    """One tracker and its thread, which alone calls ``begin``, ``log`` and ``finish``."""
 
     def __init__(self, label: str, tracker: Tracker, results: Path, experiment: str) -> None:
+        super().__init__(name=f"tracker-{label}", daemon=True)
         self.label = label
         self.failure: str | None = None
-        self._open: Callable[[], Board] = lambda: tracker.open(results, experiment)
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name=f"tracker-{label}", daemon=True)
+        self.calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._open = partial(tracker.open, results, experiment)
         self._board: Board | None = None
-        self._logs: dict[str, RunLog] = {}
-        self._logged: dict[str, set[tuple[str, int]]] = {}
+        self._logs: dict[str, tuple[RunLog, set[tuple[str, int]]]] = {}
+        """Of each run that goes on, with what it has been told already."""
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def put(self, call: _Call, droppable: bool = False) -> None:
-        if self.failure is None and not (droppable and self._calls.qsize() > _MOST_WAITING):
-            self._calls.put(call)
-
-    def stop(self) -> None:
-        self._calls.put(None)
-
-    def join(self, seconds: float) -> None:
-        if not self._thread.ident:
-            return
-        self._thread.join(seconds)
-        if self._thread.is_alive():
-            self.failure = f"has not written everything within {seconds:.0f} s"
-
-    def begin(self, spec: TrialSpec) -> None:
-        assert self._board is not None
-        self._logs[spec.hash] = self._board.begin(spec)
-        self._logged[spec.hash] = set()
-
-    def log(self, spec: TrialSpec, numbers: Sequence[_Number]) -> None:
-        log = self._logs.get(spec.hash)
-        if log is None:
-            return
-        logged = self._logged[spec.hash]
-        for name, value, step in numbers:
-            if math.isfinite(value) and (name, step) not in logged:
-                logged.add((name, step))
-                log.number(name, value, step)
-
-    def finish(self, record: TrialRecord) -> None:
-        self.log(record.spec, list(_numbers(record)))
-        self._logged.pop(record.spec_hash, None)
-        log = self._logs.pop(record.spec_hash, None)
-        if log is not None:
-            log.finish(record)
-
-    def _work(self) -> None:
+    def run(self) -> None:
         try:
             self._board = self._open()
-            while (call := self._calls.get()) is not None:
-                call()
-            for log in self._logs.values():
+            while (call := self.calls.get()) is not None:
+                call(self)
+            for log, _ in self._logs.values():
                 log.finish(None)
         except (Exception, SystemExit) as error:  # of a tracker: what it shows is lost there, and nowhere else
             self.failure = named_line(error)
@@ -157,6 +127,24 @@ class _Lane:
             if self._board is not None:
                 with suppress(Exception):
                     self._board.close()
+
+    def begin(self, spec: TrialSpec) -> None:
+        assert self._board is not None
+        self._logs[spec.hash] = (self._board.begin(spec), set())
+
+    def log(self, spec: TrialSpec, numbers: Iterable[_Number]) -> None:
+        if spec.hash not in self._logs:
+            return
+        log, logged = self._logs[spec.hash]
+        for name, value, step in numbers:
+            if math.isfinite(value) and (name, step) not in logged:
+                logged.add((name, step))
+                log.number(name, value, step)
+
+    def finish(self, record: TrialRecord) -> None:
+        self.log(record.spec, _numbers(record))
+        if record.spec_hash in self._logs:
+            self._logs.pop(record.spec_hash)[0].finish(record)
 
 
 def _numbers(record: TrialRecord) -> Iterator[_Number]:

@@ -14,13 +14,16 @@ from bench.core.trust import Trusted
 from bench.runs.manifest import without_password
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
-from bench.trackers.base import SENT, Board, RunLog, Tracker, ended_well
+from bench.trackers.base import SENT, Board, RunLog, Tracker
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _MOST_WAITING, _SECONDS = 200, 2.0
 """Numbers are sent in batches: when there are so many, or the oldest has waited so long."""
+
+_ENDINGS = {"ok": "FINISHED", "pruned": "FINISHED", "killed": "KILLED", None: "KILLED"}
+"""MLflow's words for how a run ended; None was interrupted, and all others have failed."""
 
 
 class MLflow(Tracker):
@@ -89,9 +92,7 @@ class _Run(RunLog):
             self._client.set_tag(self._run, "status", record.status)
             if record.reason:
                 self._client.set_tag(self._run, "reason", record.reason[:4000])
-        interrupted = record is None or record.status == "killed"
-        status = "FINISHED" if ended_well(record) else "KILLED" if interrupted else "FAILED"
-        self._client.set_terminated(self._run, status)
+        self._client.set_terminated(self._run, _ENDINGS.get(record.status if record else None, "FAILED"))
 
     def _send(self) -> None:
         if self._waiting:

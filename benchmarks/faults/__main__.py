@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults import drivers
-from benchmarks.faults.campaign import FAULTS, ROWS, STUDIES, Outcome, experiment, play, table
+from benchmarks.faults.campaign import FAULTS, STUDIES, Outcome, experiment, make, play, table
 from benchmarks.faults.cluster import ray_cluster
 from benchmarks.faults.places import PLACES, Place, on_ray
 
@@ -34,8 +34,7 @@ def undisturbed(home: Path) -> dict[str, list[list[Any]]]:
         found = []
         for attempt in ("first", "second"):
             folder = home / f"undisturbed-{kind}-{attempt}"
-            folder.mkdir(parents=True)
-            (home / "rows.csv").write_text(ROWS)
+            make(folder)
             code = drivers.wait(drivers.start(experiment(kind, folder, PLACES["processes"]), folder))
             if code:
                 raise SystemExit(f"the undisturbed run ended with {code}: {(folder / 'driver.txt').read_text()}")

@@ -22,7 +22,7 @@ from bench.driver.shards import Shard
 from bench.runs.record import read_record
 from bench.runs.store import RecordStore
 from benchmarks.faults import drivers
-from benchmarks.faults.null import CURRENT, LOG, PLAN, STEPS
+from benchmarks.faults.null import CURRENT, LOG, PLAN, STEPS, NullProcesses
 from benchmarks.faults.places import PLACES, Place
 
 ROWS = "text,label\n" + "".join(f"row number {n},{'no' if n % 2 else 'yes'}\n" for n in range(60))
@@ -33,6 +33,14 @@ STUDIES: dict[str, dict[str, Any]] = {
     # Side by side points depend on who is first, unless the sampler does not learn.
     "parallel": {"study": {"trials": 7, "sampler": "random", "pruner": "none"}, "workers": 2},
 }
+
+
+def make(home: Path) -> None:
+    """Make a round's folder, and beside it the data and the name of the round."""
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    (home.parent / "rows.csv").write_text(ROWS)
+    (home.parent / CURRENT).write_text(str(home))
 
 
 def experiment(kind: str, home: Path, place: Place) -> dict[str, Any]:
@@ -322,7 +330,7 @@ def _wait_for_orphans() -> None:
     """Wait for workers whose driver has died: until they notice they may begin the run that they were given last."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and any(
-        "benchmarks.faults.worker" in (process.info["cmdline"] or ()) and not _has_driver(process)
+        NullProcesses.runner in (process.info["cmdline"] or ()) and not _has_driver(process)
         for process in psutil.process_iter(["cmdline"])
     ):
         time.sleep(0.05)
@@ -403,10 +411,7 @@ def play(
     place: Place = PLACES["processes"],
 ) -> Outcome:
     """Play one round and return its outcome; ``wanted`` is the table of the run that nothing happened to."""
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    (home.parent / "rows.csv").write_text(ROWS)
-    (home.parent / CURRENT).write_text(str(home))
+    make(home)
     r = Round(home, kind, random.Random(f"{seed}/{fault.__name__}/{kind}"), place)
     lost = twice = 0
     try:

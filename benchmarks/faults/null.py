@@ -28,7 +28,7 @@ from bench.runs.spec import TrialSpec
 STEPS = 4
 PLAN, LOG = "worker-fault.json", "begun.log"
 CURRENT = "current-round"
-"""Beside the data: names the round's folder to workers that are not told where its results are."""
+"""Beside the data: names the round's folder to workers, which are not told where its results are."""
 
 
 class Null(Method):
@@ -45,28 +45,28 @@ class Null(Method):
         return {"rate": Float(low=1e-4, high=1.0, log=True), "size": Int(low=1, high=16)}
 
     def attach(self, base: Any, dataset: Any, seed: int) -> Any:
-        """Never called: `run_null` stands in for training."""
+        """Never called: `null_runner` stands in for training."""
         raise NotImplementedError
 
 
 class NullProcesses(Processes):
     """The processes engine, with workers that do not load torch."""
 
-    module: ClassVar[str] = "benchmarks.faults.worker"
+    runner: ClassVar[str] = "benchmarks.faults.null:null_runner"
 
 
 class NullRay(Ray):
     """The ray engine, with actors that do not load torch."""
 
-    runner: ClassVar[str] = "benchmarks.faults.null:null_actor_runner"
+    runner: ClassVar[str] = "benchmarks.faults.null:null_runner"
 
 
-def null_actor_runner() -> Runner:
-    """Return what runs a trial in an actor, which keeps what a final leaves in a folder of its own."""
+def null_runner() -> Runner:
+    """Return what runs a trial, in the round whose folder stands in `CURRENT`."""
 
     def run(spec: TrialSpec, listener: Any, artifacts: Path, threads: int) -> TrialRecord:
         current = Path(spec.cell.dataset.options["path"]).with_name(CURRENT)
-        return _run(spec, listener, Path(current.read_text()))
+        return run_null(spec, listener, Path(current.read_text()))
 
     return run
 
@@ -78,29 +78,25 @@ def score(spec: TrialSpec, step: int) -> float:
     return round((1 - distance / 4 + (spec.seed % 97) / 970) * (1 - 0.5**step), 9)
 
 
-def run_null(spec: TrialSpec, listener: Any, artifacts: Path, threads: int) -> TrialRecord:
+def run_null(spec: TrialSpec, listener: Any, home: Path, steps: int = STEPS, pause: float = 0.004) -> TrialRecord:
     """Run one trial; every trial 3 diverges and every trial 4 of a cell 'walls' finds no memory, in every run."""
-    return _run(spec, listener, artifacts.parents[len(Path(spec.cell.path).parts) + 1].parent)
-
-
-def _run(spec: TrialSpec, listener: Any, home: Path) -> TrialRecord:
     with (home / LOG).open("a") as log:
         log.write(f"{spec.hash}\n")
     started = datetime.now(UTC).isoformat(timespec="seconds")
     train, validation = [], []
     status, reason = "ok", None
-    for step in range(1, STEPS + 1):
-        time.sleep(0.004)
+    for step in range(1, steps + 1):
+        time.sleep(pause)
         _misbehave(home, spec, step, listener)
         if spec.kind == "trial" and spec.cell.method.label == "walls" and step == 2 and spec.number in (3, 4):
             status = "diverged" if spec.number == 3 else "oom"
             reason = "loss is nan at step 2" if spec.number == 3 else "MemoryError: no room at step 2"
             break
-        listener.progress(step, STEPS, 1.0 / step)
+        listener.progress(step, steps, 1.0 / step)
         train.append(TrainStep(step=step, loss=1.0 / step, learning_rate=0.1, grad_norm=1.0, tokens=10))
         value = score(spec, step)
         validation.append(Evaluated(step=step, metrics={spec.cell.objective: value}, loss=1.0, perplexity=math.e))
-        if step < STEPS and not listener.validated(step, value):
+        if step < steps and not listener.validated(step, value):
             status, reason = "pruned", f"by the study after step {step}"
             break
     if _leaked(home, spec):

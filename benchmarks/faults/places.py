@@ -28,9 +28,9 @@ class Place:
 
 
 PLACES = {
-    "processes": Place({"engine": "null-processes", "runtime": {"hang_timeout": 3.0}}, 60, ("die", "exit", "garbage")),
+    "processes": Place({"engine": "null-processes", "runtime": {"hang_timeout": 4.0}}, 60, ("die", "exit", "garbage")),
     "shards": Place(
-        {"engine": "null-processes", "runtime": {"hang_timeout": 3.0}}, 60, (),
+        {"engine": "null-processes", "runtime": {"hang_timeout": 4.0}}, 60, (),
         ("shard_killed", "shard_killed_at_write", "shards_of_two_numbers"),
     ),
 }  # fmt: skip

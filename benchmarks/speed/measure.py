@@ -5,17 +5,17 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from bench.forward.settings import Generate
-from bench.training.encoding import Pair
 from bench.training.evaluation import Scorer
 from bench.training.memory import LiveTensors
-from benchmarks.speed.peers import generate, plain_steps, predict, with_plain_loop, with_trainer
+from benchmarks.speed.peers import collated, generate, plain_steps, predict, with_plain_loop, with_trainer
 from benchmarks.speed.workload import Ours, Work
 
 TOLERANCE = 1e-5
@@ -34,35 +34,25 @@ class Disagreement(Exception):
     """The two sides do not compute the same: their times may not be compared."""
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """How many times faster our side is: the median of the ratios by turn, and their quartiles."""
+def ratio(ours: Sequence[float], theirs: Sequence[float], gap: float) -> dict[str, Any]:
+    """Return how many times faster our side is: the median of the ratios by turn, and their quartiles.
 
-    median: float
-    low: float
-    high: float
-    ours: float
-    """Median seconds of our side."""
-    theirs: float
-    """Median seconds of the peer."""
-    turns: int
-    loss_gap: float
-    """Largest relative difference of the losses."""
-
-    @classmethod
-    def of(cls, ours: Sequence[float], theirs: Sequence[float], gap: float) -> Ratio:
-        """Summarise the seconds of each turn."""
-        ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
-        low, median, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else (ratios[0],) * 3
-        return cls(
-            statistics.median(ratios) if len(ratios) > 1 else median,
-            low,
-            high,
-            statistics.median(ours),
-            statistics.median(theirs),
-            len(ratios),
-            gap,
-        )
+    Args:
+        ours: seconds of our side, a turn each.
+        theirs: of the peer.
+        gap: largest relative difference of the losses.
+    """
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+    low, median, high = np.quantile(ratios, [0.25, 0.5, 0.75], method="weibull")
+    return {
+        "median": float(median),
+        "low": float(low),
+        "high": float(high),
+        "ours": statistics.median(ours),
+        "theirs": statistics.median(theirs),
+        "turns": len(ratios),
+        "loss_gap": gap,
+    }
 
 
 def training(work: Work, peer: Peer, steps: int) -> dict[str, Any]:
@@ -71,8 +61,7 @@ def training(work: Work, peer: Peer, steps: int) -> dict[str, Any]:
     Raises:
         Disagreement: a loss differs by more than 1e-5, relative.
     """
-    ours = Ours(work)
-    try:
+    with Ours(work) as ours:
         network = ours.peer_network()
         batches = ours.batches(steps + WARM_UP)
         losses: list[float] = []
@@ -87,9 +76,7 @@ def training(work: Work, peer: Peer, steps: int) -> dict[str, Any]:
         gap = max(abs(a - b) / abs(b) for a, b in zip(losses, theirs, strict=True))
         if gap > TOLERANCE:
             raise Disagreement(f"{work.title}: losses differ by {gap:.1e}: {losses} against {theirs}")
-    finally:
-        ours.close()
-    return asdict(Ratio.of(seconds[WARM_UP:], their_seconds[WARM_UP:], gap)) | {"path": ours.tuned.pathway.name}
+    return ratio(seconds[WARM_UP:], their_seconds[WARM_UP:], gap) | {"path": ours.tuned.pathway.name}
 
 
 def curve(works: Mapping[int, Work], steps: int) -> dict[str, Any]:
@@ -105,11 +92,11 @@ def curve(works: Mapping[int, Work], steps: int) -> dict[str, Any]:
     Raises:
         Disagreement: a loss differs by more than 1e-5, relative.
     """
-    sides = {value: Ours(work) for value, work in works.items()}
     mine: dict[int, list[float]] = {value: [] for value in works}
     theirs: dict[int, list[float]] = {value: [] for value in works}
     gaps = dict.fromkeys(works, 0.0)
-    try:
+    with ExitStack() as stack:
+        sides = {value: stack.enter_context(Ours(work)) for value, work in works.items()}
         batches = {value: ours.batches(steps + WARM_UP) for value, ours in sides.items()}
         peers = {
             value: plain_steps(ours.peer_network(), ours.base.tokenizer, batches[value], ours.work.settings)
@@ -124,24 +111,15 @@ def curve(works: Mapping[int, Work], steps: int) -> dict[str, Any]:
                 mine[value].append(time.perf_counter() - began)
                 if gaps[value] > TOLERANCE:
                     raise Disagreement(f"{ours.work.title}: losses differ by {gaps[value]:.1e}")
-    finally:
-        for ours in sides.values():
-            ours.close()
-    points = {
-        str(value): asdict(Ratio.of(mine[value][WARM_UP:], theirs[value][WARM_UP:], gaps[value])) for value in works
-    }
+    points = {str(value): ratio(mine[value][WARM_UP:], theirs[value][WARM_UP:], gaps[value]) for value in works}
     return {"points": points, "median": list(points.values())[-1]["median"]}
 
 
 def evaluation(work: Work, turns: int) -> dict[str, Any]:
     """Time the evaluation of the test split; the predictions have to be the same."""
-    ours = Ours(work)
-    try:
+    with Ours(work) as ours:
         network = ours.peer_network()
-        inputs, _ = ours.encoder.inputs(ours.splits.test, None)
-        pairs: list[Pair] = [
-            (ids, ours.encoder.label_ids[e.label]) for ids, e in zip(inputs, ours.splits.test, strict=True)
-        ]
+        pairs = ours.encoded(ours.splits.test)
         words = [ids[0] for ids in ours.encoder.label_ids]
         scorer = Scorer(ours.tuned, ours.encoder, None, work.batch_size)
         mine, theirs = [], []
@@ -153,9 +131,7 @@ def evaluation(work: Work, turns: int) -> dict[str, Any]:
             mine.append(time.perf_counter() - began)
             if scores.argmax(1).tolist() != labels:
                 raise Disagreement(f"{work.title}: the predictions differ")
-    finally:
-        ours.close()
-    return asdict(Ratio.of(mine[1:], theirs[1:], 0.0))
+    return ratio(mine[1:], theirs[1:], 0.0)
 
 
 def generation(work: Work, answers: int, tokens: int) -> dict[str, Any]:
@@ -167,8 +143,7 @@ def generation(work: Work, answers: int, tokens: int) -> dict[str, Any]:
     Raises:
         Disagreement: less than nine in ten answers are the same, token for token.
     """
-    ours = Ours(work)
-    try:
+    with Ours(work) as ours:
         network = ours.peer_network().eval()
         inputs, _ = ours.encoder.inputs(ours.splits.train, None)
         batches = _of_one_length(inputs, work.batch_size)[: max(1, answers // work.batch_size)]
@@ -182,12 +157,10 @@ def generation(work: Work, answers: int, tokens: int) -> dict[str, Any]:
             found = ours.tuned.generate(batch, settings, batch_size=work.batch_size)
             mine.append(time.perf_counter() - began)
             same += sum(list(one.ids) == ids for one, ids in zip(found, expected, strict=True))
-    finally:
-        ours.close()
     share = same / (work.batch_size * (1 + len(batches)))
     if share < 0.9:
         raise Disagreement(f"{work.title}: {share:.0%} of the answers are the same")
-    return asdict(Ratio.of(mine[1:], theirs[1:], 0.0)) | {"same": share}
+    return ratio(mine[1:], theirs[1:], 0.0) | {"same": share}
 
 
 def _of_one_length(inputs: Sequence[list[int]], size: int) -> list[list[list[int]]]:
@@ -200,23 +173,16 @@ def _of_one_length(inputs: Sequence[list[int]], size: int) -> list[list[list[int
 
 def live_bytes(work: Work) -> dict[str, Any]:
     """Return the peak of live tensor bytes in a step, weights included and without them, on both sides."""
-    from transformers import DataCollatorForSeq2Seq
-
-    from benchmarks.speed.peers import rows
-
-    ours = Ours(work)
-    try:
+    with Ours(work) as ours:
         network = ours.peer_network()
         (pairs,) = ours.batches(1)
         ours.step(pairs)
         weights = sum(p.numel() * p.element_size() for p in ours.base.network.parameters())
         with LiveTensors([*ours.base.network.parameters(), *ours.tuned.trainable().values()]) as mine:
             ours.step(pairs)
-        batch = DataCollatorForSeq2Seq(ours.base.tokenizer)(rows(pairs))
+        batch = collated(ours.base.tokenizer, pairs)
         with LiveTensors(list(network.parameters())) as theirs:
             network(**batch).loss.backward()
-    finally:
-        ours.close()
     return {
         "ours": mine.peak,
         "theirs": theirs.peak,
@@ -234,8 +200,7 @@ def utilisation(work: Work, steps: int) -> dict[str, Any]:
     layer's feed-forward where a token is asked for. The peak is that of a square product of 2,048, taken turn by
     turn with the steps.
     """
-    ours = Ours(work)
-    try:
+    with Ours(work) as ours:
         batches = ours.batches(steps + WARM_UP)
         head = ours.base.network.get_output_embeddings()
         last = ours.base.network.base_model.layers[-1].mlp
@@ -261,8 +226,6 @@ def utilisation(work: Work, steps: int) -> dict[str, Any]:
             shares.append(flops / took / best)
             peaks.append(best)
             seconds.append(took)
-    finally:
-        ours.close()
     return {
         "share": statistics.median(shares[WARM_UP:]),
         "peak_flops": statistics.median(peaks),

@@ -38,6 +38,11 @@ def rows(pairs: Sequence[Pair]) -> list[dict[str, list[int]]]:
     ]
 
 
+def collated(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> Any:
+    """Return a batch of examples, padded to the longest."""
+    return DataCollatorForSeq2Seq(tokenizer)(rows(pairs))
+
+
 def arguments(settings: Training, steps: int, folder: str, **more: Any) -> TrainingArguments:
     """Return Trainer's arguments for our settings; what we do not set stays as Trainer has it."""
     return TrainingArguments(
@@ -182,10 +187,8 @@ def _at_labels(network: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         hook.remove()
 
 
-def predict(
-    network: nn.Module, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], words: Sequence[int], batch_size: int
-) -> tuple[list[int], float]:
-    """Classify with Trainer.predict by the logits of one-token label words; return labels and seconds."""
+def at_answer(words: Sequence[int]) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return what Trainer keeps of logits [B, L, V] to classify: those of one-token label words, [B, C]."""
     places = torch.tensor(words)
 
     def chosen(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -193,6 +196,13 @@ def predict(
         asked = (labels != -100).int().argmax(1) - 1 + logits.shape[1] - labels.shape[1]
         return logits[torch.arange(len(logits)), asked][:, places]
 
+    return chosen
+
+
+def predict(
+    network: nn.Module, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], words: Sequence[int], batch_size: int
+) -> tuple[list[int], float]:
+    """Classify with Trainer.predict by the logits of one-token label words; return labels and seconds."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             model=network,
@@ -205,7 +215,7 @@ def predict(
                 dataloader_pin_memory=False,
             ),
             data_collator=DataCollatorForSeq2Seq(tokenizer),
-            preprocess_logits_for_metrics=chosen,
+            preprocess_logits_for_metrics=at_answer(words),
         )
         dataset: Any = rows(pairs)
         began = time.perf_counter()

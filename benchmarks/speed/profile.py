@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import DataCollatorForSeq2Seq
 
 from benchmarks.speed.measure import WARM_UP, peak
-from benchmarks.speed.peers import rows
+from benchmarks.speed.peers import collated
 from benchmarks.speed.workload import Ours, Work
 
 KINDS = {
@@ -45,15 +44,14 @@ def profile(work: Work, steps: int) -> dict[str, Any]:
     turn by turn with the steps. The bound counts the products of both sides on the first batch (torch's own counter,
     forward and backward), as if both ran at the machine's peak and did nothing else.
     """
-    ours = Ours(work)
-    try:
+    with Ours(work) as ours:
         network = ours.peer_network()
         batches = ours.batches(steps + WARM_UP)
         for pairs in batches[:WARM_UP]:
             ours.step(pairs)
         with FlopCounterMode(display=False) as mine:
             ours.step(batches[0])
-        batch = DataCollatorForSeq2Seq(ours.base.tokenizer)(rows(batches[0]))
+        batch = collated(ours.base.tokenizer, batches[0])
         with FlopCounterMode(display=False) as theirs:
             network(**batch).loss.backward()
         words = ours.base.network.get_output_embeddings().weight.shape[0]
@@ -75,8 +73,6 @@ def profile(work: Work, steps: int) -> dict[str, Any]:
                         products += took
                 spent[kind] += took
             peaks.append(peak())
-    finally:
-        ours.close()
     spent["outside torch's operators"] = max(0.0, seconds - sum(spent.values()))
     return {
         "products_of_peak": flops / products / statistics.median(peaks),

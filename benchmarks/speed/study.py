@@ -21,7 +21,7 @@ from bench.runs.selection import best_trial
 from bench.runs.store import RecordStore
 from bench.training.batching import training_batches
 from bench.training.evaluation import Scorer
-from benchmarks.speed.peers import arguments, rows
+from benchmarks.speed.peers import arguments, at_answer, collated, rows
 from benchmarks.speed.workload import Ours, Work
 
 VALIDATION = 48
@@ -120,20 +120,15 @@ def _products(model: str, records: list[TrialRecord]) -> dict[str, float]:
 
 def _products_at(model: str, length: int) -> dict[str, tuple[int, int]]:
     """Return the operations of a training step and of a validation, ours and theirs."""
-    ours = Ours(Work(model, "prompt_tuning", {"num_virtual_tokens": length}), DATA)
-    try:
+    with Ours(Work(model, "prompt_tuning", {"num_virtual_tokens": length}), DATA) as ours:
         network = ours.peer_network()
         (pairs,) = ours.batches(1)
-        collate = DataCollatorForSeq2Seq(ours.base.tokenizer)
-        asked, _ = ours.encoder.inputs(ours.splits.validation, None)
-        held_out = [
-            (ids, ours.encoder.label_ids[e.label]) for ids, e in zip(asked, ours.splits.validation, strict=True)
-        ]
+        held_out = ours.encoded(ours.splits.validation)
         scorer = Scorer(ours.tuned, ours.encoder, None, ours.work.batch_size)
         with FlopCounterMode(display=False) as step:
             ours.step(pairs)
         with FlopCounterMode(display=False) as their_step:
-            network(**collate(rows(pairs))).loss.backward()
+            network(**collated(ours.base.tokenizer, pairs)).loss.backward()
         # The counter follows modules by gradient hooks, which a forward pass without gradients has not.
         for parameter in (*ours.tuned.trainable().values(), *network.parameters()):
             parameter.requires_grad_(False)
@@ -141,9 +136,7 @@ def _products_at(model: str, length: int) -> dict[str, tuple[int, int]]:
             scorer.run(ours.splits.validation)
         with FlopCounterMode(display=False) as their_validation, torch.no_grad():
             for start in range(0, len(held_out), ours.work.batch_size):
-                network(**collate(rows(held_out[start : start + ours.work.batch_size])))
-    finally:
-        ours.close()
+                network(**collated(ours.base.tokenizer, held_out[start : start + ours.work.batch_size]))
     return {
         "ours": (step.get_total_flops(), validation.get_total_flops()),
         "theirs": (their_step.get_total_flops(), their_validation.get_total_flops()),
@@ -164,19 +157,13 @@ def _peer(model: str, records: list[TrialRecord]) -> tuple[float, float, int]:
     began = time.perf_counter()
     ours = Ours(Work(model, "prompt_tuning", {"num_virtual_tokens": 8}), DATA)
     first = records[0].spec
-    splits, encoder, base = ours.splits, ours.encoder, ours.base
+    splits, base = ours.splits, ours.base
     base.network.set_attn_implementation("sdpa")
-    words = torch.tensor([ids[0] for ids in encoder.label_ids])
-    validation, _ = encoder.inputs(splits.validation, None)
-    held_out = [(ids, encoder.label_ids[e.label]) for ids, e in zip(validation, splits.validation, strict=True)]
+    held_out = ours.encoded(splits.validation)
     right = [e.label for e in splits.validation]
     lengths = [len(ids) + len(target) for ids, target in ours.pairs]
     # Trainer hands the last evaluation to Optuna; ours is the best of a trial, so every one is kept here.
     accuracies: list[float] = []
-
-    def chosen(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        asked = (labels != -100).int().argmax(1) - 1 + logits.shape[1] - labels.shape[1]
-        return logits[torch.arange(len(logits)), asked][:, words]
 
     def score(found: EvalPrediction) -> dict[str, float]:
         accuracies.append(float((np.asarray(found.predictions).argmax(1) == np.array(right)).mean()))
@@ -221,7 +208,7 @@ def _peer(model: str, records: list[TrialRecord]) -> tuple[float, float, int]:
             eval_dataset=rows(held_out),
             data_collator=DataCollatorForSeq2Seq(base.tokenizer),
             compute_metrics=score,
-            preprocess_logits_for_metrics=chosen,
+            preprocess_logits_for_metrics=at_answer([ids[0] for ids in ours.encoder.label_ids]),
         )
         trainer.hyperparameter_search(
             hp_space=space,

@@ -7,12 +7,13 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
 
 from bench.datasets import datasets
+from bench.datasets.examples import Example
 from bench.experiment.settings import Training
 from bench.methods import methods
 from bench.methods.base import TunedModel
@@ -81,15 +82,20 @@ class Ours:
         dataset = datasets.build(name, options, name)
         self.splits = dataset.splits()
         self.encoder = Encoder(self.base, dataset.template, self.splits.labels)
-        self.tuned: TunedModel = methods.build(work.method, dict(work.options), work.method).attach(
-            self.base, self.splits, SEED
-        )
-        self.tuned.train(True)
-        inputs, _ = self.encoder.inputs(self.splits.train, None)
-        self.pairs: list[Pair] = [
-            (ids, self.encoder.label_ids[example.label]) for ids, example in zip(inputs, self.splits.train, strict=True)
-        ]
+        self.tuned = self._attach()
+        self.pairs = self.encoded(self.splits.train)
         self._stepper: Stepper | None = None
+
+    def _attach(self) -> TunedModel:
+        method = methods.build(self.work.method, dict(self.work.options), self.work.method)
+        tuned: TunedModel = method.attach(self.base, self.splits, SEED)
+        tuned.train(True)
+        return tuned
+
+    def encoded(self, examples: Sequence[Example]) -> list[Pair]:
+        """Return the tokens of examples and of their label words."""
+        inputs, _ = self.encoder.inputs(examples, None)
+        return [(ids, self.encoder.label_ids[one.label]) for ids, one in zip(inputs, examples, strict=True)]
 
     def batches(self, steps: int) -> list[list[Pair]]:
         """Draw batches in random order, as Trainer does: nothing is sorted by length."""
@@ -124,12 +130,11 @@ class Ours:
             with torch.no_grad():
                 peer.prompt_encoder["default"].embedding.weight.copy_(prompt)
         if self.work.method != "prompt_tuning":  # detached above: our side begins anew
-            self.tuned = methods.build(self.work.method, dict(self.work.options), self.work.method).attach(
-                self.base, self.splits, SEED
-            )
-            self.tuned.train(True)
+            self.tuned = self._attach()
         return peer
 
-    def close(self) -> None:
-        """Put the base model back."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.tuned.detach()

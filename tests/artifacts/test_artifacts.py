@@ -7,15 +7,16 @@ import json
 import shutil
 
 import numpy as np
+import one_trial
 import pytest
 import torch
 from listening import Listener
+from one_trial import run_cells
 from peft import PeftModel
 from plugin import write_table, write_tiny_model
 from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
-from bench.api import plan
 from bench.artifacts import export as exporting
 from bench.artifacts.inspection import inspect_prompt, nearest_rows
 from bench.artifacts.loading import load_run
@@ -24,8 +25,6 @@ from bench.artifacts.runs import find_run
 from bench.cli import app
 from bench.core.errors import BadInput, Unavailable
 from bench.runs.record import read_record
-from bench.runs.spec import TrialSpec
-from bench.runs.store import RecordStore
 from bench.training.session import Session
 from bench.training.trial import run_trial
 
@@ -52,19 +51,12 @@ def place(tmp_path_factory):
         "study": {"trials": 1},
         "evaluation": {"generations": 0},
     }
-    store, session = RecordStore(folder / "results"), Session()
-    for cell in plan(experiment).cells:
-        for kind in ("trial", "final"):
-            spec = TrialSpec(experiment="demo", cell=cell, kind=kind, number=0, seed=7, params={})
-            record = run_trial(spec, session, Listener(), store.artifacts(spec))
-            assert record.status == "ok", record.reason
-            store.write(record)
+    run_cells(folder / "results", experiment, "trial", "final")
     return folder
 
 
 def record_of(place, method, kind="final"):
-    (path,) = (place / "results" / "records").glob(f"*/*/{method}/*/{kind}-*.json")
-    return path
+    return one_trial.record_of(place / "results", method, kind)
 
 
 def command(*arguments):
@@ -271,11 +263,8 @@ def test_a_final_measures_the_switch_to_its_task(place, method):
     assert run.record.measurements["task_bytes"] >= run.record.parameters.adapter_bytes
     assert run.record.measurements["task_switch_ms"] > 0
     assert "switch" in run.record.seconds
-    assert find_trial(place, method).measurements == {}, "trials are not measured: their weights are not kept"
-
-
-def find_trial(place, method):
-    return read_record(record_of(place, method, "trial"))
+    trial = read_record(record_of(place, method, "trial"))
+    assert trial.measurements == {}, "trials are not measured: their weights are not kept"
 
 
 def test_a_switch_that_fails_costs_no_result(place, monkeypatch):

@@ -5,17 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from listening import Listener
+from one_trial import record_of, run_cells
 from plugin import write_tiny_model
 from test_artifacts import command
 
-from bench.api import plan
 from bench.artifacts.predict import _pieces
 from bench.core.errors import BadInput
-from bench.runs.spec import TrialSpec
-from bench.runs.store import RecordStore
-from bench.training.session import Session
-from bench.training.trial import run_trial
 
 QUESTION = "Human: say b7\n\nAssistant: "
 
@@ -27,39 +22,26 @@ def place(tmp_path_factory):
     write_tiny_model(folder / "tiny")
     rows = [{"instruction": f"say {'ab'[i % 2]}{i}", "output": ["a dog", "a fox"][i % 2]} for i in range(40)]
     (folder / "data.json").write_text(json.dumps(rows))
+    data = {
+        "path": str(folder / "data.json"),
+        "format": "instruction",
+        "label": "told",
+        "metrics": ["nll", "f1_squad"],
+        "generate": {"max_new_tokens": 6},
+        "validation_size": 6,
+        "test_size": 6,
+    }
     experiment = {
         "name": "demo",
         "models": [{"local": {"path": str(folder / "tiny"), "label": "tiny"}}],
-        "datasets": [
-            {
-                "local": {
-                    "path": str(folder / "data.json"),
-                    "format": "instruction",
-                    "label": "told",
-                    "metrics": ["nll", "f1_squad"],
-                    "generate": {"max_new_tokens": 6},
-                    "validation_size": 6,
-                    "test_size": 6,
-                }
-            }
-        ],
+        "datasets": [{"local": data}],
         "methods": ["prompt_tuning", "hard_prompt", "nearest_answer"],
         "training": {"max_steps": 6, "batch_size": 4},
         "study": {"trials": 1},
         "evaluation": {"keep_texts": True},
     }
-    store, session = RecordStore(folder / "results"), Session()
-    for cell in plan(experiment).cells:
-        spec = TrialSpec(experiment="demo", cell=cell, kind="final", number=0, seed=7, params={})
-        record = run_trial(spec, session, Listener(), store.artifacts(spec))
-        assert record.status == "ok", record.reason
-        store.write(record)
-    return folder
-
-
-def record_of(place, method):
-    (path,) = (place / "results" / "records").glob(f"*/*/{method}/*/final-*.json")
-    return path
+    run_cells(folder / "results", experiment, "final")
+    return folder / "results"
 
 
 @pytest.mark.parametrize("method", ["prompt_tuning", "hard_prompt", "nearest_answer"])

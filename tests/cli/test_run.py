@@ -147,7 +147,7 @@ overrides:
     stored = [json.loads(path.read_text()) for path in Path("results").rglob("final-*.json")]
     (final,) = [record for record in stored if record["spec"]["cell"]["method"]["name"] == "shift"]
     assert final["parameters"]["trainable"] == final["parameters"]["with_gradient"] == 112
-    assert list(Path("results/outside/adapters").rglob("bias.safetensors"))
+    assert list(Path("results/outside/adapters").rglob("trained_weights.safetensors"))
     report = Path("reports/outside/report.md").read_text()
     assert "bench run x.yaml" in report
     assert "lora" in report

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from demo import demo_spec
+from plugin import write_plugin, write_table, write_tiny_model
 from typer.testing import CliRunner
 
 from bench.api import plan
@@ -64,8 +66,7 @@ def write(path, text):
 
 
 def experiment(tmp_path, **changes):
-    rows = [f"{'ab'[n % 2]}{n},{('yes', 'no')[n % 2]}" for n in range(40)]
-    (tmp_path / "t.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    write_table(tmp_path / "t.csv")
     return {
         "name": "demo",
         "models": ["glasslm-0.9m"],
@@ -168,8 +169,6 @@ def test_a_method_whose_attach_gives_no_tuned_model_ends_its_trial_and_says_why(
     source = METHOD.format(name="mine") + "    def attach(self, base, dataset, seed):\n        return 3\n"
     write(tmp_path / "mine.py", source)
     cell = plan(experiment(tmp_path, methods=["mine"], plugins=["mine.py"])).cells[0]
-    from demo import demo_spec
-
     record = run_trial(demo_spec(cell), Session(), listener=None, artifacts=None)
     assert record.status == "error"
     assert "Mine.attach returned 3; it has to return a TunedModel" in record.reason
@@ -192,8 +191,6 @@ def test_the_example_of_the_docs_runs_in_worker_processes(tmp_path):
     write(tmp_path / "input_shift.py", documented("input_shift.py", "python"))
     asked = yaml.safe_load(documented("experiment.yaml", "yaml"))
     local = experiment(tmp_path)["datasets"]
-    from plugin import write_tiny_model
-
     write_tiny_model(tmp_path / "tiny")
     asked |= {"models": [{"local": {"path": "tiny"}}], "datasets": local}  # seconds, and nothing to fetch
     (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(asked))
@@ -214,11 +211,15 @@ def test_a_soft_prompt_with_trained_biases_is_a_few_lines_and_keeps_the_contract
     assert "def save" not in source and "def load" not in source and "def detach" not in source
     load_plugins([write(tmp_path / "prompt_and_biases.py", source)])
     for family in ("gpt2", "bert"):
-        contract = type("Held", (MethodContract,), {"method": methods.get("prompt_and_biases")(), "family": family})()
-        for number, name in enumerate(n for n in dir(contract) if n.startswith("test_")):
-            check = getattr(contract, name)
-            folder = tmp_path / family / str(number)
-            check(folder) if "tmp_path" in inspect.signature(check).parameters else check()
+        hold(tmp_path / family, "prompt_and_biases", family)
+
+
+def hold(folder, method, family="llama"):
+    """Hold a method to the contract, as pytest would."""
+    contract = type("Held", (MethodContract,), {"method": methods.get(method)(), "family": family})()
+    for number, name in enumerate(n for n in dir(contract) if n.startswith("test_")):
+        check = getattr(contract, name)
+        check(folder / str(number)) if "tmp_path" in inspect.signature(check).parameters else check()
 
 
 OLD = """
@@ -266,10 +267,7 @@ class OldModel(TunedModel):
 
 def test_a_plug_in_of_version_0_1_that_saves_loads_and_detaches_by_itself_keeps_the_contract(tmp_path):
     load_plugins([write(tmp_path / "old.py", OLD)])
-    contract = type("Held", (MethodContract,), {"method": methods.get("old")()})()
-    for number, name in enumerate(n for n in dir(contract) if n.startswith("test_")):
-        check = getattr(contract, name)
-        check(tmp_path / str(number)) if "tmp_path" in inspect.signature(check).parameters else check()
+    hold(tmp_path, "old")
 
 
 def test_what_bench_new_writes_passes_its_own_test_and_is_found_when_installed(tmp_path):
@@ -296,10 +294,7 @@ def test_what_bench_new_writes_passes_its_own_test_and_is_found_when_installed(t
     assert re.search(rf"\b{2 * each} passed", tested.stdout)
     encoder.unlink()
     # As pip leaves it: the metadata beside the module.
-    info = tmp_path / "mine" / "my_shift-0.1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-shift\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text("[bench.methods]\nmy-shift = my_shift:MyShift\n")
+    write_plugin(tmp_path / "mine", {"bench.methods": {"my-shift": "my_shift:MyShift"}}, "my-shift")
     shown = subprocess.run(
         [sys.executable, "-m", "bench", "show", "method", "my-shift"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "mine"), str(ROOT)])},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from bench.engines.inline import Inline
@@ -96,6 +98,8 @@ def test_an_engine_that_breaks_the_contract_is_noticed(pool, test, tmp_path):
     started = contract.start(tmp_path, heard)
     try:
         with pytest.raises((AssertionError, FileNotFoundError)):
-            getattr(contract, test)(started, heard, tmp_path)
+            check = getattr(contract, test)
+            given = {"pool": started, "heard": heard, "tmp_path": tmp_path}
+            check(**{name: given[name] for name in inspect.signature(check).parameters})
     finally:
         started.close()

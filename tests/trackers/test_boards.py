@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from demo import Pretend, Strict, demo_plan, drive, ended
+from demo import Pretend, Strict, demo_plan, drive, ended, with_curve
 
-from bench.runs.record import TrainStep
 from bench.trackers import trackers
 from bench.trackers.feed import Feed
 
@@ -14,10 +13,9 @@ def track(tmp_path, name, **options):
     """Run the demo (one good trial, one that runs out of memory, a final) with a tracker."""
 
     def play(spec):
-        steps = [TrainStep(step=n, loss=1.0 / n, learning_rate=0.1, grad_norm=1.0, tokens=9) for n in (1, 2)]
         if spec.kind == "trial" and spec.number == 1:
             return ended(spec, status="oom", reason="out of memory", validation_curve=[])
-        return ended(spec, train_curve=steps)
+        return with_curve(spec)
 
     planned = demo_plan(tmp_path, study={"trials": 2}, finals={"seeds": 1})
     tracker = trackers.build(name, options, name)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from demo import Pretend, Strict, demo_plan, drive, ended
+from demo import Pretend, Strict, demo_plan, drive, with_curve
 
 from bench.core import plugins
 from bench.core.plugins import load_plugins
-from bench.runs.record import TrainStep
 from bench.trackers import trackers
 from bench.trackers.feed import Feed
 
@@ -25,8 +24,7 @@ def test_the_example_of_the_docs_prints_every_number_of_a_run_and_how_it_ended(t
     load_plugins([str(file)])
     try:
         tracker = trackers.build("print", {}, "print")
-        step = TrainStep(step=1, loss=1.5, learning_rate=0.1, grad_norm=1.0, tokens=9)
-        engine = Pretend(specs=[], play=lambda spec: ended(spec, train_curve=[step]))
+        engine = Pretend(specs=[], play=with_curve)
         planned = demo_plan(tmp_path / "results", study={"trials": 1}, finals={"seeds": 1})
         drive(planned, engine, Feed(Strict(), {"print": tracker}, tmp_path / "results", "demo"))
     finally:
@@ -34,6 +32,6 @@ def test_the_example_of_the_docs_prints_every_number_of_a_run_and_how_it_ended(t
         plugins._loaded.pop(str(file), None)
     printed = capfd.readouterr().out.splitlines()
     for spec in engine.specs:
-        assert f"{spec.title} train/loss 1 1.5" in printed
+        assert f"{spec.title} train/loss 2 0.5" in printed
         assert f"{spec.title} ok" in printed
     assert any("test/accuracy" in line for line in printed)

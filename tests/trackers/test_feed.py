@@ -6,12 +6,11 @@ import threading
 from typing import ClassVar
 
 import pytest
-from demo import Pretend, Warned, demo_plan, drive, ended
+from demo import Pretend, Warned, demo_plan, drive, with_curve
 
 from bench.api import execute
 from bench.core.errors import BadInput, Unavailable
 from bench.driver.watcher import Watcher
-from bench.runs.record import TrainStep
 from bench.trackers import Board, RunLog, Tracker, trackers
 from bench.trackers import feed as feeding
 from bench.trackers.feed import Feed
@@ -59,11 +58,6 @@ class Page(RunLog):
 
     def finish(self, record):
         self.notebook.tell(f"finish {record and record.status}")
-
-
-def with_curve(spec):
-    steps = [TrainStep(step=n, loss=1.0 / n, learning_rate=0.1, grad_norm=1.0, tokens=9) for n in (1, 2)]
-    return ended(spec, train_curve=steps)
 
 
 def fed(tmp_path, tracker, **changes):
