@@ -5,14 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.api import Plan, Selection, execute, plan
+from bench.api import Plan, execute
 from bench.cli.live import View
 from bench.cli.resolution import planned_resolutions
 from bench.core.distributions import Choice, Distribution
@@ -29,42 +28,10 @@ from bench.runs.record import BROKEN, FAILED, TrialRecord
 INTERRUPTED, TERMINATED = 130, 143
 
 
-@dataclass(frozen=True)
-class RunRequest:
-    """What ``bench run`` was asked for; the help of its options says what each is."""
-
-    file: Path
-    arguments: Sequence[str]
-    """The command line, to be repeated after an interruption."""
-    selection: Selection
-    changes: Sequence[str] = ()
-    plugins: Sequence[str] = ()
-    results: Path | None = None
-    reports: Path | None = None
-    workers: int | None = None
-    engine: str | None = None
-    ray_address: str | None = None
-    accepted: Sequence[str] = ()
-    retry_failed: bool = False
-    dry_run: bool = False
-    budget_hours: float | None = None
-    force: bool = False
-
-    def plan(self) -> Plan:
-        """Read and check the experiment, as it is to be run."""
-        options = {} if self.ray_address is None else {"address": self.ray_address}
-        if options and (name := self.engine or load_experiment(self.file, self.changes).engine) != "ray":
-            raise BadInput(f"--ray-address: the engine is '{name}'; add --engine ray")
-        planned = plan(
-            self.file,
-            self.results,
-            changes=self.changes,
-            workers=self.workers,
-            engine=self.engine,
-            engine_options=options,
-            plugins=self.plugins,
-        ).select(self.selection)
-        return planned if self.budget_hours is None else within(planned, self.budget_hours)
+def require_ray(engine: str | None, file: Path, changes: Sequence[str]) -> None:
+    """Refuse ``--ray-address`` for another engine."""
+    if (name := engine or load_experiment(file, changes).engine) != "ray":
+        raise BadInput(f"--ray-address: the engine is '{name}'; add --engine ray")
 
 
 def within(planned: Plan, hours: float) -> Plan:
@@ -87,20 +54,21 @@ def within(planned: Plan, hours: float) -> Plan:
     return planned.with_cells(cells, f"--budget-hours {hours:g}: {said}")
 
 
-def run_experiment(request: RunRequest) -> int:
-    """Run an experiment file and return the exit code."""
+def run_plan(
+    planned: Plan, accepted: Sequence[str], reports: Path | None, retry_failed: bool, force: bool, dry_run: bool
+) -> int:
+    """Run what is planned, report it, and return the exit code; the options are those of ``bench run``."""
     console = Console()
-    planned = request.plan()
     warn(console, planned.cautions)
-    accepted = [*planned.experiment.accept_licenses, *request.accepted]
-    if request.dry_run:
+    accepted = [*planned.experiment.accept_licenses, *accepted]
+    if dry_run:
         show_plan(console, planned, accepted)
         for line in planned_resolutions(planned.cells):
-            console.print(escape(line), soft_wrap=True, highlight=False)
+            print(line)
         warn(console, source_cautions(planned.cells))
         show_time(console, planned)
         return 0
-    out = request.reports or Path("reports") / slug(planned.experiment.name)
+    out = reports or Path("reports") / slug(planned.experiment.name)
     if planned.shard is None:
         make_writable(out, "--reports")
     elif not planned.cells:
@@ -114,11 +82,11 @@ def run_experiment(request: RunRequest) -> int:
             accepted,
             view,
             lambda text: console.print(escape(text), soft_wrap=True),
-            retry_failed=request.retry_failed,
-            force=request.force,
+            retry_failed=retry_failed,
+            force=force,
         )
     except (KeyboardInterrupt, Terminated) as error:
-        command = shlex.join(["bench", *request.arguments])
+        command = shlex.join(["bench", *sys.argv[1:]])
         print(f"\ninterrupted; what was finished is in {planned.results}. To go on:\n  {command}", file=sys.stderr)
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     if planned.shard is not None:
