@@ -59,20 +59,20 @@ def run_plan(
 ) -> int:
     """Run what is planned, report it, and return the exit code; the options are those of ``bench run``."""
     console = Console()
-    warn(console, planned.cautions)
+    warn(planned.cautions)
     accepted = [*planned.experiment.accept_licenses, *accepted]
     if dry_run:
-        show_plan(console, planned, accepted)
+        show_plan(planned, accepted)
         for line in planned_resolutions(planned.cells):
             print(line)
-        warn(console, source_cautions(planned.cells))
-        show_time(console, planned)
+        warn(source_cautions(planned.cells))
+        show_time(planned)
         return 0
     out = reports or Path("reports") / slug(planned.experiment.name)
     if planned.shard is None:
         make_writable(out, "--reports")
     elif not planned.cells:
-        console.print(f"shard {planned.shard}: there are more shards than cells, this one has nothing to run")
+        print(f"shard {planned.shard}: there are more shards than cells, this one has nothing to run")
         return 0
     threads = planned.threads if planned.engine.on_this_machine else None
     view = View(console, planned.cells, planned.engine.workers, threads)
@@ -90,43 +90,41 @@ def run_plan(
         print(f"\ninterrupted; what was finished is in {planned.results}. To go on:\n  {command}", file=sys.stderr)
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     if planned.shard is not None:
-        console.print(
-            f"shard {planned.shard} is done; when all are: bench report {escape(str(planned.results))}", soft_wrap=True
-        )
+        print(f"shard {planned.shard} is done; when all are: bench report {planned.results}")
     elif records:
         from bench.cli.report import draw_report
 
         draw_report([planned.results], out)
-    warn_of_range_ends(console, records)
-    warn(console, source_cautions(planned.cells))
-    return name_failures(console, records)
+    warn_of_range_ends(records)
+    warn(source_cautions(planned.cells))
+    return name_failures(records)
 
 
-def warn_of_range_ends(console: Console, records: Sequence[TrialRecord]) -> None:
+def warn_of_range_ends(records: Sequence[TrialRecord]) -> None:
     """Name the cells whose best learning rate lies at the end of its range."""
     by_cell: dict[str, list[TrialRecord]] = {}
     for record in records:
         by_cell.setdefault(record.cell_path, []).append(record)
-    warn(console, filter(None, map(range_end_caution, by_cell.values())))
+    warn(filter(None, map(range_end_caution, by_cell.values())))
 
 
-def warn(console: Console, texts: Iterable[str]) -> None:
+def warn(texts: Iterable[str]) -> None:
     """Print warnings."""
+    console = Console(highlight=False, soft_wrap=True)
     for text in texts:
-        console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True, highlight=False)
+        console.print(f"[yellow]warning:[/] {escape(text)}")
 
 
-def name_failures(console: Console, records: Sequence[TrialRecord]) -> int:
+def name_failures(records: Sequence[TrialRecord]) -> int:
     """Print each run that failed with its reason; return 1 if any broke, rather than diverged or did not fit."""
+    console = Console(soft_wrap=True)
     failed = [record for record in records if record.status in FAILED]
     for record in failed:
-        console.print(
-            f"[red]{record.status}[/] {escape(record.spec.title)}: {escape(record.reason or '')}", soft_wrap=True
-        )
+        console.print(f"[red]{record.status}[/] {escape(record.spec.title)}: {escape(record.reason or '')}")
     return int(any(record.status in BROKEN for record in failed))
 
 
-def show_plan(console: Console, planned: Plan, accepted: Sequence[str]) -> None:
+def show_plan(planned: Plan, accepted: Sequence[str]) -> None:
     """Print cells, trials, search spaces, downloads, and licences that are to be accepted first."""
     cells = planned.cells
     table = Table(title=f"{planned.experiment.name}: {len(cells)} cells", title_justify="left")
@@ -135,33 +133,28 @@ def show_plan(console: Console, planned: Plan, accepted: Sequence[str]) -> None:
     for cell in cells:
         space = "\n".join(f"{key}: {_range(value)}" for key, value in cell.search.items()) or "-"
         table.add_row(*cell.labels, str(cell.study.trials), str(cell.planned_finals), escape(space))
-    console.print(table)
+    Console().print(table)
     trials = sum(cell.study.trials for cell in cells)
     finals = sum(cell.planned_finals for cell in cells)
     for note in planned.notes:
-        console.print(escape(note), soft_wrap=True)
-    console.print(f"{trials} trials and {finals} finals; results go to {escape(str(planned.results))}", soft_wrap=True)
+        print(note)
+    print(f"{trials} trials and {finals} finals; results go to {planned.results}")
     for dataset in planned.experiment.datasets:
         if dataset.transfer:
-            targets = ", ".join(target.label for target in dataset.transfer)
-            console.print(f"finals of {escape(dataset.label)} are tested on {escape(targets)} too", soft_wrap=True)
+            print(f"finals of {dataset.label} are tested on {', '.join(one.label for one in dataset.transfer)} too")
     needed = downloads(cells)
     for user, download in needed:
         size = "size unknown without a network" if download.size is None else file_size(download.size)
-        state = "in the cache" if download.cached else "to be downloaded"
-        console.print(f"{escape(download.name)} for {escape(user)}: {size}, {state}", soft_wrap=True)
+        print(f"{download.name} for {user}: {size}, {'in the cache' if download.cached else 'to be downloaded'}")
     missing = [d for _, d in needed if not d.cached]
     unknown = " and what the hub does not tell offline" if any(d.size is None for d in missing) else ""
-    console.print(f"to download: {file_size(sum(d.size or 0 for d in missing))}{unknown}")
+    print(f"to download: {file_size(sum(d.size or 0 for d in missing))}{unknown}")
     for entry, source in unaccepted(cells, accepted):
-        console.print(
-            f"model {escape(entry.name)} is opt-in ({escape(source.license)}): "
-            f"if you accept its terms, add --accept-license {escape(entry.name)}",
-            soft_wrap=True,
-        )
+        said = f"if you accept its terms, add --accept-license {entry.name}"
+        print(f"model {entry.name} is opt-in ({source.license}): {said}")
 
 
-def show_time(console: Console, planned: Plan) -> None:
+def show_time(planned: Plan) -> None:
     """Print what the cells take on this machine, if it was measured, or how to find out."""
     from bench.planning.places import this_machine
 
@@ -170,13 +163,11 @@ def show_time(console: Console, planned: Plan) -> None:
     if on is not None:
         from bench.cli.plan import show_estimates
 
-        show_estimates(console, planned, on)
+        show_estimates(planned, on)
         return
-    console.print(
+    print(
         f"time: not known; 'bench calibrate --workers {workers}' measures this machine in a minute, "
-        "'bench plan FILE --device h100' tells it for a GPU",
-        soft_wrap=True,
-        highlight=False,
+        "'bench plan FILE --device h100' tells it for a GPU"
     )
 
 
