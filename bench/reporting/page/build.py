@@ -17,7 +17,7 @@ from bench.reporting import origin, sentences, text
 from bench.reporting.columns import Column, all_columns
 from bench.reporting.figures import Drawing, figures, in_order, sections
 from bench.reporting.figures.numbering import said
-from bench.reporting.figures.scale import scale_title
+from bench.reporting.figures.scale import Scale
 from bench.reporting.folders import Results
 from bench.reporting.frame import plain_rows
 from bench.reporting.page import glossary
@@ -58,7 +58,7 @@ def html_page(
         resolutions=_inline(sentences.resolutions(results.cells)),
         cautions=_inline(sentences.cautions(results)),
         sections=[
-            (scale_title(cells), glossary.explained(_inline(sentences.verdicts(cells))))
+            (Scale().title(cells), glossary.explained(_inline(sentences.verdicts(cells))))
             for cells in sections(results.cells).values()
         ],
         glossary=[(term.name, term.meaning) for term in glossary.TERMS],
