@@ -17,6 +17,7 @@ from bench.cli.resolution import planned_resolutions
 from bench.core.distributions import Choice, Distribution
 from bench.core.errors import BadInput
 from bench.core.files import make_writable
+from bench.core.grouping import grouped
 from bench.core.labels import slug
 from bench.driver.signals import Terminated
 from bench.experiment.file import load_experiment
@@ -102,10 +103,7 @@ def run_plan(
 
 def warn_of_range_ends(records: Sequence[TrialRecord]) -> None:
     """Name the cells whose best learning rate lies at the end of its range."""
-    by_cell: dict[str, list[TrialRecord]] = {}
-    for record in records:
-        by_cell.setdefault(record.cell_path, []).append(record)
-    warn(filter(None, map(range_end_caution, by_cell.values())))
+    warn(filter(None, map(range_end_caution, grouped(records, lambda record: record.cell_path).values())))
 
 
 def warn(texts: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from bench.core.grouping import grouped
 from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.axis_labels import label_models
@@ -73,10 +74,11 @@ class Scale(Figure):
 
     def alt(self, cells: Sequence[CellResults]) -> str:
         """List the means of each model, smallest first, and of what needs none."""
-        models: dict[str, list[str]] = {}
-        for point in _points(cells)[1]:
-            models.setdefault(point.cell.model, []).append(f"{point.cell.method} {text.score(point.mean)}")
-        said = (f"{model}: {', '.join(scores)}" for model, scores in models.items())
+        models = grouped(_points(cells)[1], lambda point: point.cell.model)
+        said = (
+            f"{model}: {', '.join(f'{one.cell.method} {text.score(one.mean)}' for one in points)}"
+            for model, points in models.items()
+        )
         return f"{self.title(cells)}. {'; '.join(said)}."
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
@@ -155,13 +157,9 @@ def drawable(cells: Sequence[CellResults]) -> bool:
 
 def _ladders(points: Sequence[_Point]) -> dict[str | None, list[_Point]]:
     """Return the points by what their model is; all of them together where no two are known to differ."""
-    networks = [network for network in LADDERS if any(point.cell.network == network for point in points)]
-    if len(networks) < 2:
-        return {None: list(points)}
-    found: dict[str | None, list[_Point]] = {network: [] for network in networks}
-    for point in points:
-        found.setdefault(point.cell.network, []).append(point)
-    return found
+    found = grouped(points, lambda point: point.cell.network)
+    known = {network: found[network] for network in LADDERS if network in found}
+    return known | found if len(known) > 1 else {None: list(points)}
 
 
 def _panels(number: int) -> tuple[Canvas, list[Axes]]:
@@ -253,9 +251,7 @@ def _overlay(axes: Axes) -> list[Any]:
 def _lines(points: Sequence[_Point]) -> list[tuple[str, list[_Point], float]]:
     """Return each method's points, and the factor by which they stand aside."""
     sizes = sorted({math.log10(point.cell.base_parameters or 1) for point in points})
-    methods: dict[str, list[_Point]] = {}
-    for point in points:
-        methods.setdefault(point.cell.method, []).append(point)
+    methods = grouped(points, lambda point: point.cell.method)
     step = _step(sizes, len(methods))
     middle = (len(methods) - 1) / 2
     return [(method, methods[method], 10 ** (step * (place - middle))) for place, method in enumerate(sorted(methods))]
