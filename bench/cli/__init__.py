@@ -115,28 +115,26 @@ def run(
 
     Exit codes: 0 all done, 1 something broke (error, timeout, killed), 2 bad input, 130 interrupted, 143 terminated.
     """
-    from bench.api import Selection
-    from bench.cli.run import RunRequest, run_experiment
+    from bench.api import Selection, plan
+    from bench.cli.run import require_ray, run_plan, within
     from bench.driver.shards import Shard
 
-    request = RunRequest(
-        file=file,
-        arguments=sys.argv[1:],
-        changes=set_ or [],
-        plugins=plugin or [],
-        results=results,
-        reports=reports,
+    changes = set_ or []
+    if ray_address is not None:
+        require_ray(engine, file, changes)
+    share = Shard.parse(shard) if shard is not None else None
+    planned = plan(
+        file,
+        results,
+        changes=changes,
         workers=workers,
         engine=engine,
-        ray_address=ray_address,
-        accepted=accept_license or [],
-        selection=Selection(tuple(only or ()), tuple(skip or ()), Shard.parse(shard) if shard is not None else None),
-        retry_failed=retry_failed,
-        dry_run=dry_run,
-        budget_hours=budget_hours,
-        force=force,
-    )
-    raise typer.Exit(run_experiment(request))
+        engine_options={} if ray_address is None else {"address": ray_address},
+        plugins=plugin or [],
+    ).select(Selection(tuple(only or ()), tuple(skip or ()), share))
+    if budget_hours is not None:
+        planned = within(planned, budget_hours)
+    raise typer.Exit(run_plan(planned, accept_license or [], reports, retry_failed, force, dry_run))
 
 
 @app.command()

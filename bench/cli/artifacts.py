@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,81 +30,85 @@ from bench.reporting.writers import csv_table
 from bench.training.session import Session
 
 
-@dataclass(frozen=True)
-class Questions:
-    """What `answer` is asked."""
+def answer(
+    paths: Sequence[Path],
+    texts: Sequence[str],
+    file: Path | None,
+    model: str | None,
+    settings: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Print, for each run, which adapter is active and what it answers; runs of one base model share it.
 
-    texts: Sequence[str]
-    """Each stands for the template's only column."""
-    file: Path | None
-    """A table, or a list of texts."""
-    model: str | None
-    """Another place of the base model."""
-    settings: Sequence[str]
-    """``KEY=VALUE`` of generation, in place of the data set's."""
-
-
-def answer(paths: Sequence[Path], asked: Questions, as_json: bool) -> None:
-    """Print, for each run, which adapter is active and what it answers; runs of one base model share it."""
+    Args:
+        paths: of the runs.
+        texts: questions, each of which stands for the template's only column.
+        file: a table of further ones, or a list of texts.
+        model: another place of the base model.
+        settings: ``KEY=VALUE`` of generation, in place of the data set's.
+        as_json: print nothing but JSON.
+    """
     session, found = Session(), []
     for run in map(find_run, paths):
         options = run.record.spec.cell.dataset
         load_plugins(run.record.spec.cell.plugins)
         dataset = datasets.build(options.name, options.options, f"data set {options.label}")
         filled = dataset.filled if isinstance(dataset, LocalTable) else dict
-        rendered = inputs(dataset.template, asked.texts, asked.file, filled)
+        rendered = inputs(dataset.template, texts, file, filled)
         if isinstance(dataset.answer, Option):
             raise BadInput(f"{run.title}: chooses between options of its rows, and a text alone has none")
-        loaded = load_run(run, asked.model, session)
-        respond = _written if dataset.answer.writes else _labelled
-        rows = respond(loaded, rendered, asked, as_json)
+        loaded = load_run(run, model, session)
+        if not dataset.answer.writes:
+            rows = _labelled(loaded, rendered, settings, as_json)
+        else:
+            rows = _written(loaded, rendered, settings, as_json, file is not None)
         found.append({"active": describe(loaded), "answers": rows})
     if as_json:
         print(json.dumps(found[0] if len(found) == 1 else found, indent=1, ensure_ascii=False))
 
 
-def _labelled(loaded: LoadedRun, rendered: list[str], asked: Questions, quiet: bool) -> list[dict[str, Any]]:
+def _labelled(loaded: LoadedRun, rendered: list[str], settings: Sequence[str], quiet: bool) -> list[dict[str, Any]]:
     """Answer by label words; print the answers unless ``quiet``."""
-    if asked.settings:
-        raise BadInput(f"--set {asked.settings[0]}: this run answers by label words and writes no text")
+    if settings:
+        raise BadInput(f"--set {settings[0]}: this run answers by label words and writes no text")
     answers = predict(loaded, rendered)
-    console = Console(quiet=quiet)
-    console.print(f"active: {escape(describe(loaded))}", soft_wrap=True, highlight=False)
+    console = Console(quiet=quiet, highlight=False)
+    console.print(f"active: {escape(describe(loaded))}", soft_wrap=True)
     for one in answers:
-        console.print(f"\n{escape(one.text)}", soft_wrap=True, highlight=False, style="dim")
-        console.print(f"[bold]{escape(one.label)}[/]   {escape(_shares(one.probabilities))}", highlight=False)
+        console.print(f"\n{escape(one.text)}", soft_wrap=True, style="dim")
+        console.print(f"[bold]{escape(one.label)}[/]   {escape(_shares(one.probabilities))}")
         if one.base is not None:
             before = max(one.base, key=one.base.__getitem__)
-            said = f"base model alone: {before}   {_shares(one.base)}"
-            console.print(escape(said), style="dim", highlight=False)
+            console.print(escape(f"base model alone: {before}   {_shares(one.base)}"), style="dim")
     return [asdict(one) for one in answers]
 
 
-def _written(loaded: LoadedRun, rendered: list[str], asked: Questions, quiet: bool) -> list[dict[str, Any]]:
+def _written(
+    loaded: LoadedRun, rendered: list[str], settings: Sequence[str], quiet: bool, table: bool
+) -> list[dict[str, Any]]:
     """Answer in free text: a table in JSON Lines, a text as it is being written."""
     given = loaded.splits.answer.generate.model_dump(mode="json")
-    settings = Generate.parse(assigned(given, asked.settings), "generate")
-    if quiet or asked.file is not None:
-        rows = [asdict(one) for one in write(loaded, rendered, settings)]
+    generate = Generate.parse(assigned(given, settings), "generate")
+    if quiet or table:
+        rows = [asdict(one) for one in write(loaded, rendered, generate)]
         if not quiet:
             for row in rows:
                 print(json.dumps(row, ensure_ascii=False))
         return rows
-    console, rows = Console(), []
-    console.print(f"active: {escape(describe(loaded))}", soft_wrap=True, highlight=False)
+    console, rows = Console(highlight=False, soft_wrap=True), []
+    console.print(f"active: {escape(describe(loaded))}")
     for text in rendered:
-        console.print(f"\n{escape(text)}", soft_wrap=True, highlight=False, style="dim")
+        console.print(f"\n{escape(text)}", style="dim")
         told: list[str] = []
 
         def tell(piece: str, told: list[str] = told) -> None:
             told.append(piece)
             print(_visible(piece), end="", flush=True)
 
-        (one,) = write(loaded, [text], settings, tell)
+        (one,) = write(loaded, [text], generate, tell)
         print("" if told else _visible(one.answer))  # a method without a language model has it all at once
         if one.base is not None:
-            said = f"base model alone: {_visible(one.base)}"
-            console.print(escape(said), style="dim", highlight=False, soft_wrap=True)
+            console.print(escape(f"base model alone: {_visible(one.base)}"), style="dim")
         rows.append(asdict(one))
     return rows
 
@@ -139,10 +143,9 @@ def export_run(path: Path, folder: Path, repository: str | None) -> None:
         base = load_run(run).base
         assert base is not None
         base.tokenizer.save_pretrained(folder)  # a whole model is nothing without it
-    console = Console()
-    console.print(f"{escape(run.title)}: exported to {escape(str(folder))}", soft_wrap=True, highlight=False)
+    print(f"{run.title}: exported to {folder}")
     if repository is not None:
-        console.print(f"pushed to {escape(push(folder, repository))}", soft_wrap=True, highlight=False)
+        print(f"pushed to {push(folder, repository)}")
 
 
 def inspect_run(path: Path, out: Path | None, model: str | None) -> None:
@@ -154,10 +157,9 @@ def inspect_run(path: Path, out: Path | None, model: str | None) -> None:
     figure = gradient_figure(record.train_curve, run.title)
     make_writable(folder, "--out")
     write_atomic(folder / "gradient_norm.png", figure)
-    console = Console()
     inspected = inspect_prompt(load_run(run, model))
     if inspected is None:
-        console.print(f"{escape(cell.method.label)} has no virtual tokens among the input embeddings", soft_wrap=True)
+        print(f"{cell.method.label} has no virtual tokens among the input embeddings")
     else:
         tokens, (low, middle, high) = inspected
         shown = tokens.astype(str)
@@ -168,12 +170,7 @@ def inspect_run(path: Path, out: Path | None, model: str | None) -> None:
             table.add_column(heading, justify="left" if "token" in heading else "right", overflow="fold")
         for row in shown.itertuples(index=False):
             table.add_row(*map(escape, row))
-        console.print(table)
-        console.print(
-            f"norms of the vocabulary's embeddings: median {middle:.3g}, 5 % under {low:.3g}, 5 % over {high:.3g}",
-            highlight=False,
-        )
+        Console().print(table)
+        print(f"norms of the vocabulary's embeddings: median {middle:.3g}, 5 % under {low:.3g}, 5 % over {high:.3g}")
         write_atomic(folder / "virtual_tokens.csv", csv_table(shown).encode())
-    console.print(
-        f"gradient norm by step: {escape(str(folder / 'gradient_norm.png'))}", soft_wrap=True, highlight=False
-    )
+    print(f"gradient norm by step: {folder / 'gradient_norm.png'}")

@@ -19,9 +19,9 @@ BUSY = 0.85
 
 def calibrate_here(workers: int, threads: int | None) -> None:
     """Measure, keep and print what was found."""
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     threads = threads or max(1, cores() // workers)
-    console.print(f"measuring {workers} x {threads} threads, about a minute", highlight=False)
+    console.print(f"measuring {workers} x {threads} threads, about a minute")
     found = calibrate(workers, threads, {**ENVIRONMENT, **os.environ})
     table = Table("pass", "measured", "by the rates")
     for one, error in zip(found.timed, found.errors, strict=True):
@@ -31,14 +31,10 @@ def calibrate_here(workers: int, threads: int | None) -> None:
     reached = f"{1e-9 / rate:.0f} GFLOP/s in large products, " if rate else ""
     console.print(
         f"{escape(found.title)}: {reached}{1e6 * found.rates['operators']:.1f} us an operator; half of the passes are "
-        f"within {median(map(abs, found.errors)):.0%} of what the rates say",
-        highlight=False,
-        soft_wrap=True,
+        f"within {median(map(abs, found.errors)):.0%} of what the rates say"
     )
     if found.at_work < BUSY:
         console.print(
             f"[yellow]warning:[/] other work had {1 - found.at_work:.0%} of the time: what was measured is this "
-            "machine as busy as it is now; calibrate again when it is idle",
-            highlight=False,
-            soft_wrap=True,
+            "machine as busy as it is now; calibrate again when it is idle"
         )

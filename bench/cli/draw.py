@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,9 +11,9 @@ from rich.text import Text
 
 from bench.core.errors import BadInput, did_you_mean
 from bench.core.files import write_atomic
+from bench.core.grouping import grouped
 from bench.experiment.file import assigned
 from bench.reporting import collect, text
-from bench.reporting.compare import Change
 from bench.reporting.figures.base import Drawing
 from bench.reporting.figures.canvas import FORMS, STYLES, Form
 from bench.reporting.figures.numbering import said
@@ -133,20 +133,13 @@ def compare_results(before: Path, after: Path) -> None:
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
     console.print(Text("chance: corrected by Holm for the methods of a model and data set; an interval is its own"))
-    for unlike, whose in _unlike(found.changes).items():
-        console.print(Text(f"not alike in {unlike}: {', '.join(whose)}"), soft_wrap=True)
+    unlike = [change for change in found.changes if change.unlike]
+    for what, changes in grouped(unlike, lambda change: " and ".join(change.unlike)).items():
+        whose = ", ".join(change.after.title for change in changes)
+        console.print(Text(f"not alike in {what}: {whose}"), soft_wrap=True)
     for where, titles in (("before", found.only_before), ("after", found.only_after)):
         if titles:
             console.print(Text(f"only {where}: {', '.join(titles)}"), soft_wrap=True)
-
-
-def _unlike(changes: Iterable[Change]) -> dict[str, list[str]]:
-    """Return what besides the scores is not the same in both, and in which cells."""
-    found: dict[str, list[str]] = {}
-    for change in changes:
-        if change.unlike:
-            found.setdefault(" and ".join(change.unlike), []).append(change.after.title)
-    return found
 
 
 _VERDICTS = {

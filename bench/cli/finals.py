@@ -46,9 +46,9 @@ def predict(
 
     Free answers to a --file are JSON Lines. Finals of one base model share it.
     """
-    from bench.cli.artifacts import Questions, answer
+    from bench.cli.artifacts import answer
 
-    answer(runs, Questions(text or [], file, model, set_ or []), json)
+    answer(runs, text or [], file, model, set_ or [], json)
 
 
 @app.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from statistics import fmean
 
 from rich.console import Console
@@ -36,9 +35,8 @@ class View(Watcher):
 
     def __init__(self, console: Console, cells: Sequence[Cell], workers: int, threads: int | None = None) -> None:
         self._console = console
-        self._cells = {cell.path: cell for cell in cells}
-        self._clock = Clock(cells, workers)
-        self._forecast = Forecast(cells, workers, threads, self.expect) if threads else None
+        self.clock = Clock(cells, workers)
+        self._forecast = Forecast(cells, workers, threads, self.clock.expect) if threads else None
         self._best: dict[str, float] = {}
         self._running: dict[str, Running] = {}
         self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4, transient=True)
@@ -46,18 +44,14 @@ class View(Watcher):
     def begin(self, done: Sequence[TrialRecord]) -> None:
         """Take in what an earlier run has left, and begin to draw."""
         for record in done:
-            self._clock.add(record)
+            self.clock.add(record)
             self._remember(record)
         if done:
-            self._console.print(f"going on: {len(done)} of {self._clock.planned} runs are done already")
+            self._console.print(f"going on: {len(done)} of {self.clock.planned} runs are done already")
         if self._console.is_terminal:
             self._live.start()
         if self._forecast is not None:
             self._forecast.start()
-
-    def expect(self, seconds: Mapping[str, Expected]) -> None:
-        """Take in what cells are expected to take, by their paths."""
-        self._clock.expect(seconds)
 
     def started(self, spec: TrialSpec) -> None:
         """Show a run that begins."""
@@ -72,7 +66,7 @@ class View(Watcher):
     def finished(self, record: TrialRecord) -> None:
         """Print the line of a run that has ended; it stays on the screen."""
         self._running.pop(record.spec_hash, None)
-        self._clock.add(record)
+        self.clock.add(record)
         self._remember(record)
         # On a screen lines break between words; in a log a line is a line.
         self._console.print(self._line(record), soft_wrap=not self._console.is_terminal, highlight=False)
@@ -107,7 +101,7 @@ class View(Watcher):
         cells = [_keep_end(one.spec.cell.title, room - len(GAP)) for one in running]
         width = max(map(len, cells), default=0)
         lines = [f"{cell:<{width}}{GAP}{state}" for cell, state in zip(cells, states, strict=True)]
-        whole = f"{self._clock.done} of {self._clock.planned} runs done, {self._clock.left(running)}"
+        whole = f"{self.clock.done} of {self.clock.planned} runs done, {self.clock.left(running)}"
         return Text("\n".join([*lines, whole]), no_wrap=True, overflow="ellipsis")
 
     def _state(self, running: Running) -> str:
@@ -134,7 +128,7 @@ class View(Watcher):
     def _line(self, record: TrialRecord) -> str:
         spec, cell = record.spec, record.spec.cell
         colour = COLOURS.get(record.status, "red")
-        parts = [f"\\[{self._clock.done}/{self._clock.planned}]", escape(spec.title), f"[{colour}]{record.status}[/]"]
+        parts = [f"\\[{self.clock.done}/{self.clock.planned}]", escape(spec.title), f"[{colour}]{record.status}[/]"]
         if record.test is not None:
             scores = record.test.metrics
             # What writes without a language model has no likelihood.
@@ -149,7 +143,7 @@ class View(Watcher):
         if record.status not in COLOURS:
             parts.append(escape(record.reason or ""))
         if not self._console.is_terminal:
-            parts.append(f"[{self._clock.left(self._running.values())}]".replace("[", "\\["))
+            parts.append(f"[{self.clock.left(self._running.values())}]".replace("[", "\\["))
         return "  ".join(parts)
 
 
@@ -168,34 +162,6 @@ class Running:
         return (time.monotonic() - self.began) / self.step * self.steps
 
 
-@dataclass
-class Done:
-    """What has ended of a cell."""
-
-    took: dict[tuple[str, int], float] = field(default_factory=dict)
-    """Seconds by kind and number: a final of another configuration comes in place of the one before."""
-
-    @property
-    def trials(self) -> int:
-        """Trials that have ended."""
-        return sum(kind == "trial" for kind, _ in self.took)
-
-    @property
-    def finals(self) -> int:
-        """Finals that have ended."""
-        return self.runs - self.trials
-
-    @property
-    def runs(self) -> int:
-        """Trials and finals."""
-        return len(self.took)
-
-    @property
-    def seconds(self) -> float:
-        """What they took together."""
-        return sum(self.took.values())
-
-
 class Clock:
     """Counts runs, and tells the time that is left: as expected before, corrected by how long runs have taken."""
 
@@ -203,14 +169,15 @@ class Clock:
         self._cells = {cell.path: cell for cell in cells}
         self._expected = {cell.path: cost(cell) for cell in cells}
         self._in_seconds = False
-        self._done = {cell.path: Done() for cell in cells}
+        # By kind and number: a final of another configuration comes in place of the one before.
+        self._took: dict[str, dict[tuple[str, int], float]] = {cell.path: {} for cell in cells}
         self._workers = workers
         self.planned = sum(cell.study.trials + cell.planned_finals for cell in cells)
 
     @property
     def done(self) -> int:
         """Runs that have ended."""
-        return sum(done.runs for done in self._done.values())
+        return sum(map(len, self._took.values()))
 
     def expect(self, seconds: Mapping[str, Expected]) -> None:
         """Take in what cells are expected to take on this machine; what is not told keeps its proportion."""
@@ -221,30 +188,33 @@ class Clock:
 
     def add(self, record: TrialRecord) -> None:
         """Count a run."""
-        done = self._done.get(record.cell_path)
-        if done is None:
-            return
-        # A model is loaded once, by whichever run is the first to need it: that tells nothing of those that follow.
-        seconds = record.seconds.get("total", 0.0) - record.seconds.get("load", 0.0)
-        done.took[record.spec.kind, record.spec.number] = seconds
+        if record.cell_path in self._took:
+            # A model is loaded once, by whichever run is the first to need it: that tells nothing of those that follow.
+            seconds = record.seconds.get("total", 0.0) - record.seconds.get("load", 0.0)
+            self._took[record.cell_path][record.spec.kind, record.spec.number] = seconds
 
     def left(self, running: Iterable[Running]) -> str:
         """Return the time left in words."""
         now = list(running)
         total = 0.0
         for path, cell in self._cells.items():
-            done = self._done[path]
-            trials, finals = cell.study.trials - done.trials, cell.planned_finals - done.finals
-            if trials <= 0 and finals <= 0:
+            trials, finals = self._ended(path)
+            trials, finals = max(0, cell.study.trials - trials), max(0, cell.planned_finals - finals)
+            if not trials + finals:
                 continue
             if cell.model is None:  # seconds, whatever the experiment
-                total += (done.seconds / done.runs if done.runs else 1.0) * (trials + finals)
+                total += fmean(self._took[path].values() or [1.0]) * (trials + finals)
                 continue
             factor = self._factor(path, cell, now)
             if factor is None:
                 return "time left not known yet"
-            total += factor * self._usual(path, max(0, trials), max(0, finals))
+            total += factor * self._usual(path, trials, finals)
         return f"about {rough_duration(total / self._workers)} left"
+
+    def _ended(self, path: str) -> tuple[int, int]:
+        """Return how many trials and finals of a cell have ended."""
+        trials = sum(kind == "trial" for kind, _ in self._took[path])
+        return trials, len(self._took[path]) - trials
 
     def _usual(self, path: str, trials: int, finals: int) -> float:
         """Return what so many runs of a cell are expected to take: of trials the mean, with those that are pruned."""
@@ -266,11 +236,9 @@ class Clock:
 
     def _seen(self, paths: Iterable[str]) -> float | None:
         """Return seconds a unit over all runs of some cells that have ended; None if none has."""
-        ended = [
-            (done.seconds, self._usual(p, done.trials, done.finals)) for p in paths if (done := self._done[p]).runs
-        ]
-        units = sum(unit for _, unit in ended)
-        return sum(seconds for seconds, _ in ended) / units if units else None
+        ended = [path for path in paths if self._took[path]]
+        units = sum(self._usual(path, *self._ended(path)) for path in ended)
+        return sum(sum(self._took[path].values()) for path in ended) / units if units else None
 
 
 def _bar(share: float, width: int = 20) -> str:

@@ -38,7 +38,7 @@ NOT_PREDICTED = (
 
 def plan_one(model: str, method: str, assignments: Sequence[str], on: str | None, tokens: int, batch_size: int) -> None:
     """Print what a training step and an evaluation pass of a model with a method take."""
-    console, where = Console(), place(on or next(iter(DEVICES)), 1, cores())
+    where = place(on or next(iter(DEVICES)), 1, cores())
     kind = methods.get(method)
     options = assigned({}, assignments)
     own = {key: options.pop(key) for key in list(options) if key in Training.model_fields}
@@ -49,19 +49,17 @@ def plan_one(model: str, method: str, assignments: Sequence[str], on: str | None
     work = Work(model, fields, methods.build(method, options, "--set"), splits, tokenizer, settings, dtype)
     found = predict(work)
     counts = found.parameters
-    console.print(
-        f"{counts.trainable:,} of {counts.total:,} parameters are trained ({counts.percent} %)", highlight=False
-    )
-    console.print(
+    print(f"{counts.trainable:,} of {counts.total:,} parameters are trained ({counts.percent} %)")
+    print(
         f"{str(dtype).removeprefix('torch.')}, batches of {settings.batch_size} inputs of {tokens} tokens "
         f"({found.way}), {settings.optimizer}"
     )
-    console.print(_memory(found))
+    Console().print(_memory(found))
     if found.step:
         seconds = where.seconds(found.step, dtype)
-        console.print(f"a step: {flops(found.step.flops)}, about {seconds:.3g} s on {where.title}", highlight=False)
-    _fits(console, work, found, where)
-    console.print(NOT_PREDICTED, soft_wrap=True)
+        print(f"a step: {flops(found.step.flops)}, about {seconds:.3g} s on {where.title}")
+    _fits(work, found, where)
+    print(NOT_PREDICTED)
 
 
 def plan_file(
@@ -75,11 +73,12 @@ def plan_file(
     """Print what every cell of an experiment takes, and all of them."""
     planned = plan(file, changes=assignments, workers=workers, plugins=plugins)
     where = place(on, planned.engine.workers, planned.threads, planned.experiment.runtime.device)
-    show_estimates(Console(), planned, where, price)
+    show_estimates(planned, where, price)
 
 
-def show_estimates(console: Console, planned: Plan, on: Place, price: float | None = None) -> None:
+def show_estimates(planned: Plan, on: Place, price: float | None = None) -> None:
     """Print memory and time of the cells of a plan on a device, and the time of each model."""
+    console = Console()
     table = Table(title=f"on {on.title}", title_justify="left")
     for heading in ("cell", "peak memory", "fits", "a trial", "trials", "finals"):
         table.add_column(heading, justify="left" if heading in ("cell", "fits") else "right", overflow="fold")
@@ -108,26 +107,24 @@ def show_estimates(console: Console, planned: Plan, on: Place, price: float | No
     console.print(table)
     if len(by_model) > 1:
         for model, seconds_of_model in by_model.items():
-            console.print(f"{model}: {duration(seconds_of_model)}", highlight=False)
-    _say_total(console, sum(by_model.values()), planned.engine.workers, on, price)
+            print(f"{model}: {duration(seconds_of_model)}")
+    print(_total(sum(by_model.values()), planned.engine.workers, on, price))
     for note in notes:
-        console.print(f"assumed for {escape(note)}", soft_wrap=True, highlight=False)
+        print(f"assumed for {note}")
     for found in large:
-        _fits(console, found.work, found.prediction, on)
-    console.print(NOT_PREDICTED, soft_wrap=True)
+        _fits(found.work, found.prediction, on)
+    print(NOT_PREDICTED)
 
 
-def _say_total(console: Console, seconds: float, workers: int, on: Place, price: float | None) -> None:
+def _total(seconds: float, workers: int, on: Place, price: float | None) -> str:
     shared = "" if workers == 1 else f", {duration(seconds / workers)} with {workers} workers"
     # A processor's workers were measured side by side; a device of the table is thought of as one worker's.
     whole = seconds / workers + on.start if on.start else seconds
     around = f"; {duration(whole)} with start, first scores and report ({duration(on.start)})" if on.start else ""
     money = "" if price is None else f", {price * whole / 3600:.2f} at {price:g} an hour"
-    console.print(
+    return (
         f"all cells: {duration(seconds)} of one worker{shared}{around}{money}; loading models, and methods without "
-        "one, are not counted",
-        highlight=False,
-        soft_wrap=True,
+        "one, are not counted"
     )
 
 
@@ -145,16 +142,12 @@ def _memory(found: Prediction) -> Table:
     return table
 
 
-def _fits(console: Console, work: Work, found: Prediction, on: Place) -> None:
+def _fits(work: Work, found: Prediction, on: Place) -> None:
+    """Say whether it fits the device, or else what to change."""
     if found.peak <= on.usable:
-        console.print(
-            f"fits {on.title}: {file_size(round(found.peak))} of {file_size(round(on.usable))}", highlight=False
-        )
+        print(f"fits {on.title}: {file_size(round(found.peak))} of {file_size(round(on.usable))}")
         return
     title = work.method.title or type(work.method).__name__
-    console.print(
-        f"{work.name} with {title} does not fit {on.title} ({file_size(round(on.usable))}); instead:", highlight=False
-    )
+    print(f"{work.name} with {title} does not fit {on.title} ({file_size(round(on.usable))}); instead:")
     for words, peak in changes(work, found, on):
-        verdict = "fits" if peak <= on.usable else "does not fit"
-        console.print(f"  {words}: {file_size(round(peak))}, {verdict}", highlight=False)
+        print(f"  {words}: {file_size(round(peak))}, {'fits' if peak <= on.usable else 'does not fit'}")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from bench.reporting import collect, terminal_table, write_report
 from bench.reporting.references import read_references, with_references
@@ -30,5 +29,5 @@ def draw_report(results: Sequence[Path], out: Path, metric: str | None = None, r
     page = write_report(found, out, summary, others)
     console.print(terminal_table(summary, console.width))
     for line in told(found.superseded):
-        console.print(escape(line), soft_wrap=True, highlight=False)
-    console.print(f"report: {escape(str(page))}", soft_wrap=True)
+        print(line)
+    print(f"report: {page}")

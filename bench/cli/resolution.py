@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from bench.core.grouping import grouped
 from bench.experiment.cell import Cell
 from bench.experiment.preparing import items_to_test
 from bench.reporting.answers import metric_of
@@ -23,10 +25,7 @@ def planned_resolutions(cells: Sequence[Cell]) -> Iterator[str]:
     right answers: their spread is not known before something has run.
     """
     sizes = items_to_test(cells)
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(cell.dataset.label, []).append(cell)
-    for dataset, members in groups.items():
+    for dataset, members in grouped(cells, lambda cell: cell.dataset.label).items():
         trained = [cell.planned_finals for cell in members if cell.stochastic]
         if dataset not in sizes or not trained or any(cell.folds or cell.redraws for cell in members):
             continue
@@ -56,9 +55,6 @@ def _is_share(cell: Cell) -> bool:
 
 def _compared(cells: Sequence[Cell]) -> int:
     """Return how many methods are held against each other at most: those of a model, and those without one."""
-    models: dict[str | None, int] = {}
-    for cell in cells:
-        model = cell.model.label if cell.model else None
-        models[model] = models.get(model, 0) + 1
+    models = Counter(cell.model.label if cell.model else None for cell in cells)
     without = models.pop(None, 0)
     return without + max(models.values(), default=0)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.api import Plan, Selection, execute, plan
+from bench.api import Plan, execute
 from bench.cli.live import View
 from bench.cli.resolution import planned_resolutions
 from bench.core.distributions import Choice, Distribution
 from bench.core.errors import BadInput
 from bench.core.files import make_writable
+from bench.core.grouping import grouped
 from bench.core.labels import slug
 from bench.driver.signals import Terminated
 from bench.experiment.file import load_experiment
@@ -29,42 +29,10 @@ from bench.runs.record import BROKEN, FAILED, TrialRecord
 INTERRUPTED, TERMINATED = 130, 143
 
 
-@dataclass(frozen=True)
-class RunRequest:
-    """What ``bench run`` was asked for; the help of its options says what each is."""
-
-    file: Path
-    arguments: Sequence[str]
-    """The command line, to be repeated after an interruption."""
-    selection: Selection
-    changes: Sequence[str] = ()
-    plugins: Sequence[str] = ()
-    results: Path | None = None
-    reports: Path | None = None
-    workers: int | None = None
-    engine: str | None = None
-    ray_address: str | None = None
-    accepted: Sequence[str] = ()
-    retry_failed: bool = False
-    dry_run: bool = False
-    budget_hours: float | None = None
-    force: bool = False
-
-    def plan(self) -> Plan:
-        """Read and check the experiment, as it is to be run."""
-        options = {} if self.ray_address is None else {"address": self.ray_address}
-        if options and (name := self.engine or load_experiment(self.file, self.changes).engine) != "ray":
-            raise BadInput(f"--ray-address: the engine is '{name}'; add --engine ray")
-        planned = plan(
-            self.file,
-            self.results,
-            changes=self.changes,
-            workers=self.workers,
-            engine=self.engine,
-            engine_options=options,
-            plugins=self.plugins,
-        ).select(self.selection)
-        return planned if self.budget_hours is None else within(planned, self.budget_hours)
+def require_ray(engine: str | None, file: Path, changes: Sequence[str]) -> None:
+    """Refuse ``--ray-address`` for another engine."""
+    if (name := engine or load_experiment(file, changes).engine) != "ray":
+        raise BadInput(f"--ray-address: the engine is '{name}'; add --engine ray")
 
 
 def within(planned: Plan, hours: float) -> Plan:
@@ -87,24 +55,25 @@ def within(planned: Plan, hours: float) -> Plan:
     return planned.with_cells(cells, f"--budget-hours {hours:g}: {said}")
 
 
-def run_experiment(request: RunRequest) -> int:
-    """Run an experiment file and return the exit code."""
+def run_plan(
+    planned: Plan, accepted: Sequence[str], reports: Path | None, retry_failed: bool, force: bool, dry_run: bool
+) -> int:
+    """Run what is planned, report it, and return the exit code; the options are those of ``bench run``."""
     console = Console()
-    planned = request.plan()
-    warn(console, planned.cautions)
-    accepted = [*planned.experiment.accept_licenses, *request.accepted]
-    if request.dry_run:
-        show_plan(console, planned, accepted)
+    warn(planned.cautions)
+    accepted = [*planned.experiment.accept_licenses, *accepted]
+    if dry_run:
+        show_plan(planned, accepted)
         for line in planned_resolutions(planned.cells):
-            console.print(escape(line), soft_wrap=True, highlight=False)
-        warn(console, source_cautions(planned.cells))
-        show_time(console, planned)
+            print(line)
+        warn(source_cautions(planned.cells))
+        show_time(planned)
         return 0
-    out = request.reports or Path("reports") / slug(planned.experiment.name)
+    out = reports or Path("reports") / slug(planned.experiment.name)
     if planned.shard is None:
         make_writable(out, "--reports")
     elif not planned.cells:
-        console.print(f"shard {planned.shard}: there are more shards than cells, this one has nothing to run")
+        print(f"shard {planned.shard}: there are more shards than cells, this one has nothing to run")
         return 0
     threads = planned.threads if planned.engine.on_this_machine else None
     view = View(console, planned.cells, planned.engine.workers, threads)
@@ -114,51 +83,46 @@ def run_experiment(request: RunRequest) -> int:
             accepted,
             view,
             lambda text: console.print(escape(text), soft_wrap=True),
-            retry_failed=request.retry_failed,
-            force=request.force,
+            retry_failed=retry_failed,
+            force=force,
         )
     except (KeyboardInterrupt, Terminated) as error:
-        command = shlex.join(["bench", *request.arguments])
+        command = shlex.join(["bench", *sys.argv[1:]])
         print(f"\ninterrupted; what was finished is in {planned.results}. To go on:\n  {command}", file=sys.stderr)
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     if planned.shard is not None:
-        console.print(
-            f"shard {planned.shard} is done; when all are: bench report {escape(str(planned.results))}", soft_wrap=True
-        )
+        print(f"shard {planned.shard} is done; when all are: bench report {planned.results}")
     elif records:
         from bench.cli.report import draw_report
 
         draw_report([planned.results], out)
-    warn_of_range_ends(console, records)
-    warn(console, source_cautions(planned.cells))
-    return name_failures(console, records)
+    warn_of_range_ends(records)
+    warn(source_cautions(planned.cells))
+    return name_failures(records)
 
 
-def warn_of_range_ends(console: Console, records: Sequence[TrialRecord]) -> None:
+def warn_of_range_ends(records: Sequence[TrialRecord]) -> None:
     """Name the cells whose best learning rate lies at the end of its range."""
-    by_cell: dict[str, list[TrialRecord]] = {}
-    for record in records:
-        by_cell.setdefault(record.cell_path, []).append(record)
-    warn(console, filter(None, map(range_end_caution, by_cell.values())))
+    warn(filter(None, map(range_end_caution, grouped(records, lambda record: record.cell_path).values())))
 
 
-def warn(console: Console, texts: Iterable[str]) -> None:
+def warn(texts: Iterable[str]) -> None:
     """Print warnings."""
+    console = Console(highlight=False, soft_wrap=True)
     for text in texts:
-        console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True, highlight=False)
+        console.print(f"[yellow]warning:[/] {escape(text)}")
 
 
-def name_failures(console: Console, records: Sequence[TrialRecord]) -> int:
+def name_failures(records: Sequence[TrialRecord]) -> int:
     """Print each run that failed with its reason; return 1 if any broke, rather than diverged or did not fit."""
+    console = Console(soft_wrap=True)
     failed = [record for record in records if record.status in FAILED]
     for record in failed:
-        console.print(
-            f"[red]{record.status}[/] {escape(record.spec.title)}: {escape(record.reason or '')}", soft_wrap=True
-        )
+        console.print(f"[red]{record.status}[/] {escape(record.spec.title)}: {escape(record.reason or '')}")
     return int(any(record.status in BROKEN for record in failed))
 
 
-def show_plan(console: Console, planned: Plan, accepted: Sequence[str]) -> None:
+def show_plan(planned: Plan, accepted: Sequence[str]) -> None:
     """Print cells, trials, search spaces, downloads, and licences that are to be accepted first."""
     cells = planned.cells
     table = Table(title=f"{planned.experiment.name}: {len(cells)} cells", title_justify="left")
@@ -167,33 +131,28 @@ def show_plan(console: Console, planned: Plan, accepted: Sequence[str]) -> None:
     for cell in cells:
         space = "\n".join(f"{key}: {_range(value)}" for key, value in cell.search.items()) or "-"
         table.add_row(*cell.labels, str(cell.study.trials), str(cell.planned_finals), escape(space))
-    console.print(table)
+    Console().print(table)
     trials = sum(cell.study.trials for cell in cells)
     finals = sum(cell.planned_finals for cell in cells)
     for note in planned.notes:
-        console.print(escape(note), soft_wrap=True)
-    console.print(f"{trials} trials and {finals} finals; results go to {escape(str(planned.results))}", soft_wrap=True)
+        print(note)
+    print(f"{trials} trials and {finals} finals; results go to {planned.results}")
     for dataset in planned.experiment.datasets:
         if dataset.transfer:
-            targets = ", ".join(target.label for target in dataset.transfer)
-            console.print(f"finals of {escape(dataset.label)} are tested on {escape(targets)} too", soft_wrap=True)
+            print(f"finals of {dataset.label} are tested on {', '.join(one.label for one in dataset.transfer)} too")
     needed = downloads(cells)
     for user, download in needed:
         size = "size unknown without a network" if download.size is None else file_size(download.size)
-        state = "in the cache" if download.cached else "to be downloaded"
-        console.print(f"{escape(download.name)} for {escape(user)}: {size}, {state}", soft_wrap=True)
+        print(f"{download.name} for {user}: {size}, {'in the cache' if download.cached else 'to be downloaded'}")
     missing = [d for _, d in needed if not d.cached]
     unknown = " and what the hub does not tell offline" if any(d.size is None for d in missing) else ""
-    console.print(f"to download: {file_size(sum(d.size or 0 for d in missing))}{unknown}")
+    print(f"to download: {file_size(sum(d.size or 0 for d in missing))}{unknown}")
     for entry, source in unaccepted(cells, accepted):
-        console.print(
-            f"model {escape(entry.name)} is opt-in ({escape(source.license)}): "
-            f"if you accept its terms, add --accept-license {escape(entry.name)}",
-            soft_wrap=True,
-        )
+        said = f"if you accept its terms, add --accept-license {entry.name}"
+        print(f"model {entry.name} is opt-in ({source.license}): {said}")
 
 
-def show_time(console: Console, planned: Plan) -> None:
+def show_time(planned: Plan) -> None:
     """Print what the cells take on this machine, if it was measured, or how to find out."""
     from bench.planning.places import this_machine
 
@@ -202,13 +161,11 @@ def show_time(console: Console, planned: Plan) -> None:
     if on is not None:
         from bench.cli.plan import show_estimates
 
-        show_estimates(console, planned, on)
+        show_estimates(planned, on)
         return
-    console.print(
+    print(
         f"time: not known; 'bench calibrate --workers {workers}' measures this machine in a minute, "
-        "'bench plan FILE --device h100' tells it for a GPU",
-        soft_wrap=True,
-        highlight=False,
+        "'bench plan FILE --device h100' tells it for a GPU"
     )
 
 

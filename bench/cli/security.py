@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from bench.core.labels import slug
 from bench.experiment.file import load_experiment
-from bench.security import Item, examine
+from bench.security import examine
 
 _MARKS = {"pinned": "[green]pinned [/]", "changes": "[yellow]changes[/]", "code": "[red]code   [/]", "note": "       "}
 
@@ -28,17 +28,12 @@ def show_security(file: Path, as_json: bool, plugins: Sequence[str] = ()) -> Non
     if as_json:
         print(json.dumps({"experiment": experiment.name, "items": [item.to_json() for item in items]}, indent=1))
         return
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     for item in items:
-        text = f"{_MARKS[item.trust]} {escape(item.kind)} [bold]{escape(item.name)}[/]: {escape(item.says)}"
-        console.print(text, soft_wrap=True, highlight=False)
-    console.print(f"\n{escape(_summary(items))}", soft_wrap=True, highlight=False)
-
-
-def _summary(items: Sequence[Item]) -> str:
+        console.print(f"{_MARKS[item.trust]} {escape(item.kind)} [bold]{escape(item.name)}[/]: {escape(item.says)}")
     code = sum(item.trust == "code" for item in items)
     changes = sum(item.trust == "changes" for item in items)
-    return (
-        f"{code} of these are code that is not promptscale's and would run with your rights; "
+    print(
+        f"\n{code} of these are code that is not promptscale's and would run with your rights; "
         f"{changes} may change without a change of this file"
     )

@@ -16,8 +16,8 @@ from bench.runs.manifest import FILENAME, Manifest, without_password
 from bench.runs.store import RecordStore
 
 
-def show_status(results: Path) -> None:
-    """Print a row for each cell: what is done, how it ended, the best so far.
+def manifest_of(results: Path) -> Manifest:
+    """Return what a folder was asked for.
 
     Raises:
         BadInput: not a results folder.
@@ -25,10 +25,15 @@ def show_status(results: Path) -> None:
     manifest = Manifest.read(results)
     if manifest is None:
         raise BadInput(f"{results}: no results folder (there is no {FILENAME} in it)")
-    console = Console()
-    console.print(progress_table(manifest.name, progress(results, manifest)))
+    return manifest
+
+
+def show_status(results: Path) -> None:
+    """Print a row for each cell: what is done, how it ended, the best so far."""
+    manifest = manifest_of(results)
+    Console().print(progress_table(manifest.name, progress(results, manifest)))
     for line in told(superseded_in(results, manifest)):
-        console.print(escape(line), soft_wrap=True, highlight=False)
+        print(line)
 
 
 def progress_table(name: str, cells: Sequence[Progress]) -> Table:
@@ -57,9 +62,7 @@ def rebuild_database(results: Path, url: str | None) -> None:
     from bench.search.database import FILENAME as DATABASE
     from bench.search.database import rebuild
 
-    manifest = Manifest.read(results) if results.is_dir() else None
-    if manifest is None:
-        raise BadInput(f"{results}: no results folder (there is no {FILENAME} in it)")
+    manifest = manifest_of(results)
     lock = lock_folder(results)
     try:
         store = RecordStore(results)
@@ -67,5 +70,4 @@ def rebuild_database(results: Path, url: str | None) -> None:
         written = rebuild(results, url, manifest.name, [record.spec.cell for record in first if record is not None])
     finally:
         lock.release()
-    where = without_password(url) if url else str(results / DATABASE)
-    Console().print(f"{escape(where)}: {written} trials", soft_wrap=True, highlight=False)
+    print(f"{without_password(url) if url else results / DATABASE}: {written} trials")

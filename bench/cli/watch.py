@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from bench.cli.status import progress_table
-from bench.core.errors import BadInput
+from bench.cli.status import manifest_of, progress_table
 from bench.reporting.progress import Progress, progress
 from bench.reporting.text import rough_duration
-from bench.runs.manifest import FILENAME, Manifest
 
 
 def watch(results: Path, every: float) -> None:
@@ -27,13 +24,15 @@ def watch(results: Path, every: float) -> None:
         BadInput: not a results folder.
     """
     console = Console()
-    began, at_first = time.monotonic(), _done(_read(results)[1])
+    began, (*_, at_first, _) = time.monotonic(), _look(results)
     with Live(console=console, auto_refresh=False, transient=False) as live:
         last = -1
         while True:
-            name, cells = _read(results)
-            done, planned = _done(cells), _planned(cells)
-            line = _line(done, planned, done - at_first, time.monotonic() - began)
+            name, cells, done, planned = _look(results)
+            line = f"{done} of {planned} runs done"
+            if at_first < done < planned:  # the pace is what was seen while watching, for the folder tells no other
+                left = (planned - done) * (time.monotonic() - began) / (done - at_first)
+                line += f", about {rough_duration(left)} left at the pace seen here"
             if console.is_terminal:
                 live.update(Group(progress_table(name, cells), Text(line)), refresh=True)
             elif done != last:
@@ -44,24 +43,9 @@ def watch(results: Path, every: float) -> None:
             time.sleep(every)
 
 
-def _read(results: Path) -> tuple[str, list[Progress]]:
-    manifest = Manifest.read(results) if results.is_dir() else None
-    if manifest is None:
-        raise BadInput(f"{results}: no results folder (there is no {FILENAME} in it)")
-    return manifest.name, progress(results, manifest)
-
-
-def _done(cells: Sequence[Progress]) -> int:
-    return sum(min(cell.trials, cell.planned_trials) + min(cell.finals, cell.planned_finals) for cell in cells)
-
-
-def _planned(cells: Sequence[Progress]) -> int:
-    return sum(cell.planned_trials + cell.planned_finals for cell in cells)
-
-
-def _line(done: int, planned: int, since: int, seconds: float) -> str:
-    """Say how far the whole is; the pace is what was seen while watching, for the folder tells no other."""
-    left = ""
-    if since and done < planned:
-        left = f", about {rough_duration((planned - done) * seconds / since)} left at the pace seen here"
-    return f"{done} of {planned} runs done{left}"
+def _look(results: Path) -> tuple[str, list[Progress], int, int]:
+    """Return the experiment's name and its cells, how many runs are done and how many are planned."""
+    manifest = manifest_of(results)
+    cells = progress(results, manifest)
+    done = sum(min(cell.trials, cell.planned_trials) + min(cell.finals, cell.planned_finals) for cell in cells)
+    return manifest.name, cells, done, sum(cell.planned_trials + cell.planned_finals for cell in cells)

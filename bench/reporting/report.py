@@ -16,7 +16,7 @@ from bench.reporting.figures import Drawing, sections, stem
 from bench.reporting.figures.canvas import FORMS
 from bench.reporting.figures.fonts import fonts_for
 from bench.reporting.figures.numbering import numbered, said
-from bench.reporting.figures.scale import Scale, drawable, scale_title
+from bench.reporting.figures.scale import Scale, drawable
 from bench.reporting.folders import Results, collect
 from bench.reporting.frame import results_frame
 from bench.reporting.page import html_page
@@ -97,10 +97,10 @@ def _paragraphs(results: Results, summary: pd.DataFrame) -> Iterator[str]:
     if care:
         yield "**Read with care.**\n\n" + _bullets(care)
     for suffix, cells in sections(results.cells).items():
-        yield f"## {text.markdown(scale_title(cells))}"
+        yield f"## {text.markdown(Scale().title(cells))}"
         yield _bullets(sentences.verdicts(cells))
         if drawable(cells):
-            yield f"![{text.markdown(scale_title(cells))}]({stem('scale', suffix)}.png)"
+            yield f"![{text.markdown(Scale().title(cells))}]({stem('scale', suffix)}.png)"
             _, numbers = numbered(cells, fonts_for(Scale().words(cells)).missing)
             if numbers:
                 yield f"In the figure {text.markdown(said(numbers), width=2000)}."

@@ -140,14 +140,14 @@ def expected(cell, trial, final):
 
 def test_where_the_machine_was_measured_the_time_is_known_before_anything_has_run():
     screen = Screen(workers=2)
-    screen.view.expect({cell.path: expected(cell, 60.0, 120.0) for cell in screen.cells})
+    screen.view.clock.expect({cell.path: expected(cell, 60.0, 120.0) for cell in screen.cells})
     assert "0 of 8 runs done, about 5 min left" in screen.drawn()[-1]  # (6 x 60 s + 2 x 120 s) / 2
 
 
 def test_what_runs_have_taken_corrects_what_was_expected():
     screen = Screen(models=["glasslm-0.9m", "smollm2-135m"], study={"trials": 1}, finals={"seeds": 1})
     small, large = screen.cells
-    screen.view.expect({small.path: expected(small, 10.0, 20.0), large.path: expected(large, 100.0, 200.0)})
+    screen.view.clock.expect({small.path: expected(small, 10.0, 20.0), large.path: expected(large, 100.0, 200.0)})
     screen.view.finished(ended(screen.spec(), seconds={"total": 30.0}))
     # Three times as long as expected: the final of the small model and all of the large one are, too.
     assert "1 of 4 runs done, about 16 min left" in screen.drawn()[-1]
@@ -156,7 +156,7 @@ def test_what_runs_have_taken_corrects_what_was_expected():
 def test_a_cell_that_cannot_be_predicted_keeps_its_proportion():
     screen = Screen(models=["glasslm-0.9m", "smollm2-135m"], study={"trials": 1}, finals={"seeds": 0})
     small, _ = screen.cells
-    screen.view.expect({small.path: expected(small, 30.0, 0.0)})
+    screen.view.clock.expect({small.path: expected(small, 30.0, 0.0)})
     # 30 s and (134.5 + 10) / (0.85 + 10) times as long.
     assert "0 of 2 runs done, about 7 min left" in screen.drawn()[-1]
 

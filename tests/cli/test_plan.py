@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import io
 import re
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from bench.cli import app, plan
@@ -33,8 +31,6 @@ def test_a_file_is_planned_for_as_many_workers_as_it_will_have(tmp_path):
 
 
 def test_what_a_run_takes_around_its_trials_is_counted_once():
-    console = Console(file=io.StringIO(), width=200)
-    plan._say_total(console, 60.0, 2, SimpleNamespace(start=12.0), price=36.0)
-    said = console.file.getvalue()
+    said = plan._total(60.0, 2, SimpleNamespace(start=12.0), price=36.0)
     assert "1.0 min of one worker, 30.0 s with 2 workers; 42.0 s with start, first scores and report (12.0 s)" in said
     assert "0.42 at 36 an hour" in said

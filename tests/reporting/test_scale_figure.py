@@ -14,7 +14,7 @@ from report_records import cell, run, study
 
 from bench.reporting.figures.axis_labels import spread
 from bench.reporting.figures.canvas import figure_style, method_styles, render
-from bench.reporting.figures.scale import draw_scale, scale_title
+from bench.reporting.figures.scale import Scale
 from bench.reporting.grouping import group_cells
 
 LADDER = [
@@ -36,7 +36,7 @@ def ladder(models=LADDER, methods=("lora", "prompt_tuning")):
 
 def draw(cells):
     with figure_style():
-        return draw_scale(cells, method_styles(c.method for c in cells))
+        return Scale().draw(cells, method_styles(c.method for c in cells))
 
 
 def two_ladders():
@@ -124,15 +124,11 @@ def test_spread_keeps_the_order_the_gap_and_the_mean(places, gap):
 
 
 def test_the_title_says_what_is_seen():
-    assert scale_title(ladder()) == "trec6: accuracy on test against model size"
-    assert scale_title(ladder(LADDER[1:2])) == "trec6: accuracy on test with smollm2-135m (135M parameters)"
+    assert Scale().title(ladder()) == "trec6: accuracy on test against model size"
+    assert Scale().title(ladder(LADDER[1:2])) == "trec6: accuracy on test with smollm2-135m (135M parameters)"
     only_trials = group_cells([run(cell(model), score=0.5, base=size) for model, size in LADDER])
-    assert scale_title(only_trials) == "trec6: accuracy on validation against model size"
+    assert Scale().title(only_trials) == "trec6: accuracy on validation against model size"
     assert "validation" in draw(only_trials).axes[0].get_ylabel()
-
-
-def test_where_nothing_has_a_score_there_is_no_figure():
-    assert draw(group_cells([run(cell(), status="oom")])) is None
 
 
 def test_the_look_of_a_method_depends_on_the_set_of_methods_alone():

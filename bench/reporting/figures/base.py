@@ -10,10 +10,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from bench.core.config import Config
+from bench.core.grouping import grouped
 from bench.core.labels import slug
+from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.canvas import (
-    STYLES,
     Form,
     Style,
     StyleName,
@@ -21,6 +22,8 @@ from bench.reporting.figures.canvas import (
     label_outer,
     lay_out,
     method_styles,
+    model_legend,
+    model_lines,
     model_title,
     panels,
     put_legend,
@@ -161,36 +164,65 @@ class PanelAModel(Figure, Generic[Found]):
 
     @abstractmethod
     def _panel(self, axes: Axes, members: Sequence[Member[Found]], styles: Mapping[str, Style]) -> None:
-        """Draw the cells of one model."""
+        """Draw the cells of one panel."""
         raise NotImplementedError
 
     def _up(self, cell: CellResults) -> str:
         """Return the label of the y axis, by any of the cells: their score on test."""
         return score_on_test(cell)
 
-    def _size(self, models: Mapping[str, Sequence[Member[Found]]]) -> dict[str, Any]:
+    def _panels(self, members: Sequence[Member[Found]]) -> dict[str, list[Member[Found]]]:
+        """Split what there is to see into panels."""
+        return grouped(members, lambda member: member[0].model)
+
+    def _heading(self, name: str, members: Sequence[Member[Found]]) -> str:
+        """Return the title of a panel."""
+        return model_title(name, members[0][0].base_parameters)
+
+    def _size(self, panels: Mapping[str, Sequence[Member[Found]]]) -> dict[str, Any]:
         """Return what `panels` is told of the size of one."""
         return {}
 
-    def _legend(self, canvas: Canvas, members: Sequence[Member[Found]], styles: Mapping[str, Style]) -> None:
+    def _legend(self, canvas: Canvas, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> None:
         """Put a legend at the right: the methods."""
-        put_legend(canvas, [cell.method for cell, _ in members], styles)
+        put_legend(canvas, [cell.method for cell in cells], styles)
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
-        """Draw a panel for each model that has anything to show."""
-        models: dict[str, list[Member[Found]]] = {}
-        for cell in cells:
-            if found := self._found(cell):
-                models.setdefault(cell.model, []).append((cell, found))
-        if not models:
+        """Draw the panels that have anything to show."""
+        places = self._panels([(cell, found) for cell in cells if (found := self._found(cell))])
+        if not places:
             raise NoData(self.lacking)
-        canvas, axes = panels(len(models), self.title(cells), **self._size(models))
-        for panel, (model, members) in zip(axes, models.items(), strict=True):
+        canvas, axes = panels(len(places), self.title(cells), **self._size(places))
+        for panel, (name, members) in zip(axes, places.items(), strict=True):
             self._panel(panel, members, styles)
-            panel.set_title(model_title(model, members[0][0].base_parameters), fontsize="medium")
-        self._legend(canvas, [member for members in models.values() for member in members], styles)
+            panel.set_title(self._heading(name, members), fontsize="medium")
+        self._legend(canvas, [cell for members in places.values() for cell, _ in members], styles)
         label_outer(axes, self.across, self._up(cells[0]))
         return canvas
+
+
+class PanelAMethod(PanelAModel[list[tuple[int, float]]]):
+    """A figure with a panel a method and a line a model, whose points are numbers and scores.
+
+    One number in all cells of a method makes no line.
+    """
+
+    def _method(self, cell: CellResults) -> str:
+        return cell.method
+
+    def _panels(self, members: Sequence[Member[list[tuple[int, float]]]]) -> dict[str, list[Any]]:
+        methods = grouped(members, lambda member: self._method(member[0]))
+        return {name: of for name, of in methods.items() if len({x for _, points in of for x, _ in points}) > 1}
+
+    def _heading(self, name: str, members: Sequence[Member[list[tuple[int, float]]]]) -> str:
+        return text.wrap(name, 30)
+
+    def _legend(self, canvas: Canvas, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> None:
+        model_legend(canvas, cells, styles)
+
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
+        """Draw the panels; the styles are those of models."""
+        return super().draw(cells, model_lines(cells))
 
 
 def stem(name: str, suffix: str) -> str:
@@ -200,9 +232,7 @@ def stem(name: str, suffix: str) -> str:
 
 def sections(cells: Iterable[CellResults]) -> dict[str, list[CellResults]]:
     """Split cells by data set and metric; the key tells them apart, and is empty if there is one alone."""
-    groups: dict[tuple[str, str], list[CellResults]] = {}
-    for cell in cells:
-        groups.setdefault((cell.dataset, cell.metric), []).append(cell)
+    groups = grouped(cells, lambda cell: (cell.dataset, cell.metric))
     datasets = [dataset for dataset, _ in groups]
     several = len(set(datasets)) > 1
     named = {}
@@ -210,6 +240,3 @@ def sections(cells: Iterable[CellResults]) -> dict[str, list[CellResults]]:
         parts = ([dataset] if several else []) + ([metric] if datasets.count(dataset) > 1 else [])
         named["-".join(parts)] = members
     return named
-
-
-__all__ = ["STYLES", "Drawing", "Figure", "Member", "NoData", "PanelAModel", "StyleName", "sections", "stem"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bench.reporting import text
@@ -194,12 +195,13 @@ def put_title(figure: Canvas, title: str, width: float) -> None:
     figure.suptitle(text.wrap(title, max(24, int(width * 9.3))), x=0.01, ha="left", weight="bold")
 
 
-def score_line(axes: Axes, points: Sequence[tuple[float, CellResults]], style: Style) -> None:
+def score_line(axes: Axes, points: Iterable[tuple[float, CellResults]], style: Style) -> None:
     """Draw cells at their places as a line through their means, with one standard deviation to either side."""
+    line = sorted(points, key=itemgetter(0))
     axes.errorbar(
-        [place for place, _ in points],
-        [cell.mean or 0.0 for _, cell in points],
-        yerr=[cell.sd or 0.0 for _, cell in points],
+        [place for place, _ in line],
+        [cell.mean or 0.0 for _, cell in line],
+        yerr=[cell.sd or 0.0 for _, cell in line],
         **style.look,
         capsize=2.5,
         elinewidth=1.0,
@@ -232,14 +234,17 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
     return [float(tick) for tick in MaxNLocator(nbins=2).tick_values(low, high) if low <= tick <= high]
 
 
+def put_handles(figure: Canvas, handles: Sequence[Any], **how: Any) -> None:
+    """Put a legend at the right of all panels."""
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small", **how)
+
+
 def put_legend(figure: Canvas, methods: Iterable[str], styles: Mapping[str, Style], others: Sequence[Any] = ()) -> None:
     """Put the methods, by colour, line and marker, at the right of all panels; further handles below them."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], **styles[method].look, label=text.wrap(method, 30)) for method in sorted(set(methods))]
-    figure.legend(
-        handles=[*handles, *others], loc="outside right upper", frameon=False, fontsize="small", handlelength=3
-    )
+    put_handles(figure, [*handles, *others], handlelength=3)
 
 
 def model_lines(cells: Iterable[CellResults]) -> dict[str, Style]:
@@ -254,16 +259,13 @@ def model_lines(cells: Iterable[CellResults]) -> dict[str, Style]:
     }
 
 
-def model_legend(
-    figure: Canvas, cells: Iterable[CellResults], models: Collection[str], lines: Mapping[str, Style]
-) -> None:
-    """Put the models that have a line, with their sizes, at the right of all panels."""
+def model_legend(figure: Canvas, cells: Iterable[CellResults], lines: Mapping[str, Style]) -> None:
+    """Put the models of some cells, with their sizes, at the right of all panels, in the order of the lines."""
     from matplotlib.lines import Line2D
 
     sizes = {cell.model: f" ({text.short_count(size)})" if (size := cell.base_parameters) else "" for cell in cells}
-    shown = {model: line for model, line in lines.items() if model in models}
-    handles = [Line2D([], [], **line.look, label=text.wrap(model + sizes[model], 30)) for model, line in shown.items()]
-    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
+    shown = [(line, model + sizes[model]) for model, line in lines.items() if model in sizes]
+    put_handles(figure, [Line2D([], [], **line.look, label=text.wrap(label, 30)) for line, label in shown])
 
 
 def model_title(model: str, size: int | None) -> str:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from bench.core.grouping import grouped
 from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
@@ -41,10 +42,8 @@ class Confusion(Figure):
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
-        models: dict[str, list[CellResults]] = {}
-        for cell in cells:
-            if cell.uses_model and cell.mean is not None and _answers(cell):
-                models.setdefault(cell.model, []).append(cell)
+        shown = [cell for cell in cells if cell.uses_model and cell.mean is not None and _answers(cell)]
+        models = grouped(shown, lambda cell: cell.model)
         if not models:
             raise NoData("no final has predictions")
         models = dict(list(models.items())[-_MOST_MODELS:])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar
 
+from bench.core.grouping import grouped
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.canvas import (
@@ -47,10 +48,7 @@ class Curves(Figure):
         trained = [cell for cell in cells if any(run.train_curve for run in cell.measured)]
         if not trained:
             raise NoData("no run has a training curve")
-        models: dict[str, list[CellResults]] = {}
-        for cell in trained:
-            models.setdefault(cell.model, []).append(cell)
-        models = dict(list(models.items())[-_MOST_MODELS:])
+        models = dict(list(grouped(trained, lambda cell: cell.model).items())[-_MOST_MODELS:])
         headings = ["training loss (nats a token)", "perplexity on validation", f"{cells[0].metric} on validation"]
         headings.append("gradient norm")
         width = 2.6 * len(headings)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.core.config import canonical_json
+from bench.core.grouping import grouped
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Member, NoData, PanelAModel
 from bench.reporting.figures.canvas import Style, log_scale, score_line
@@ -25,11 +26,13 @@ class FewShot(PanelAModel[int]):
 
     def groups(self, cells: Sequence[CellResults]) -> dict[str, list[CellResults]]:
         """Join what stands under different labels but is one data set with the same options, cut to different sizes."""
-        found: dict[tuple[str, str, str], list[CellResults]] = {}
-        for cell in cells:
+
+        def key(cell: CellResults) -> tuple[str, str, str]:
             dataset = cell.settings.dataset
             others = {key: value for key, value in dataset.options.items() if key != "train_size"}
-            found.setdefault((dataset.name, canonical_json(others), cell.metric), []).append(cell)
+            return dataset.name, canonical_json(others), cell.metric
+
+        found = grouped(cells, key)
         if len(found) == 1:
             return {"": list(cells)}
         names = Counter((name, metric) for name, _, metric in found)
@@ -55,6 +58,5 @@ class FewShot(PanelAModel[int]):
 
     def _panel(self, axes: Axes, members: Sequence[Member[int]], styles: Mapping[str, Style]) -> None:
         for method in sorted({cell.method for cell, _ in members}):
-            line = [(size, cell) for cell, size in members if cell.method == method]
-            score_line(axes, sorted(line, key=lambda point: point[0]), styles[method])
+            score_line(axes, [(size, cell) for cell, size in members if cell.method == method], styles[method])
         log_scale(axes, "x")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from bench.core.grouping import grouped
 from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.canvas import Style, label_outer, model_title, panels
+from bench.reporting.figures.canvas import Style, label_outer, model_title, panels, put_handles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -40,12 +41,9 @@ class Memory(Figure):
         kind = _kind(cells)
         if kind is None:
             raise NoData("no run has its memory by phase")
-        models: dict[str, list[tuple[str, dict[str, int]]]] = {}
-        sizes = {cell.model: cell.base_parameters for cell in cells}
-        for cell in cells:
-            peaks = _peaks(cell, kind)
-            if cell.uses_model and "load" in peaks and len(peaks) > 1:
-                models.setdefault(cell.model, []).append((cell.method, peaks))
+        shown = [(cell, _peaks(cell, kind)) for cell in cells if cell.uses_model]
+        shown = [(cell, peaks) for cell, peaks in shown if "load" in peaks and len(peaks) > 1]
+        models = grouped(shown, lambda member: member[0].model)
         if not models:
             raise NoData("no run has the memory of loading its model and of another phase")
         most = max(map(len, models.values()))
@@ -64,12 +62,14 @@ class Memory(Figure):
                     panel.barh(
                         at, max(0.0, peak - load), left=load, height=high * 0.9, color=_PHASES[phase], linewidth=0
                     )
-            panel.set_yticks(range(len(members)), labels=[text.wrap(name, 24) for name, _ in members], fontsize="small")
+            panel.set_yticks(
+                range(len(members)), labels=[text.wrap(c.method, 24) for c, _ in members], fontsize="small"
+            )
             panel.grid(axis="y", visible=False)
-            panel.set_title(model_title(model, sizes[model]), fontsize="medium")
+            panel.set_title(model_title(model, members[0][0].base_parameters), fontsize="medium")
         handles = [Patch(color="0.75", label="loaded model")]
         handles += [Patch(color=_PHASES[phase], label=f"added by: {phase}") for phase in phases]
-        figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
+        put_handles(figure, handles)
         label_outer(axes, "GiB", "")
         return figure
 

@@ -5,28 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.reporting import text
+from bench.core.grouping import grouped
 from bench.reporting.cells import CellResults
-from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.canvas import (
-    MANY_POINTS,
-    Style,
-    label_outer,
-    model_legend,
-    model_lines,
-    panels,
-    score_on_validation,
-)
+from bench.reporting.figures.base import Member, PanelAMethod
+from bench.reporting.figures.canvas import MANY_POINTS, Style, score_on_validation
 from bench.runs.record import TrialRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Canvas
 
 _KEY = "num_virtual_tokens"
 
 
-class PromptLength(Figure):
+class PromptLength(PanelAMethod):
     """Prompt length against validation score: a panel a method, a line a model."""
 
     about: ClassVar[str] = (
@@ -34,47 +25,35 @@ class PromptLength(Figure):
     )
     seen: ClassVar[str] = "{dataset}: {objective} on validation against prompt length"
 
-    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
-        """Draw the trials of one data set and metric."""
-        methods: dict[str, list[tuple[CellResults, list[tuple[int, float]]]]] = {}
-        for cell in cells:
-            points = _points(cell)
-            if points:
-                methods.setdefault(cell.method, []).append((cell, points))
-        # One length in all cells of a method is no curve.
-        methods = {
-            method: found for method, found in methods.items() if len({x for _, points in found for x, _ in points}) > 1
-        }
-        if not methods:
-            raise NoData("no method was tried with two lengths of its prompt")
-        lines = model_lines(cells)
-        figure, axes = panels(len(methods), self.title(cells))
-        for panel, (method, found) in zip(axes, methods.items(), strict=True):
-            for cell, points in found:
-                line = lines[cell.model]
-                lengths, scores = zip(*points, strict=True)
-                panel.scatter(
-                    lengths,
-                    scores,
-                    s=12,
-                    color=line.colour,
-                    alpha=0.35,
-                    linewidths=0,
-                    rasterized=len(points) > MANY_POINTS,
-                )
-                best = _envelope(cell, points)
-                panel.plot(*zip(*best, strict=True), color=line.colour, marker=line.marker, markersize=5)
-            panel.set_xscale("log")
-            _ticks(panel, [x for _, points in found for x, _ in points])
-            panel.set_title(text.wrap(method, 30), fontsize="medium")
-        model_legend(figure, cells, {cell.model for found in methods.values() for cell, _ in found}, lines)
-        label_outer(axes, "virtual tokens (log scale)", score_on_validation(cells[0]))
-        return figure
+    lacking: ClassVar[str] = "no method was tried with two lengths of its prompt"
+    across: ClassVar[str] = "virtual tokens (log scale)"
 
+    def _up(self, cell: CellResults) -> str:
+        return score_on_validation(cell)
 
-def _points(cell: CellResults) -> list[tuple[int, float]]:
-    done = [(_length(run), run.objective) for run in cell.trials if run.status == "ok"]
-    return sorted((length, score) for length, score in done if length is not None and score is not None)
+    def _found(self, cell: CellResults) -> list[tuple[int, float]]:
+        done = [(_length(run), run.objective) for run in cell.trials if run.status == "ok"]
+        return sorted((length, score) for length, score in done if length is not None and score is not None)
+
+    def _panel(
+        self, axes: Axes, members: Sequence[Member[list[tuple[int, float]]]], styles: Mapping[str, Style]
+    ) -> None:
+        for cell, points in members:
+            line = styles[cell.model]
+            lengths, scores = zip(*points, strict=True)
+            axes.scatter(
+                lengths,
+                scores,
+                s=12,
+                color=line.colour,
+                alpha=0.35,
+                linewidths=0,
+                rasterized=len(points) > MANY_POINTS,
+            )
+            best = _envelope(cell, points)
+            axes.plot(*zip(*best, strict=True), color=line.colour, marker=line.marker, markersize=5)
+        axes.set_xscale("log")
+        _ticks(axes, [length for _, points in members for length, _ in points])
 
 
 def _length(run: TrialRecord) -> int | None:
@@ -84,11 +63,9 @@ def _length(run: TrialRecord) -> int | None:
 
 def _envelope(cell: CellResults, points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
     """Return the best score at each length."""
-    best: dict[int, float] = {}
-    for length, score in points:
-        pick = max if cell.settings.greater_is_better else min
-        best[length] = pick(score, best.get(length, score))
-    return sorted(best.items())
+    pick = max if cell.settings.greater_is_better else min
+    lengths = grouped(points, lambda point: point[0])
+    return [(length, pick(score for _, score in at)) for length, at in lengths.items()]
 
 
 def _ticks(panel: Axes, lengths: Sequence[int]) -> None:

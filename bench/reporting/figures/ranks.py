@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar
 
+from bench.core.grouping import grouped
 from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
@@ -26,9 +27,7 @@ class MeanRanks(Figure):
 
     def groups(self, cells: Sequence[CellResults]) -> dict[str, list[CellResults]]:
         """Take all data sets of a metric together."""
-        found: dict[str, list[CellResults]] = {}
-        for cell in cells:
-            found.setdefault(cell.metric, []).append(cell)
+        found = grouped(cells, lambda cell: cell.metric)
         return found if len(found) > 1 else {"": list(cells)}
 
     def title(self, cells: Sequence[CellResults]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
+from bench.core.grouping import grouped
 from bench.reporting import text
 from bench.reporting.references import References, ReferenceScore
 
@@ -29,9 +30,7 @@ def draw_references(axes: Axes, references: Iterable[References], network: str |
     handles: list[Any] = []
     looks = cycle((colour, marker) for marker in _MARKERS for colour in _GREYS)
     for one in references:
-        methods: dict[str, list[ReferenceScore]] = {}
-        for score in _in_panel(one, network):
-            methods.setdefault(score.method, []).append(score)
+        methods = grouped(_in_panel(one, network), lambda score: score.method)
         for method, scores in methods.items():
             colour, marker = next(looks)
             sized = sorted((score.parameters, score) for score in scores if score.parameters)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from bench.core.grouping import grouped
 from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.axis_labels import label_models
@@ -60,26 +61,82 @@ class Scale(Figure):
 
     def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set, metric, split, and against what."""
-        return scale_title(cells)
+        split, points = _points(cells)
+        models = {point.cell.model: point.cell.base_parameters for point in points if point.cell.base_parameters}
+        if not points:
+            return f"{cells[0].dataset}: {cells[0].metric}"
+        metric = cells[0].metric if split == "test" else cells[0].settings.objective
+        shown = f"{cells[0].dataset}: {metric} on {split}"
+        if len(models) == 1:
+            ((model, size),) = models.items()
+            return f"{shown} with {model} ({text.short_count(size or 0)} parameters)"
+        return f"{shown} against model size" if models else f"{shown} without a model"
 
     def alt(self, cells: Sequence[CellResults]) -> str:
         """List the means of each model, smallest first, and of what needs none."""
-        models: dict[str, list[str]] = {}
-        for point in _points(cells)[1]:
-            models.setdefault(point.cell.model, []).append(f"{point.cell.method} {text.score(point.mean)}")
-        said = (f"{model}: {', '.join(scores)}" for model, scores in models.items())
-        return f"{scale_title(cells)}. {'; '.join(said)}."
+        models = grouped(_points(cells)[1], lambda point: point.cell.model)
+        said = (
+            f"{model}: {', '.join(f'{one.cell.method} {text.score(one.mean)}' for one in points)}"
+            for model, points in models.items()
+        )
+        return f"{self.title(cells)}. {'; '.join(said)}."
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
-        """Draw the cells of one data set and metric."""
+        """Draw the cells of one data set and metric.
+
+        Methods that use no model are level dotted lines. Decoders and encoders have a panel each. Where no cell has
+        been tested, validation scores are drawn, and title and axis say so.
+        """
         if self.published and not comparable(cells[0].settings.dataset, cells[0].metric):
             raise NoData(
                 f"published=true: the published scores are of SuperGLUE, these are {cells[0].metric} on "
                 f"{cells[0].dataset}; it takes accuracy on one of {', '.join(TASKS)}"
             )
-        figure = draw_scale(cells, styles, self.published, [one for one in self.references if one.of(cells)])
-        if figure is None:
+        split, points = _points(cells)
+        if not points:
             raise NoData("no cell has a score")
+        references = [one for one in self.references if split == "test" and one.of(cells)]
+        ladders = _ladders([point for point in points if point.cell.base_parameters])
+        figure, panels = _panels(len(ladders))
+        handles: dict[str, Any] = {}
+        for axes, (network, ladder) in zip(panels, ladders.items(), strict=True):
+            sizes = {point.cell.model: point.cell.base_parameters or 0 for point in ladder}
+            sizes = reference_sizes(references, network) | sizes
+            ends = [*sizes.values(), *(LESTER_2021[0].sizes if self.published else ())]
+            drawn = _draw_lines(axes, ladder, styles, ends)
+            drawn += _draw_references(axes, [point for point in points if not point.cell.uses_model], styles)
+            axes.margins(y=0.08)
+            if self.published:
+                drawn += _overlay(axes)
+            drawn += draw_references(axes, references, network)
+            handles |= {handle.get_label(): handle for handle in drawn if handle.get_label() not in handles}
+            low, high = axes.get_ylim()  # shared by all panels
+            _shade(axes, ladder, styles)
+            axes.set_ylim(low, high)  # an interval that is wider than all scores does not flatten them
+            axes.grid(axis="x", visible=False)
+            if len(ladders) > 1:
+                axes.set_title(LADDERS.get(network, "other models"), loc="left", fontsize="medium")
+        for axes, (network, ladder) in zip(panels, ladders.items(), strict=True):
+            ours = {point.cell.model: point.cell.base_parameters or 0 for point in ladder}
+            label_models(axes, reference_sizes(references, network) | ours)
+        first, last = panels[0], panels[-1]
+        title = text.wrap(self.title(cells), 72)
+        if len(ladders) > 1:
+            figure.suptitle(title, x=first.get_position().x0, y=0.99, ha="left", weight="bold")
+        else:
+            first.set_title(title, loc="left", weight="bold")
+        first.set_ylabel(_score_axis(cells[0], split, points))
+        last.legend(
+            handles=list(handles.values()),
+            loc="upper left",
+            bbox_to_anchor=(1.015, 1.0),
+            borderaxespad=0.0,
+            frameon=False,
+            handlelength=3,
+        )
+        if names := unequal_names(cells):
+            note = text.wrap(f"Not on equal terms: the cells differ in {', '.join(names)}.", 90)
+            first.set_xlabel(f"{first.get_xlabel()}\n{note}")
         return figure
 
 
@@ -94,97 +151,15 @@ class _Point:
 
 
 def drawable(cells: Sequence[CellResults]) -> bool:
-    """Whether `draw_scale` has anything to draw of these cells."""
+    """Whether the figure has anything to draw of these cells."""
     return bool(_points(cells)[1])
-
-
-def scale_title(cells: Sequence[CellResults]) -> str:
-    """Say what `draw_scale` shows of these cells: data set, metric, split, and against what."""
-    split, points = _points(cells)
-    models = {point.cell.model: point.cell.base_parameters for point in points if point.cell.base_parameters}
-    if not points:
-        return f"{cells[0].dataset}: {cells[0].metric}"
-    metric = cells[0].metric if split == "test" else cells[0].settings.objective
-    shown = f"{cells[0].dataset}: {metric} on {split}"
-    if len(models) == 1:
-        ((model, size),) = models.items()
-        return f"{shown} with {model} ({text.short_count(size or 0)} parameters)"
-    return f"{shown} against model size" if models else f"{shown} without a model"
-
-
-def draw_scale(
-    cells: Sequence[CellResults],
-    styles: Mapping[str, Style],
-    published: bool = False,
-    references: Sequence[References] = (),
-) -> Canvas | None:
-    """Draw score against parameters of the base model for the cells of one data set and metric.
-
-    Points are means over seeds, bars one standard deviation to either side, faint points the seeds
-    themselves, shades the 95 % interval of the mean; methods stand a little aside of each other so that
-    no bar hides another. Methods that use no model are level dotted lines. Decoders and encoders have a
-    panel each. Where no cell has been tested, validation scores are drawn, and title and axis say so.
-
-    Returns:
-        The figure, or None if no cell has a score to draw.
-    """
-    split, points = _points(cells)
-    if not points:
-        return None
-    references = references if split == "test" else ()
-    ladders = _ladders([point for point in points if point.cell.base_parameters])
-    figure, panels = _panels(len(ladders))
-    handles: dict[str, Any] = {}
-    for axes, (network, ladder) in zip(panels, ladders.items(), strict=True):
-        sizes = {point.cell.model: point.cell.base_parameters or 0 for point in ladder}
-        sizes = reference_sizes(references, network) | sizes
-        ends = [*sizes.values(), *(LESTER_2021[0].sizes if published else ())]
-        drawn = _draw_lines(axes, ladder, styles, ends)
-        drawn += _draw_references(axes, [point for point in points if not point.cell.uses_model], styles)
-        axes.margins(y=0.08)
-        if published:
-            drawn += _overlay(axes)
-        drawn += draw_references(axes, references, network)
-        handles |= {handle.get_label(): handle for handle in drawn if handle.get_label() not in handles}
-        low, high = axes.get_ylim()  # shared by all panels
-        _shade(axes, ladder, styles)
-        axes.set_ylim(low, high)  # an interval that is wider than all scores does not flatten them
-        axes.grid(axis="x", visible=False)
-        if len(ladders) > 1:
-            axes.set_title(LADDERS.get(network, "other models"), loc="left", fontsize="medium")
-    for axes, (network, ladder) in zip(panels, ladders.items(), strict=True):
-        ours = {point.cell.model: point.cell.base_parameters or 0 for point in ladder}
-        label_models(axes, reference_sizes(references, network) | ours)
-    first, last = panels[0], panels[-1]
-    title = "\n".join(text.wrap(line, 72) for line in [scale_title(cells)])
-    if len(ladders) > 1:
-        figure.suptitle(title, x=first.get_position().x0, y=0.99, ha="left", weight="bold")
-    else:
-        first.set_title(title, loc="left", weight="bold")
-    first.set_ylabel(_score_axis(cells[0], split, points))
-    last.legend(
-        handles=list(handles.values()),
-        loc="upper left",
-        bbox_to_anchor=(1.015, 1.0),
-        borderaxespad=0.0,
-        frameon=False,
-        handlelength=3,
-    )
-    if names := unequal_names(cells):
-        note = text.wrap(f"Not on equal terms: the cells differ in {', '.join(names)}.", 90)
-        first.set_xlabel(f"{first.get_xlabel()}\n{note}")
-    return figure
 
 
 def _ladders(points: Sequence[_Point]) -> dict[str | None, list[_Point]]:
     """Return the points by what their model is; all of them together where no two are known to differ."""
-    networks = [network for network in LADDERS if any(point.cell.network == network for point in points)]
-    if len(networks) < 2:
-        return {None: list(points)}
-    found: dict[str | None, list[_Point]] = {network: [] for network in networks}
-    for point in points:
-        found.setdefault(point.cell.network, []).append(point)
-    return found
+    found = grouped(points, lambda point: point.cell.network)
+    known = {network: found[network] for network in LADDERS if network in found}
+    return known | found if len(known) > 1 else {None: list(points)}
 
 
 def _panels(number: int) -> tuple[Canvas, list[Axes]]:
@@ -276,9 +251,7 @@ def _overlay(axes: Axes) -> list[Any]:
 def _lines(points: Sequence[_Point]) -> list[tuple[str, list[_Point], float]]:
     """Return each method's points, and the factor by which they stand aside."""
     sizes = sorted({math.log10(point.cell.base_parameters or 1) for point in points})
-    methods: dict[str, list[_Point]] = {}
-    for point in points:
-        methods.setdefault(point.cell.method, []).append(point)
+    methods = grouped(points, lambda point: point.cell.method)
     step = _step(sizes, len(methods))
     middle = (len(methods) - 1) / 2
     return [(method, methods[method], 10 ** (step * (place - middle))) for place, method in enumerate(sorted(methods))]

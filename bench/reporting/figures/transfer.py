@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.reporting import text
 from bench.reporting.cells import CellResults, Transfer
 from bench.reporting.figures.base import Figure, NoData
-from bench.reporting.figures.canvas import Style, model_title, panels, split_word
+from bench.reporting.figures.canvas import Style, model_title, panels, put_handles, split_word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,4 +163,4 @@ def _legend(figure: Canvas) -> None:
         )
         for marker, face, label in kinds
     ]
-    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
+    put_handles(figure, handles)

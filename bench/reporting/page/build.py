@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from bench.reporting import origin, sentences, text
 from bench.reporting.columns import Column, all_columns
 from bench.reporting.figures import Drawing, figures, in_order, sections
 from bench.reporting.figures.numbering import said
-from bench.reporting.figures.scale import scale_title
+from bench.reporting.figures.scale import Scale
 from bench.reporting.folders import Results
 from bench.reporting.frame import plain_rows
 from bench.reporting.page import glossary
@@ -58,7 +57,7 @@ def html_page(
         resolutions=_inline(sentences.resolutions(results.cells)),
         cautions=_inline(sentences.cautions(results)),
         sections=[
-            (scale_title(cells), glossary.explained(_inline(sentences.verdicts(cells))))
+            (Scale().title(cells), glossary.explained(_inline(sentences.verdicts(cells))))
             for cells in sections(results.cells).values()
         ],
         glossary=[(term.name, term.meaning) for term in glossary.TERMS],
@@ -79,34 +78,21 @@ def html_page(
         written=written_samples(results.cells),
         provenance=_inline([*origin.provenance(results), origin.versions(results.records)]),
         commands=[m.command for m in results.manifests if m.command is not None],
-        style=_asset("style.css"),
-        script=_asset("script.js"),
     )
 
 
 @cache
 def _template() -> Template:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=FunctionLoader(_read),
+        loader=PackageLoader(__package__, ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template("page.html")
-
-
-def _read(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _asset(name: str) -> Markup:
-    """Return a file of our own that goes into the page as it is."""
-    from markupsafe import Markup
-
-    return Markup(_read(name))
 
 
 def _inline(lines: Iterable[str]) -> list[Markup]:

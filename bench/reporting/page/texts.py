@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bench.core.grouping import grouped
 from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.runs.record import Text
@@ -14,10 +15,9 @@ _ITEMS, _METHODS, _LONGEST = 8, 2, 1_000
 
 def written_samples(cells: Sequence[CellResults]) -> list[dict[str, Any]]:
     """Return the answers of the two methods with the best means of each model on each data set."""
-    groups: dict[tuple[str, str], list[CellResults]] = {}
     scored = [cell for cell in cells if cell.mean is not None and _texts(cell)]
-    for cell in sorted(scored, key=lambda cell: cell.rank_key):
-        groups.setdefault((cell.dataset, cell.model), []).append(cell)
+    best_first = sorted(scored, key=lambda cell: cell.rank_key)
+    groups = grouped(best_first, lambda cell: (cell.dataset, cell.model))
     return [_side_by_side(group[:_METHODS]) for group in groups.values()]
 
 
