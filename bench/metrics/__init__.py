@@ -8,9 +8,9 @@ metrics: Registry[BaseMetric] = Registry(
     "metric",
     base="bench.metrics.base:BaseMetric",
     builtin={
-        "accuracy": "bench.metrics.accuracy:Accuracy",
-        "f1_macro": "bench.metrics.f1_macro:F1Macro",
-        "mcc": "bench.metrics.mcc:MatthewsCorrelation",
+        "accuracy": "bench.metrics.labels:Accuracy",
+        "f1_macro": "bench.metrics.labels:F1Macro",
+        "mcc": "bench.metrics.labels:MatthewsCorrelation",
         "nll": "bench.metrics.likelihood:NegativeLogLikelihood",
         "bits_per_byte": "bench.metrics.likelihood:BitsPerByte",
         "rouge_1": "bench.metrics.text.rouge:Rouge1",

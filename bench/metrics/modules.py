@@ -7,50 +7,39 @@ instantiated does not, and can be given to ``evaluate.combine`` or fed by ``add_
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
-import datasets
 import evaluate
+from datasets import Features, List, Value
 
 from bench.core.packages import cache_folder
 
+LABELS = Features({"predictions": Value("int64"), "references": Value("int64")})
+TEXTS = Features({"predictions": Value("string"), "references": List(Value("string"))})
+
 
 class Module(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """An `evaluate.Metric`; subclasses say what it takes.
+    """An `evaluate.Metric`.
 
     Args:
         key: name of the score in the module's answer.
         title: what it is.
         citation: its source.
+        features: what it takes.
         score: computes it, from predictions and references.
     """
 
-    features: ClassVar[datasets.Features]
-
-    def __init__(self, key: str, title: str, citation: str, score: Callable[[Any, Any], float]) -> None:
-        self._key, self._title, self._cited, self._score = key, title, citation, score
+    def __init__(
+        self, key: str, title: str, citation: str, features: Features, score: Callable[[Any, Any], float]
+    ) -> None:
+        self._key, self._score = key, score
+        self._described = evaluate.MetricInfo(description=title, citation=citation, features=features)
         # In memory, nothing is written; evaluate makes its folder all the same, so it gets one of ours.
         # A given seed keeps it from reading NumPy's global state.
         super().__init__(key, keep_in_memory=True, cache_dir=str(cache_folder() / "evaluate"), seed=0)
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(description=self._title, citation=self._cited, features=self.features)
+        return self._described
 
     def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
         return {self._key: self._score(predictions, references)}
-
-
-class LabelModule(Module):
-    """Takes label indices."""
-
-    features: ClassVar[datasets.Features] = datasets.Features(
-        {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
-    )
-
-
-class TextModule(Module):
-    """Takes texts, and a list of references for each."""
-
-    features: ClassVar[datasets.Features] = datasets.Features(
-        {"predictions": datasets.Value("string"), "references": datasets.List(datasets.Value("string"))}
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bench.metrics.base import Answered, BaseMetric, Score
@@ -48,7 +47,7 @@ def item_by_item(
     return kept.model_copy(
         update={
             "hashes": [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts],
-            "shares": asdict(endings(texts, [one.ended for one in written])),
+            "shares": endings(texts, [one.ended for one in written]),
             "signatures": {name: signature for name, signature in said.items() if signature},
             "texts": [
                 Text(question=example.text, references=list(right), answer=text)

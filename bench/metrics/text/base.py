@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from importlib.util import find_spec
 from statistics import fmean
@@ -20,7 +19,7 @@ EXTRA = "pip install 'promptscale[text]'"
 
 
 class TextMetric(BaseMetric):
-    """A metric over written answers; subclasses say how one is scored (`scores`) and, if that is no mean, all of them.
+    """A metric over written answers; subclasses say how each is scored (`scores`) or, if that is no mean, all of them.
 
     A score of each item is what paired comparisons are made of. The score of all is their mean unless `corpus` says
     otherwise, as BLEU and chrF do.
@@ -56,30 +55,26 @@ class TextMetric(BaseMetric):
         if not answered.texts:
             return None
         texts = self._answers(answered.texts, answered.answers)
+        if type(self).corpus is not TextMetric.corpus:
+            return self.corpus(texts, answered.answers), None
         scores = self.scores(texts, answered.answers)
-        means = type(self).corpus is TextMetric.corpus
-        return (fmean(scores), scores) if means else (self.corpus(texts, answered.answers), None)
+        return fmean(scores), scores
 
     def signature(self, references: Sequence[Sequence[str]]) -> str | None:
         """Return the library's own line about what was computed, where it has one."""
         return None
 
-    def per_item(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-        """Return a score for each answer, within `bounds`.
+    def compute(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+        """Return the score of all answers, within `bounds`.
 
         Args:
             predictions: n generated texts.
             references: for each of them one right answer or several.
         """
-        return self.scores(self._answers(predictions, references), references)
-
-    def compute(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-        """Return the score of all answers, within `bounds`; the arguments are those of `per_item`."""
         return self.corpus(self._answers(predictions, references), references)
 
-    @abstractmethod
     def scores(self, answers: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-        """Score each answer, already extracted."""
+        """Score each answer, already extracted, within `bounds`."""
         raise NotImplementedError
 
     def corpus(self, answers: Sequence[str], references: Sequence[Sequence[str]]) -> float:
@@ -88,9 +83,9 @@ class TextMetric(BaseMetric):
 
     def module(self) -> evaluate.Metric:
         """Return the metric as an `evaluate` module; each of its references is a list of texts."""
-        from bench.metrics.modules import TextModule
+        from bench.metrics.modules import TEXTS, Module
 
-        return TextModule(self.key, self.title, self.citation, self.compute)
+        return Module(self.key, self.title, self.citation, TEXTS, self.compute)
 
     def _answers(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
         if not predictions or len(predictions) != len(references):

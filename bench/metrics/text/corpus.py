@@ -22,39 +22,26 @@ class SacreBleu(TextMetric):
     library: ClassVar[str] = "sacrebleu"
 
     @abstractmethod
-    def scorer(self, references: Sequence[Sequence[str]], of_one: bool) -> SacreMetric:
-        """Return the library's metric; ``of_one``: to score an answer alone."""
+    def scorer(self, references: Sequence[Sequence[str]]) -> SacreMetric:
+        """Return the library's metric."""
         raise NotImplementedError
-
-    def scores(self, answers: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-        """Score each answer as a corpus of its own."""
-        scorer = self.scorer(references, of_one=True)
-        found = [scorer.sentence_score(answer, list(given)) for answer, given in zip(answers, references, strict=True)]
-        return [self._within(one.score) for one in found]
 
     def corpus(self, answers: Sequence[str], references: Sequence[Sequence[str]]) -> float:
         """Score all answers by their summed counts."""
-        scorer = self.scorer(references, of_one=False)
-        return self._within(scorer.corpus_score(list(answers), _streams(references)).score)
+        found: float = self.scorer(references).corpus_score(list(answers), _streams(references)).score
+        return min(found, self.bounds[1])  # rounding adds to it: identical texts score 100.00000000000004
 
     def signature(self, references: Sequence[Sequence[str]]) -> str:
         """Return the library's signature, such as ``nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0``."""
         self.prepare()
-        scorer = self.scorer(references, of_one=False)
+        scorer = self.scorer(references)
         # The count of references, which is part of it, is taken when a corpus is scored.
         scorer.corpus_score([""] * len(references), _streams([[""] * len(given) for given in references]))
         return str(scorer.get_signature())
 
-    def _within(self, score: float) -> float:
-        """Take off what rounding adds: identical texts score 100.00000000000004."""
-        return min(score, self.bounds[1])
-
 
 class Bleu(SacreBleu):
-    """BLEU, from 0 to 100: sequences of 1 to 4 words in common, over all answers; 0 where none has four words.
-
-    An answer's own score is sentence BLEU: of the orders that it is long enough for.
-    """
+    """BLEU, from 0 to 100: sequences of 1 to 4 words in common, over all answers; 0 where none has four words."""
 
     title: ClassVar[str] = "BLEU"
     citation: ClassVar[str] = (
@@ -69,12 +56,12 @@ class Bleu(SacreBleu):
     lowercase: bool = False
     """Whether case is left out of account."""
 
-    def scorer(self, references: Sequence[Sequence[str]], of_one: bool) -> SacreMetric:
-        """Return the library's BLEU with its own defaults for a corpus, or for a sentence."""
+    def scorer(self, references: Sequence[Sequence[str]]) -> SacreMetric:
+        """Return the library's BLEU with its own defaults."""
         from sacrebleu.metrics.bleu import BLEU
 
         tokenize = self.tokenize if self.tokenize != "auto" else "zh" if _chinese(references) else "13a"
-        return BLEU(lowercase=self.lowercase, tokenize=tokenize, effective_order=of_one, force=True)
+        return BLEU(lowercase=self.lowercase, tokenize=tokenize, force=True)
 
 
 class Chrf(SacreBleu):
@@ -92,7 +79,7 @@ class Chrf(SacreBleu):
     lowercase: bool = False
     """Whether case is left out of account."""
 
-    def scorer(self, references: Sequence[Sequence[str]], of_one: bool) -> SacreMetric:
+    def scorer(self, references: Sequence[Sequence[str]]) -> SacreMetric:
         """Return the library's chrF."""
         from sacrebleu.metrics.chrf import CHRF
 

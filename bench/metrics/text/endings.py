@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from bench.metrics.text.words import words_and_signs
@@ -11,45 +10,25 @@ from bench.metrics.text.words import words_and_signs
 TIMES, SHORTEST = 3, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Endings:
-    """Shares of answers, each from 0 to 1; the first three add up to 1, the others are counted besides."""
+def endings(texts: Sequence[str], ended: Sequence[Literal["end", "stop", "limit"]]) -> dict[str, float]:
+    """Return what became of n generated answers: shares of them, each from 0 to 1.
 
-    end: float
-    """Ended by the model's end token."""
-    stop: float
-    """Ended at a stop text."""
-    limit: float
-    """Ran to the limit of tokens."""
-    empty: float
-    """Hold nothing but white space."""
-    repeating: float
-    """End in a repetition (see `repeats`)."""
-
-
-def endings(texts: Sequence[str], ended: Sequence[Literal["end", "stop", "limit"]]) -> Endings:
-    """Return what became of n generated answers.
-
-    Args:
-        texts: the answers.
-        ended: what ended each of them.
+    ``end``, ``stop`` and ``limit`` say what ended them, and add up to 1; besides them are counted the ``empty``, which
+    hold nothing but white space, and the ``repeating`` (see `repeats`).
 
     Raises:
         ValueError: no answers, or not as many of one as of the other.
     """
     if not texts or len(texts) != len(ended):
         raise ValueError(f"{len(texts)} texts and {len(ended)} endings: as many, not none")
-
-    def share(number: int) -> float:
-        return number / len(texts)
-
-    return Endings(
-        end=share(ended.count("end")),
-        stop=share(ended.count("stop")),
-        limit=share(ended.count("limit")),
-        empty=share(sum(not text.strip() for text in texts)),
-        repeating=share(sum(map(repeats, texts))),
-    )
+    counts = {
+        "end": ended.count("end"),
+        "stop": ended.count("stop"),
+        "limit": ended.count("limit"),
+        "empty": sum(not text.strip() for text in texts),
+        "repeating": sum(map(repeats, texts)),
+    }
+    return {what: count / len(texts) for what, count in counts.items()}
 
 
 def repeats(text: str) -> bool:
@@ -59,10 +38,5 @@ def repeats(text: str) -> bool:
     run of letters and digits, a sign of punctuation, or a Chinese character or kana.
     """
     words = words_and_signs(text)
-    for size in range(SHORTEST, len(words) // TIMES + 1):
-        if words[-1] != words[-1 - size]:  # most sizes end here, before anything is copied
-            continue
-        phrase = words[-size:]
-        if all(words[-size * time : -size * (time - 1)] == phrase for time in range(2, TIMES + 1)):
-            return True
-    return False
+    sizes = range(SHORTEST, len(words) // TIMES + 1)
+    return any(words[-TIMES * size :] == TIMES * words[-size:] for size in sizes)

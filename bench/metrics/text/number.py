@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import ClassVar
@@ -13,8 +12,8 @@ from bench.metrics.text.base import TextMetric
 
 # A sign counts where no word or bracket stands before it: 10-5 ends in 5. A comma counts before groups of three.
 _NUMBER = re.compile(
-    r"(?P<sign>(?<![\w)\]])[-\u2212])?[$\u20ac\u00a3\u00a5]?"
-    r"(?P<digits>\d{1,3}(?:,\d{3}(?!\d))+(?:\.\d+)?|\d+(?:\.\d+)?|(?<![\w.])\.\d+)"
+    r"((?<![\w)\]])[-\u2212])?[$\u20ac\u00a3\u00a5]?"
+    r"(\d{1,3}(?:,\d{3}(?!\d))+(?:\.\d+)?|\d+(?:\.\d+)?|(?<![\w.])\.\d+)"
 )
 
 
@@ -23,10 +22,11 @@ def last_number(text: str) -> Decimal | None:
 
     ``1,234.50`` is one number and ``3,5`` are two; of ``50%`` it is 50, of ``1/2`` it is 2.
     """
-    found = next(iter(deque(_NUMBER.finditer(text), maxlen=1)), None)
-    if found is None:
+    found = _NUMBER.findall(text)
+    if not found:
         return None
-    return Decimal(("-" if found["sign"] else "") + found["digits"].replace(",", ""))
+    sign, digits = found[-1]
+    return Decimal(("-" if sign else "") + digits.replace(",", ""))
 
 
 class ExactNumber(TextMetric):
@@ -53,8 +53,7 @@ class ExactNumber(TextMetric):
 
     def scores(self, answers: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
         """Return 1 for an answer whose last number is right."""
-        found = []
-        for answer, given in zip(answers, references, strict=True):
-            number = last_number(answer)
-            found.append(float(number is not None and number in {last_number(reference) for reference in given}))
-        return found
+        return [
+            float(last_number(answer) in {last_number(reference) for reference in given} - {None})
+            for answer, given in zip(answers, references, strict=True)
+        ]

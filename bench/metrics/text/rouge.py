@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bench.metrics.text.base import TextMetric
 from bench.metrics.text.words import rouge_words
 
 if TYPE_CHECKING:
     from rouge_score.rouge_scorer import RougeScorer
-
-MOST_CELLS = 100_000
-"""Of the library's table of words against words for ROUGE-L, in plain Python: longer texts would take it minutes."""
 
 
 class Rouge(TextMetric):
@@ -34,12 +31,9 @@ class Rouge(TextMetric):
         """Return the best F-measure of each answer over its references."""
         scorer = _scorer(self.key, self.use_stemmer)
         return [
-            max(self._score(scorer, reference, answer) for reference in given)
+            float(scorer.score_multi(given, answer)[self.key].fmeasure)
             for answer, given in zip(answers, references, strict=True)
         ]
-
-    def _score(self, scorer: RougeScorer, reference: str, answer: str) -> float:
-        return float(scorer.score(reference, answer)[self.key].fmeasure)
 
 
 class Rouge1(Rouge):
@@ -62,39 +56,11 @@ class RougeL(Rouge):
     title: ClassVar[str] = "ROUGE-L"
     key: ClassVar[str] = "rougeL"
 
-    def _score(self, scorer: RougeScorer, reference: str, answer: str) -> float:
-        tokens = _tokenizer(self.use_stemmer).tokenize
-        given, right = tokens(answer), tokens(reference)
-        if len(given) * len(right) <= MOST_CELLS:
-            return super()._score(scorer, reference, answer)
-        return 2 * common_length(given, right) / (len(given) + len(right))
-
-
-def common_length(one: Sequence[str], other: Sequence[str]) -> int:
-    """Return the length of the longest common subsequence, 64 and more cells of the table at a time.
-
-    Hyyrö, Bit-parallel LCS-length computation revisited, AWOCA 2004.
-    """
-    places: dict[str, int] = {}
-    for place, word in enumerate(one):
-        places[word] = places.get(word, 0) | 1 << place
-    every = row = (1 << len(one)) - 1
-    for word in other:
-        matched = row & places.get(word, 0)
-        row = (row + matched | row - matched) & every
-    return len(one) - row.bit_count()
-
 
 @cache
 def _scorer(kind: str, use_stemmer: bool) -> RougeScorer:
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer([kind], tokenizer=_tokenizer(use_stemmer))
-
-
-@cache
-def _tokenizer(use_stemmer: bool) -> Any:
     from nltk.stem.porter import PorterStemmer
+    from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import Tokenizer
 
     stemmer = PorterStemmer() if use_stemmer else None
@@ -104,4 +70,4 @@ def _tokenizer(use_stemmer: bool) -> Any:
             words = rouge_words(text)
             return [stemmer.stem(word) if len(word) > 3 else word for word in words] if stemmer else words
 
-    return Words()
+    return RougeScorer([kind], tokenizer=Words())
