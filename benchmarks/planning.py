@@ -15,13 +15,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.core.errors import Infeasible
-from bench.datasets.base import Splits
+from bench.datasets.splits import Splits
 from bench.experiment.settings import Training
 from bench.forward.checkpointing import checkpointed
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.models import models
-from bench.models.base import LanguageModel
+from bench.models.language_model import LanguageModel
 from bench.planning.data import assumed
 from bench.planning.predict import predict
 from bench.planning.trace import FLOPS

@@ -14,7 +14,8 @@ from bench.core.entries import Entry
 from bench.core.errors import BadInput, BenchError, one_line
 from bench.core.plugins import load_plugins
 from bench.datasets import datasets
-from bench.datasets.base import BaseDataset, Splits
+from bench.datasets.base import BaseDataset
+from bench.datasets.splits import Splits
 from bench.experiment.cell import Cell
 from bench.methods import methods
 from bench.methods.attaching import attach

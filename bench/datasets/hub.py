@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BadInput, Unavailable, one_line
 from bench.core.packages import Download
 from bench.core.trust import Trusted, is_commit, of_the_hub
-from bench.datasets.base import Split
+from bench.datasets.examples import Split
 from bench.datasets.files import as_text, local_sha256
-from bench.datasets.formats import FORMATS
-from bench.datasets.table import Record, Table
+from bench.datasets.table import FORMATS, Record, Table
 from bench.datasets.template import missing_column
 
 if TYPE_CHECKING:
@@ -27,8 +26,8 @@ class Hub(Table):
     Labels that the hub stores as numbers with names (``ClassLabel``) are known by their names.
     """
 
-    title: ClassVar[str] = "Data set of the hub"
-    homepage: ClassVar[str] = "https://huggingface.co/datasets"
+    title = "Data set of the hub"
+    homepage = "https://huggingface.co/datasets"
 
     id: str
     """Id on the hub, such as ``stanfordnlp/sst2``."""
@@ -78,10 +77,7 @@ class Hub(Table):
 
     def pinned_files(self) -> list[str]:
         """Return the sha256 of those `data_files` that are on this machine."""
-        files = [
-            f for entry in (self.data_files or {}).values() for f in ([entry] if isinstance(entry, str) else entry)
-        ]
-        return [local_sha256(file) for file in files if "://" not in file]
+        return [local_sha256(file) for file in self._files() if "://" not in file]
 
     def records(self) -> tuple[list[Record], Sequence[str] | None]:
         """Load the splits, from the hub or from its cache."""
@@ -134,8 +130,11 @@ class Hub(Table):
             ) from error
 
     def _remote_files(self) -> list[str]:
-        files = (self.data_files or {}).values()
-        return [file for entry in files for file in ([entry] if isinstance(entry, str) else entry) if "://" in file]
+        return [file for file in self._files() if "://" in file]
+
+    def _files(self) -> list[str]:
+        entries = (self.data_files or {}).values()
+        return [file for entry in entries for file in ([entry] if isinstance(entry, str) else entry)]
 
     def _load(self, split: Split, name: str) -> datasets.Dataset:
         from datasets import load_dataset

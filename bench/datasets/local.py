@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
 
 from bench.core.trust import Trusted
-from bench.datasets.base import Split
+from bench.datasets.examples import Split
 from bench.datasets.files import local_sha256, read_table
 from bench.datasets.table import Record, Table
 
@@ -27,8 +26,8 @@ class Local(Table):
               label_words: {0: "no", 1: "yes"}
     """
 
-    title: ClassVar[str] = "Local file"
-    license: ClassVar[str] = "yours"
+    title = "Local file"
+    license = "yours"
 
     path: str
     """The file, relative to the folder in which the command runs. Splits without a file of their own
@@ -45,7 +44,7 @@ class Local(Table):
 
     def trusts(self) -> Iterable[Trusted]:
         """Return the files with their sha256."""
-        files = [path for path in (self.path, self.validation_path, self.test_path) if path is not None]
+        files = self._paths().values()
         hashes = {file: local_sha256(file) for file in files if Path(file).expanduser().is_file()}
         missing = [f"{file} is not there" for file in files if file not in hashes]
         says = "; ".join([*(f"{file}, sha256 {known}" for file, known in hashes.items()), *missing])
@@ -53,18 +52,18 @@ class Local(Table):
 
     def pinned_files(self) -> list[str]:
         """Return the sha256 of each file."""
-        return [local_sha256(path) for path in (self.path, self.validation_path, self.test_path) if path is not None]
+        return [local_sha256(path) for path in self._paths().values()]
 
     def records(self) -> tuple[list[Record], None]:
         """Read the files."""
+        return [
+            Record(place, fields, split) for split, path in self._paths().items() for place, fields in read_table(path)
+        ], None
+
+    def _paths(self) -> dict[Split, str]:
         paths: dict[Split, str | None] = {
             "train": self.path,
             "validation": self.validation_path,
             "test": self.test_path,
         }
-        return [
-            Record(place, fields, split)
-            for split, path in paths.items()
-            if path is not None
-            for place, fields in read_table(path)
-        ], None
+        return {split: path for split, path in paths.items() if path is not None}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
-from bench.datasets.base import Dataset, LabelWords, Row
-from bench.datasets.wheels import EVALS
+from bench.core.packages import Wheel
+from bench.datasets.base import Dataset, LabelWords
+from bench.datasets.examples import Row
+
+EVALS = Wheel.pinned("evals")
 
 
 class Sarcasm(Dataset):
@@ -16,16 +18,16 @@ class Sarcasm(Dataset):
     They are in lower case. Some of the jokes are coarse.
     """
 
-    title: ClassVar[str] = "News headlines: sarcastic or not"
-    source: ClassVar[str] = "evals 3.0.1.post1, evals/registry/data/sarcasm/samples.jsonl"
-    license: ClassVar[str] = (
+    title = "News headlines: sarcastic or not"
+    source = "evals 3.0.1.post1, evals/registry/data/sarcasm/samples.jsonl"
+    license = (
         "none stated for the data; the headlines are The Onion's and HuffPost's (the package: MIT, some data excepted)"
     )
-    citation: ClassVar[str] = (
+    citation = (
         "@article{misra-arora-2023-sarcasm, title={Sarcasm Detection using News Headlines Dataset}, "
         "author={Misra, Rishabh and Arora, Prahal}, journal={AI Open}, volume={4}, pages={13--18}, year={2023}}"
     )
-    homepage: ClassVar[str] = "https://github.com/rishabhmisra/News-Headlines-Dataset-For-Sarcasm-Detection"
+    homepage = "https://github.com/rishabhmisra/News-Headlines-Dataset-For-Sarcasm-Detection"
     wheel = EVALS
 
     template: str = "Headline: {text}\nIs this headline sarcastic? Answer:"

@@ -51,13 +51,9 @@ class Splits:
         counts = Counter(example.label for part in (self.train, self.validation) for example in part)
         return max(counts.values(), default=0) / max(1, counts.total())
 
-    def caution(self, objective: str) -> str | None:
-        """Say why ``objective`` is no measure of these labels; None where it is."""
-        return accuracy_caution(objective, self.majority_share)
-
     def cautions(self, objective: str) -> Iterator[str]:
         """Say what in these splits is likely to mislead: that, and labels of which too few rows are there."""
-        if (said := self.caution(objective)) is not None:
+        if (said := accuracy_caution(objective, self.majority_share)) is not None:
             yield said
         for name, part in (("train", self.train), ("test", self.test)):
             rows = Counter(example.label for example in part)

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from bench.core.config import content_hash
+from pydantic import Field
+
+from bench.core.config import Config, content_hash
 from bench.core.errors import BadInput
-from bench.datasets.answers import Answer, LabelWord
+from bench.datasets.answers import Answer
 from bench.datasets.examples import Example, Row, Split
 from bench.datasets.splits import Splits
 from bench.datasets.template import columns, missing_column, render
@@ -27,33 +30,51 @@ _PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")
 """A text that the source has in two of its splits stays in the first of these."""
 
 
-@dataclass(frozen=True)
-class SplitRule:
-    """How splits are drawn from rows; the fields of `bench.datasets.base.Dataset` say what each means."""
+class SplitRule(Config):
+    """How splits are drawn from rows: what every data set says of that."""
 
-    origin: str
-    """What messages call the data."""
-    template: str
-    train_size: int | None
-    validation_size: int | None
-    test_size: int | None
-    seed: int
-    folds: int | None
-    answer: Answer = field(default_factory=LabelWord)
+    template: str = "{text}"
+    """What the model reads before it answers; names the source's columns in braces."""
+    train_size: int | None = Field(None, gt=0)
+    """Examples in train; null takes what validation and test leave."""
+    validation_size: int | None = Field(None, gt=0)
+    """Examples in validation; null takes the source's whole split or, where it has none, draws a
+    tenth of the rows, at most 500."""
+    test_size: int | None = Field(None, gt=0)
+    """Examples in test; null takes the source's whole split or, where it has none, draws a fifth of
+    the rows, at most 1000."""
+    split_seed: int = Field(0, ge=0)
+    """Seeds the drawing of splits; not the seed of a trial, so every trial sees the same splits."""
+    folds: int | None = Field(None, ge=2)
+    """K: cross-validation instead of a test split, for data of few rows. The rows are cut into K stratified folds, and
+    each cell has K finals, the n-th of which tests on fold n; validation and train are drawn from the other
+    rows. Trials see the rows outside fold 0 only, unless ``nested``."""
+
+    @property
+    @abstractmethod
+    def origin(self) -> str:
+        """What messages call the data."""
+        raise NotImplementedError
+
+    @property
+    @abstractmethod
+    def answer(self) -> Answer:
+        """What an answer is."""
+        raise NotImplementedError
 
 
 def split(rows: Iterable[Row], labels: tuple[str, ...], dataset: SplitRule, fold: int = 0) -> Splits:
     """Return the three splits of a data set; see `bench.datasets.base.Dataset.splits`."""
-    kept, left_out, conflicting = _distinct(rows, labels, dataset)
+    kept, empty = _distinct(rows, labels, dataset)
     own: dict[Split, list[Example]] = {
-        name: _stratified_order((example for where, example in kept if where == name), dataset.seed)
+        name: _stratified_order((example for where, example in kept if where == name), dataset.split_seed)
         for name in _PRECEDENCE
     }
     pool = own["train"]
     if dataset.folds:
         if own["test"]:
             raise BadInput(f"{dataset.origin}: has a test split of its own; leave out folds, or the test split")
-        return _fold(dataset, fold, pool, own["validation"], labels, left_out, conflicting)
+        return _fold(dataset, fold, pool, own["validation"], empty)
     test_size = _size(dataset, "test", dataset.test_size, own, most=1000, share=5)
     validation_size = _size(dataset, "validation", dataset.validation_size, own, most=500, share=10)
 
@@ -64,26 +85,21 @@ def split(rows: Iterable[Row], labels: tuple[str, ...], dataset: SplitRule, fold
         wanted = " + ".join(f"{name} {size}" for name, size in drawn.items() if size)
         raise BadInput(
             f"{dataset.origin}: {wanted} is more than the {len(pool)} rows there are to draw from "
-            f"({left_out} duplicates left out)"
+            f"({empty.duplicates} duplicates left out)"
         )
     begin = drawn["test_size"]
     middle = begin + drawn["validation_size"]
     end = middle + dataset.train_size if dataset.train_size else None
-    parts = {
-        "train": tuple(pool[middle:end]),
-        "validation": tuple((own["validation"] or pool[begin:])[:validation_size]),
-        "test": tuple((own["test"] or pool)[:test_size]),
+    train = tuple(pool[middle:end])
+    validation = tuple((own["validation"] or pool[begin:])[:validation_size])
+    test = tuple((own["test"] or pool)[:test_size])
+    content = {
+        "train": [_content(e) for e in train],
+        "validation": [_content(e) for e in validation],
+        "test": [_content(e) for e in test],
     }
-    content = {name: [_content(e) for e in part] for name, part in parts.items()}
-    return Splits(
-        **parts,
-        labels=labels,
-        revision=content_hash([content, labels]),
-        duplicates=left_out,
-        conflicting=conflicting,
-        template=dataset.template,
-        answer=dataset.answer,
-    )
+    revision = content_hash([content, labels])
+    return replace(empty, train=train, validation=validation, test=test, revision=revision)
 
 
 def redrawn(rows: Iterable[Row], labels: tuple[str, ...], dataset: SplitRule, draw: int) -> Splits:
@@ -103,7 +119,7 @@ def redrawn(rows: Iterable[Row], labels: tuple[str, ...], dataset: SplitRule, dr
         )
     first = split(rows, labels, dataset)
     chosen_by = {example.id for example in first.validation}
-    order = _stratified_order((example for _, example in kept), f"{dataset.seed}, draw {draw}")
+    order = _stratified_order((example for _, example in kept), f"{dataset.split_seed}, draw {draw}")
     test = [example for example in order if example.id not in chosen_by][: len(first.test)]
     tested = {example.id for example in test}
     rest = [example for example in order if example.id not in tested]
@@ -116,15 +132,7 @@ def redrawn(rows: Iterable[Row], labels: tuple[str, ...], dataset: SplitRule, dr
     )
 
 
-def _fold(
-    dataset: SplitRule,
-    fold: int,
-    pool: list[Example],
-    validation: list[Example],
-    labels: tuple[str, ...],
-    duplicates: int,
-    conflicting: int,
-) -> Splits:
+def _fold(dataset: SplitRule, fold: int, pool: list[Example], validation: list[Example], empty: Splits) -> Splits:
     """Return the splits that test on one fold of ``pool``, a stratified order."""
     number = dataset.folds or 1
     begin, end = (len(pool) * edge // number for edge in (fold, fold + 1))
@@ -135,7 +143,7 @@ def _fold(
     if end == begin or drawn + (dataset.train_size or 1) > len(rest) or (validation and size > len(validation)):
         raise BadInput(
             f"{dataset.origin}: {number} folds, validation_size {size} and train_size {dataset.train_size or 1} are "
-            f"more than the {len(pool) + len(validation)} rows allow ({duplicates} duplicates left out)"
+            f"more than the {len(pool) + len(validation)} rows allow ({empty.duplicates} duplicates left out)"
         )
     # Over all folds, not this one alone: the runs of a cell use the same data.
     content = {
@@ -144,29 +152,23 @@ def _fold(
         "validation": [_content(e) for e in validation],
         "sizes": [size, dataset.train_size],
     }
-    return Splits(
+    return replace(
+        empty,
         train=tuple(rest[drawn:][: dataset.train_size]),
         validation=tuple((validation or rest)[:size]),
         test=tuple(pool[begin:end]),
-        labels=labels,
-        revision=content_hash([content, labels]),
-        duplicates=duplicates,
-        conflicting=conflicting,
-        template=dataset.template,
-        answer=dataset.answer,
+        revision=content_hash([content, empty.labels]),
     )
 
 
 def _distinct(
     rows: Iterable[Row], labels: tuple[str, ...], dataset: SplitRule
-) -> tuple[list[tuple[Split, Example]], int, int]:
-    """Return the examples that differ, each with its source's split.
-
-    The numbers behind them: rows that were left out, and those of them whose text has several labels.
-    """
+) -> tuple[list[tuple[Split, Example]], Splits]:
+    """Return the examples that differ, each with its source's split, and splits that are empty as yet."""
     found = [(row.split or "train", _example(dataset, row, labels)) for row in rows]
     kept, conflicting = _without_duplicates(found, dataset.answer)
-    return kept, len(found) - len(kept), conflicting
+    left_out = len(found) - len(kept)
+    return kept, Splits((), (), (), labels, "", left_out, dataset.template, conflicting, dataset.answer)
 
 
 def _example(dataset: SplitRule, row: Row, labels: tuple[str, ...]) -> Example:

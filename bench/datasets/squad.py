@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import ClassVar
 
 from bench.core.entries import Entry
 from bench.core.packages import BIGBENCH
 from bench.datasets.answers import by_first_line
-from bench.datasets.base import Row, TextDataset
-from bench.datasets.examples import split_of
+from bench.datasets.base import TextDataset
+from bench.datasets.examples import Row, split_of
 from bench.forward.settings import Generate
 
 _MILLER = (
@@ -30,15 +29,15 @@ class Squad(TextDataset):
     trained on. Of the inputs, half are longer than 170 tokens of SmolLM2, one in a hundred longer than 490.
     """
 
-    title: ClassVar[str] = "SQuAD 1.1, development side"
-    source: ClassVar[str] = "bigbench 1.0.0, bigbench/benchmark_tasks/squad_shifts/squaddev_v1.1.json"
-    license: ClassVar[str] = "CC-BY-SA-4.0 (the package: Apache-2.0)"
-    citation: ClassVar[str] = (
+    title = "SQuAD 1.1, development side"
+    source = "bigbench 1.0.0, bigbench/benchmark_tasks/squad_shifts/squaddev_v1.1.json"
+    license = "CC-BY-SA-4.0 (the package: Apache-2.0)"
+    citation = (
         "@inproceedings{rajpurkar-2016-squad, title={{SQuAD}: 100,000+ Questions for Machine Comprehension of Text}, "
         "author={Rajpurkar, Pranav and Zhang, Jian and Lopyrev, Konstantin and Liang, Percy}, booktitle={EMNLP 2016}, "
         "year={2016}}"
     )
-    homepage: ClassVar[str] = "https://rajpurkar.github.io/SQuAD-explorer/"
+    homepage = "https://rajpurkar.github.io/SQuAD-explorer/"
     wheel = BIGBENCH
 
     template: str = "{context}\nQuestion: {question}\nAnswer:"
@@ -65,11 +64,11 @@ class SquadWiki(Squad):
     Cut by paragraph as `squad` is; a data set to transfer to is tested on its test split.
     """
 
-    title: ClassVar[str] = "SQuADShifts, new Wikipedia"
-    source: ClassVar[str] = "bigbench 1.0.0, bigbench/benchmark_tasks/squad_shifts/new_wiki_v1.0.json"
-    license: ClassVar[str] = "CC-BY-4.0 for questions and answers, texts are their authors' (the package: Apache-2.0)"
-    citation: ClassVar[str] = _MILLER
-    homepage: ClassVar[str] = "https://modestyachts.github.io/squadshifts-website/"
+    title = "SQuADShifts, new Wikipedia"
+    source = "bigbench 1.0.0, bigbench/benchmark_tasks/squad_shifts/new_wiki_v1.0.json"
+    license = "CC-BY-4.0 for questions and answers, texts are their authors' (the package: Apache-2.0)"
+    citation = _MILLER
+    homepage = "https://modestyachts.github.io/squadshifts-website/"
 
 
 class SquadNyt(SquadWiki):
@@ -78,8 +77,8 @@ class SquadNyt(SquadWiki):
     Cut by paragraph as `squad` is; a data set to transfer to is tested on its test split.
     """
 
-    title: ClassVar[str] = "SQuADShifts, New York Times"
-    source: ClassVar[str] = "bigbench 1.0.0, bigbench/benchmark_tasks/squad_shifts/nyt_v1.0.json"
+    title = "SQuADShifts, New York Times"
+    source = "bigbench 1.0.0, bigbench/benchmark_tasks/squad_shifts/nyt_v1.0.json"
 
 
 class SquadReddit(SquadWiki):
@@ -88,8 +87,8 @@ class SquadReddit(SquadWiki):
     Cut by comment as `squad` is by paragraph; a data set to transfer to is tested on its test split.
     """
 
-    title: ClassVar[str] = "SQuADShifts, Reddit"
-    source: ClassVar[str] = "bigbench 1.0.0, bigbench/benchmark_tasks/squad_shifts/reddit_v1.0.json"
+    title = "SQuADShifts, Reddit"
+    source = "bigbench 1.0.0, bigbench/benchmark_tasks/squad_shifts/reddit_v1.0.json"
 
 
 class SquadAmazon(SquadWiki):
@@ -98,5 +97,5 @@ class SquadAmazon(SquadWiki):
     Cut by review as `squad` is by paragraph; a data set to transfer to is tested on its test split.
     """
 
-    title: ClassVar[str] = "SQuADShifts, Amazon"
-    source: ClassVar[str] = "bigbench 1.0.0, bigbench/benchmark_tasks/squad_shifts/amazon_reviews_v1.0.json"
+    title = "SQuADShifts, Amazon"
+    source = "bigbench 1.0.0, bigbench/benchmark_tasks/squad_shifts/amazon_reviews_v1.0.json"

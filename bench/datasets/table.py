@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
@@ -14,8 +14,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from bench.core.config import content_hash
 from bench.core.errors import BadInput, did_you_mean
 from bench.datasets.answers import Answer, LabelWord, Option, WrittenAnswers
-from bench.datasets.base import BaseDataset, Row, Split
-from bench.datasets.formats import FORMATS, FormatName
+from bench.datasets.base import BaseDataset
+from bench.datasets.examples import Row, Split
 from bench.datasets.template import columns, missing_column
 from bench.forward.settings import Generate
 
@@ -43,6 +43,53 @@ def _read_words(given: Any) -> Any:
         raise ValueError(f"expected two or more different words, found {', '.join(map(repr, words.values()))}")
     return words
 
+
+FormatName = Literal["instruction", "alpaca", "chat", "question_answer"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """What the columns of a known kind of table become."""
+
+    columns: tuple[str, ...]
+    """The columns that have to be there."""
+    optional: tuple[str, ...]
+    """Those that may be missing or empty."""
+    request: Callable[[Mapping[str, str]], str]
+    """What stands for ``{request}`` in the template."""
+    template: str
+    answer_column: str
+    chat: bool = False
+    """Whether the text stands in the tokenizer's chat template."""
+
+
+def _instruction(fields: Mapping[str, str]) -> str:
+    return "\n".join([fields["instruction"], fields["input"]]).strip()
+
+
+def _alpaca(fields: Mapping[str, str]) -> str:
+    further = fields["input"].strip()
+    context = ", paired with an input that provides further context" if further else ""
+    shown = f"\n\n### Input:\n{fields['input']}" if further else ""
+    return (
+        f"Below is an instruction that describes a task{context}. Write a response that appropriately completes the "
+        f"request.\n\n### Instruction:\n{fields['instruction']}{shown}"
+    )
+
+
+def _question(fields: Mapping[str, str]) -> str:
+    context = fields["context"].strip()
+    return f"{context}\nQuestion: {fields['question']}" if context else f"Question: {fields['question']}"
+
+
+FORMATS: dict[FormatName, Format] = {
+    # As guides to prompt tuning write it: one line for an instruction without input.
+    "instruction": Format(("instruction",), ("input",), _instruction, "Human: {request}\n\nAssistant: ", "output"),
+    # The wording of Stanford Alpaca (Taori et al., 2023), with and without input.
+    "alpaca": Format(("instruction",), ("input",), _alpaca, "{request}\n\n### Response:\n", "output"),
+    "chat": Format(("instruction",), ("input",), _instruction, "{request}", "output", chat=True),
+    "question_answer": Format(("question",), ("context",), _question, "{request}\nAnswer:", "answers"),
+}
 
 FEW = 10
 """Different labels that any column may have, whatever they look like."""

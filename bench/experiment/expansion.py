@@ -73,7 +73,7 @@ def model_entry(entry: Entry, where: str) -> Entry:
             f"{place}.load_in_{built.bits}bit: needs bitsandbytes, which is not installed; "
             "pip install 'promptscale[quantized]'"
         )
-    return entry.model_copy(update={"options": built.options()})
+    return entry.model_copy(update={"options": built.model_dump(mode="json")})
 
 
 def _pinned(entry: Entry | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 from bench.core.distributions import Choice
 from bench.core.entries import Entry
 from bench.datasets.answers import Answer
-from bench.datasets.base import Splits
+from bench.datasets.splits import Splits
 from bench.experiment.cell import Cell
 from bench.methods import methods
 from bench.methods.tokens import label_tokens

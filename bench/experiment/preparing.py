@@ -10,8 +10,9 @@ from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.core.packages import Download
 from bench.datasets import datasets
-from bench.datasets.base import BaseDataset, Splits
+from bench.datasets.base import BaseDataset
 from bench.datasets.general_text import read_general_text, text_downloads
+from bench.datasets.splits import Splits
 from bench.experiment.cell import Cell
 from bench.experiment.feasibility import infeasible, looked_at
 from bench.experiment.preparing_process import prepare_in_process

@@ -1,4 +1,4 @@
-"""Methods: the ways to adapt a frozen language model. One file a method; ``bench list methods`` lists them.
+"""Methods: the ways to adapt a frozen language model; ``bench list methods`` lists them.
 
 What a method of one's own needs can be imported from here: `Method`, `TunedModel`, what a search space is made of
 (`Choice`, `Float`, `Int`), and the registry, `methods`.
@@ -20,15 +20,15 @@ methods: Registry[Method] = Registry(
         "ia3": "bench.methods.ia3:IA3",
         "adalora": "bench.methods.adalora:AdaLora",
         "vera": "bench.methods.vera:Vera",
-        "bitfit": "bench.methods.bitfit:BitFit",
+        "bitfit": "bench.methods.full_fine_tuning:BitFit",
         "layernorm": "bench.methods.layernorm:LayerNormTuning",
         "peft": "bench.methods.peft_generic:Peft",
         "full_fine_tuning": "bench.methods.full_fine_tuning:FullFineTuning",
         "hard_prompt": "bench.methods.hard_prompt:HardPrompt",
-        "majority": "bench.methods.majority:Majority",
-        "tfidf_logistic": "bench.methods.tfidf_logistic:TfidfLogistic",
-        "first_sentence": "bench.methods.first_sentence:FirstSentence",
-        "nearest_answer": "bench.methods.nearest_answer:NearestAnswer",
+        "majority": "bench.methods.baselines:Majority",
+        "tfidf_logistic": "bench.methods.baselines:TfidfLogistic",
+        "first_sentence": "bench.methods.baselines:FirstSentence",
+        "nearest_answer": "bench.methods.baselines:NearestAnswer",
     },
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 class AdaLora(PeftMethod):
     """AdaLoRA: LoRA whose ranks move in training to the layers that need them (Zhang et al., 2023), by peft."""
 
-    title: ClassVar[str] = "AdaLoRA"
-    peft_class: ClassVar[str] = "AdaLoraConfig"
-    citation: ClassVar[str] = (
+    title = "AdaLoRA"
+    peft_class = "AdaLoraConfig"
+    citation = (
         "Zhang et al.: AdaLoRA: Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning. ICLR 2023. "
         "arXiv:2303.10512"
     )
-    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
-    when_to_use: ClassVar[str] = (
+    training_defaults = {"learning_rate": 1e-3}
+    when_to_use = (
         "Where the parameters of LoRA are to be spent on the layers that need them, and training is long enough "
         "to find these."
     )
-    traps: ClassVar[tuple[str, ...]] = (
+    traps = (
         "Ranks move by a schedule over all steps. In a short training few allocations happen: warmup_share, "
         "final_share and allocation_interval have to leave some.",
         "It begins with initial_rank, which is above rank: peak memory and trainable parameters are those of the "

@@ -1,12 +1,13 @@
-"""Fine-tuning of the model's own weights."""
+"""Fine-tuning of the model's own weights: all, the last layers, the head or the biases."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
 from bench.core.distributions import Float, SearchSpace
+from bench.core.errors import Infeasible
 from bench.methods.base import Method, TunedModel
 
 if TYPE_CHECKING:
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
 class FullFineTuning(Method):
     """Full fine-tuning: all weights are trained, or the last layers, or the head alone."""
 
-    title: ClassVar[str] = "Full fine-tuning"
-    citation: ClassVar[str] = (
+    title = "Full fine-tuning"
+    citation = (
         "Called model tuning in Lester et al. 2021, arXiv:2104.08691; the last layers alone: Lee, Tang, Lin: What "
         "Would Elsa Do? 2019. arXiv:1911.03090"
     )
-    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5}
-    when_to_use: ClassVar[str] = (
+    training_defaults = {"learning_rate": 5e-5}
+    when_to_use = (
         "The reference that every other method is held against, where a copy of the model for each task can be "
         "kept and its training fits into memory."
     )
-    traps: ClassVar[tuple[str, ...]] = (
+    traps = (
         "It needs sixteen bytes a parameter before any activation: weights, gradients and AdamW's two moments in "
         "float32.",
         "Its learning rate is ten to a thousand times below that of other methods. At theirs it diverges, and "
@@ -55,9 +56,42 @@ class FullFineTuning(Method):
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Make the weights trainable."""
-        from bench.methods.model_parts import last_layers
-        from bench.methods.tuned.full_fine_tuning import TunedHead, TunedWeights
+        from bench.methods.tuned.full_fine_tuning import TunedHead, TunedWeights, last_layers
 
         if self.head_only:  # an encoder's head over the labels is trained whatever else is
             return TunedHead(base) if base.head is None else TunedWeights(base, ())
         return TunedWeights(base, None if self.last_layers is None else last_layers(base.network, self.last_layers))
+
+
+class BitFit(Method):
+    """BitFit: the bias vectors of a model are trained, those of its norms among them (Ben Zaken et al., 2022)."""
+
+    title = "BitFit"
+    citation = (
+        "Ben Zaken, Ravfogel, Goldberg: BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked "
+        "Language-models. ACL 2022. arXiv:2106.10199"
+    )
+    training_defaults = {"learning_rate": 1e-3}
+    when_to_use = "Where the model has biases and little memory is there: it needs no new layers."
+    traps = (
+        "Llama, SmolLM2, Gemma and T5 have no biases: it cannot run there. Qwen 2 has them in queries, keys and "
+        "values alone.",
+        "The biases of the norms are among those that are trained.",
+    )
+
+    def search_space(self) -> SearchSpace:
+        """Learning rate; the paper trains with rates from 1e-4 to 1e-2."""
+        return {"learning_rate": Float(low=1e-4, high=1e-2, log=True)}
+
+    def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
+        """Make the biases trainable.
+
+        Raises:
+            Infeasible: the model has none, as Llama, Gemma and T5.
+        """
+        from bench.methods.tuned.full_fine_tuning import TunedWeights
+
+        names = [name for name, _ in base.network.named_parameters() if name.rpartition(".")[2] == "bias"]
+        if not names:
+            raise Infeasible(f"bitfit: {type(base.network).__name__} has no biases to train")
+        return TunedWeights(base, names)

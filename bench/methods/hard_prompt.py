@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -17,16 +17,14 @@ if TYPE_CHECKING:
 class HardPrompt(Method):
     """Zero-shot or few-shot: the data set's template and the frozen model, nothing trained (prompt design)."""
 
-    title: ClassVar[str] = "Hard prompt"
-    citation: ClassVar[str] = (
+    title = "Hard prompt"
+    citation = (
         "Brown et al.: Language Models are Few-Shot Learners. NeurIPS 2020. arXiv:2005.14165; calibration: Zhao et "
         "al.: Calibrate Before Use. ICML 2021. arXiv:2102.09690"
     )
-    trains: ClassVar[bool] = False
-    when_to_use: ClassVar[str] = (
-        "What every trained method has to beat: the same model, asked in words, with or without examples."
-    )
-    traps: ClassVar[tuple[str, ...]] = (
+    trains = False
+    when_to_use = "What every trained method has to beat: the same model, asked in words, with or without examples."
+    traps = (
         "Which examples are shown, and in what order, moves the score much: they are drawn by the seed, so look "
         "at the spread over seeds.",
         "Examples take room in the context. Where they leave none for the input, the cell is infeasible.",

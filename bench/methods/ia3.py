@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from pydantic import model_validator
 
@@ -13,18 +13,18 @@ from bench.methods.peft_method import PeftMethod
 class IA3(PeftMethod):
     """(IA)^3: trained vectors that rescale keys, values and feed-forward activations (Liu et al., 2022), by peft."""
 
-    title: ClassVar[str] = "(IA)^3"
-    peft_class: ClassVar[str] = "IA3Config"
-    citation: ClassVar[str] = (
+    title = "(IA)^3"
+    peft_class = "IA3Config"
+    citation = (
         "Liu et al.: Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning. "
         "NeurIPS 2022. arXiv:2205.05638"
     )
-    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 3e-3}
-    when_to_use: ClassVar[str] = (
+    training_defaults = {"learning_rate": 3e-3}
+    when_to_use = (
         "Where a task has to be tiny and the model is good already: a vector rescales keys, values and feed-"
         "forward activations, and can be folded into the weights."
     )
-    traps: ClassVar[tuple[str, ...]] = (
+    traps = (
         "It can only strengthen and weaken what is there, and needs a high learning rate (3e-3 in the paper).",
         "With target_modules of your own PEFT rescales no feed-forward layer unless feedforward_modules names it.",
     )

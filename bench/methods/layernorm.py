@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from bench.core.distributions import Float, SearchSpace
 from bench.methods.peft_method import PeftMethod
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 class LayerNormTuning(PeftMethod):
     """LayerNorm tuning: the weights of the norms are trained (Zhao et al., 2023), by peft."""
 
-    title: ClassVar[str] = "LayerNorm tuning"
-    peft_class: ClassVar[str] = "LNTuningConfig"
-    citation: ClassVar[str] = (
+    title = "LayerNorm tuning"
+    peft_class = "LNTuningConfig"
+    citation = (
         "Zhao et al.: Tuning LayerNorm in Attention: Towards Efficient Multi-Modal LLM Finetuning. ICLR 2024. "
         "arXiv:2312.11420"
     )
-    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
-    when_to_use: ClassVar[str] = (
+    training_defaults = {"learning_rate": 1e-3}
+    when_to_use = (
         "The smallest change to the model's own weights that every family allows; a baseline for whatever claims "
         "to need more."
     )
-    traps: ClassVar[tuple[str, ...]] = (
+    traps = (
         "PEFT's own choice of norms is only some of them in some families (Qwen 2), and none in others (GPT-NeoX,"
         " OPT). Here all are trained unless target_modules says otherwise.",
     )

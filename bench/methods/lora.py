@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -15,17 +15,15 @@ from bench.methods.target_modules import ALL_LINEAR, Targets
 class Lora(PeftMethod):
     """LoRA: trainable low-rank updates of the linear layers of a frozen model (Hu et al., 2021), by peft."""
 
-    title: ClassVar[str] = "LoRA"
-    peft_class: ClassVar[str] = "LoraConfig"
-    citation: ClassVar[str] = (
-        "Hu et al.: LoRA: Low-Rank Adaptation of Large Language Models. ICLR 2022. arXiv:2106.09685"
-    )
-    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-4}
-    when_to_use: ClassVar[str] = (
+    title = "LoRA"
+    peft_class = "LoraConfig"
+    citation = "Hu et al.: LoRA: Low-Rank Adaptation of Large Language Models. ICLR 2022. arXiv:2106.09685"
+    training_defaults = {"learning_rate": 5e-4}
+    when_to_use = (
         "The first thing to try beside full fine-tuning: it changes the layers themselves, its updates can be "
         "merged into the weights, and then cost nothing at inference."
     )
-    traps: ClassVar[tuple[str, ...]] = (
+    traps = (
         "Updates are scaled by alpha / r. With a fixed alpha another rank is another step size too; alpha: null "
         "keeps the factor at 2.",
         "Its learning rate is some ten times that of full fine-tuning. Variants compared at one rate mislead: "

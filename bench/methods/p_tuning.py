@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -20,14 +20,14 @@ PEFT_ENCODER = Alias("encoder_reparameterization_type", {"MLP": {"encoder": "mlp
 class PTuning(Method):
     """P-tuning: input embeddings that a small trained network yields, an MLP or an LSTM (Liu et al., 2021)."""
 
-    title: ClassVar[str] = "P-tuning"
-    citation: ClassVar[str] = "Liu et al.: GPT Understands, Too. 2021. arXiv:2103.10385"
-    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 3e-3}
-    when_to_use: ClassVar[str] = (
+    title = "P-tuning"
+    citation = "Liu et al.: GPT Understands, Too. 2021. arXiv:2103.10385"
+    training_defaults = {"learning_rate": 3e-3}
+    when_to_use = (
         "As prompt tuning, where training the rows directly does not get off the ground. The network is needed "
         "for training alone: a task is kept as the P rows that it yields."
     )
-    traps: ClassVar[tuple[str, ...]] = (
+    traps = (
         "Its trainable parameters are the network's, and say nothing of what is kept: the saved prompt has P "
         "rows, whatever hidden_size is.",
         "PEFT ignores encoder_num_layers for an MLP, which has three layers there and here; lstm_layers is for "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -32,10 +32,10 @@ class Peft(PeftMethod):
 
     model_config = ConfigDict(extra="allow")
 
-    title: ClassVar[str] = "Any method of peft"
-    citation: ClassVar[str] = "Mangrulkar et al.: PEFT. 2022. https://github.com/huggingface/peft"
-    when_to_use: ClassVar[str] = "For a method of PEFT that has no page here, such as LoHa, LoKr, OFT or BOFT."
-    traps: ClassVar[tuple[str, ...]] = (
+    title = "Any method of peft"
+    citation = "Mangrulkar et al.: PEFT. 2022. https://github.com/huggingface/peft"
+    when_to_use = "For a method of PEFT that has no page here, such as LoHa, LoKr, OFT or BOFT."
+    traps = (
         "Its learning rate is that of training, 1e-3, which is not known to suit the method. Search it, and the "
         "fields that matter.",
         "Names and default values are those of the installed PEFT, and may change with it; a record keeps its version.",
@@ -52,7 +52,7 @@ class Peft(PeftMethod):
             if name not in known:
                 raise ValueError(f"{self.config_class} has no field {name!r}{did_you_mean(name, known)}")
         try:
-            self.peft_config({"task_type": "CAUSAL_LM", **self._targets()})
+            self.peft_config({"task_type": "CAUSAL_LM", "target_modules": self.targets()})
         except Exception as error:  # each of peft's classes checks its fields as it likes
             raise ValueError(f"{self.config_class}: {one_line(error)}") from None
         return self
@@ -80,10 +80,6 @@ class Peft(PeftMethod):
         known = [f for f in dataclasses.fields(self._class()) if f.init and f.name not in own]
         made = {f.name: f.default_factory() for f in known if f.default_factory is not dataclasses.MISSING}
         return {f.name: made.get(f.name, f.default) for f in known}
-
-    def _targets(self) -> dict[str, Any]:
-        targets = self.target_modules
-        return {"target_modules": list(targets) if isinstance(targets, tuple) else targets}
 
     def _class(self) -> type[PeftConfig]:
         from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING

@@ -48,6 +48,10 @@ class PeftMethod(Method):
         names = {name: alias.name for name, alias in aliases(type(self)).items()}
         return {names.get(name, name): value for name, value in self if name != "target_modules"}
 
+    def targets(self) -> list[str] | str | None:
+        """Return `target_modules` as peft takes them."""
+        return list(self.target_modules) if isinstance(self.target_modules, tuple) else self.target_modules
+
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Put peft's layers into the model."""
         from bench.methods.tuned.peft_method import PeftAdapter
@@ -63,9 +67,8 @@ class PeftMethod(Method):
         from bench.methods.tuned.peft_method import advice_silenced
 
         check_targets(base.network, self.target_modules, self.candidates(base.network))
-        targets = list(self.target_modules) if isinstance(self.target_modules, tuple) else self.target_modules
         with advice_silenced():
-            common = {"task_type": base.kind.task_type, "target_modules": targets}
+            common = {"task_type": base.kind.task_type, "target_modules": self.targets()}
             if base.head is not None:
                 common["modules_to_save"] = list(base.head.paths)
             return self.peft_config(common)

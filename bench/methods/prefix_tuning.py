@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,16 +19,14 @@ if TYPE_CHECKING:
 class PrefixTuning(Method):
     """Prefix tuning: P trainable keys and values in every layer of a frozen decoder (Li & Liang, 2021)."""
 
-    title: ClassVar[str] = "Prefix tuning"
-    citation: ClassVar[str] = (
-        "Li, Liang: Prefix-Tuning: Optimizing Continuous Prompts for Generation. ACL 2021. arXiv:2101.00190"
-    )
-    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-2}
-    when_to_use: ClassVar[str] = (
+    title = "Prefix tuning"
+    citation = "Li, Liang: Prefix-Tuning: Optimizing Continuous Prompts for Generation. ACL 2021. arXiv:2101.00190"
+    training_defaults = {"learning_rate": 1e-2}
+    when_to_use = (
         "Where a prompt at the input is too little: its keys and values act in every layer, and no input "
         "embedding is touched. Decoders, and encoders that take keys and values."
     )
-    traps: ClassVar[tuple[str, ...]] = (
+    traps = (
         "init: random has variance 1, as in the paper's code and PEFT, and can drown the model's own keys. "
         "Compare init: zero and init: text.",
         "Its best learning rate depends on init and on projection: a rate that was found for one is none for another.",
@@ -67,18 +65,16 @@ class PrefixTuning(Method):
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Put the keys and values before those of the input."""
-        from bench.methods.initial_prompt import default_text, repeated, text_tokens
+        from bench.methods.initial_prompt import initial_tokens
         from bench.methods.tuned.prefix_tuning import TrainedPrefix
 
-        tuned = TrainedPrefix(
-            base,
-            self.num_virtual_tokens,
-            seed,
-            zero=self.init == "zero",
-            projection=self.projection,
-            hidden_size=self.hidden_size,
-        )
+        settings = {
+            "prefix_projection": self.projection,
+            "encoder_hidden_size": self.hidden_size,
+            "init_weights": "zero" if self.init == "zero" else None,
+        }
+        tuned = TrainedPrefix(base, self.num_virtual_tokens, settings, seed)
         if self.init == "text":
-            ids = text_tokens(base, self.init_text or default_text(dataset.labels), self.init_special_tokens)
-            tuned.begin_with(repeated(ids, self.num_virtual_tokens))
+            ids = initial_tokens(base, dataset, self.init_text, self.init_special_tokens, self.num_virtual_tokens)
+            tuned.begin_with(ids)
         return tuned

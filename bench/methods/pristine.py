@@ -39,10 +39,9 @@ class Pristine:
             if id(parameter) in ours or (parameter.dtype, parameter.data_ptr()) != (data.dtype, data.data_ptr())
         }
         stored = self._in_file({name: data for name, (_, data) in wanted.items()})
-        self._copies = {
-            name: (parameter, None if stored else data.clone() if _shared(parameter, data) else data)
-            for name, (parameter, data) in wanted.items()
-        }
+        for name, (parameter, data) in wanted.items():
+            shared = parameter.data_ptr() == data.data_ptr()  # an optimizer that steps in place changes ``data`` too
+            self._copies[name] = (parameter, None if stored else data.clone() if shared else data)
         self._found = {}  # let go of what is in the file
 
     def restore(self) -> None:
@@ -64,11 +63,6 @@ class Pristine:
         with safe_open(self._file, "pt") as stored:
             names = set(stored.keys())
             return all(name in names and _equal(stored.get_tensor(name), data) for name, data in wanted.items())
-
-
-def _shared(parameter: Parameter, data: Tensor) -> bool:
-    """Whether an optimizer that changes the parameter in place changes ``data`` too."""
-    return parameter.data_ptr() == data.data_ptr()
 
 
 def _equal(stored: Tensor, data: Tensor) -> bool:

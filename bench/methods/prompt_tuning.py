@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -39,18 +39,18 @@ def some_text(text: str | None) -> str | None:
 class PromptTuning(Method):
     """Prompt tuning: P trainable input embeddings before a frozen model (Lester et al., 2021)."""
 
-    title: ClassVar[str] = "Prompt tuning"
-    citation: ClassVar[str] = (
+    title = "Prompt tuning"
+    citation = (
         "Lester, Al-Rfou, Constant: The Power of Scale for Parameter-Efficient Prompt Tuning. EMNLP 2021. "
         "arXiv:2104.08691"
     )
-    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 3e-2}
-    when_to_use: ClassVar[str] = (
+    training_defaults = {"learning_rate": 3e-2}
+    when_to_use = (
         "Where one frozen model serves many tasks: a task is P rows of embeddings, some kilobytes, and inputs of "
         "several tasks can share a batch. In Lester et al. it meets full fine-tuning at ten billion parameters, "
         "and stays below it on smaller models."
     )
-    traps: ClassVar[tuple[str, ...]] = (
+    traps = (
         "Its learning rate is far above that of other methods (0.03 here; 0.3 with Adafactor in the paper). At a "
         "rate that suits LoRA it hardly moves: search it.",
         "It learns slowly: the paper trains for 30,000 steps. After a few hundred a comparison says how fast "
@@ -106,16 +106,19 @@ class PromptTuning(Method):
 
     def initial_prompt(self, base: LanguageModel, dataset: Splits, seed: int) -> Tensor:
         """Draw the initial prompt [P, E], a decoder's virtual tokens last."""
-        from bench.methods.initial_prompt import initial_prompt
+        import torch
 
-        return initial_prompt(
-            base,
-            dataset,
-            seed,
-            self.num_virtual_tokens + self.num_decoder_virtual_tokens,
-            self.init,
-            text=self.init_text,
-            special_tokens=self.init_special_tokens,
-            scale=self.init_scale,
-            vocabulary=self.init_vocab,
-        )
+        from bench.methods import initial_prompt as begin
+
+        length = self.num_virtual_tokens + self.num_decoder_virtual_tokens
+        generator = torch.Generator().manual_seed(seed)
+        if self.init == "random":
+            return begin.random_rows(base, self.init_scale, length, generator)
+        if self.init == "text":
+            ids = begin.initial_tokens(base, dataset, self.init_text, self.init_special_tokens, length)
+            return begin.embed(base, ids)
+        prompt = begin.embed(base, begin.vocabulary_tokens(base, self.init_vocab, length, generator))
+        if self.init == "labels":
+            for row, word in zip(prompt, dataset.labels, strict=False):
+                row[:] = begin.embed(base, begin.label_ids(base, dataset, word)).mean(0)
+        return prompt

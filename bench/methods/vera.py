@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -14,17 +14,15 @@ from bench.methods.peft_method import PeftMethod
 class Vera(PeftMethod):
     """VeRA: trained vectors that rescale random low-rank matrices which all layers share (Kopiczko et al., 2024)."""
 
-    title: ClassVar[str] = "VeRA"
-    peft_class: ClassVar[str] = "VeraConfig"
-    citation: ClassVar[str] = (
-        "Kopiczko, Blankevoort, Asano: VeRA: Vector-based Random Matrix Adaptation. ICLR 2024. arXiv:2310.11454"
-    )
-    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 5e-3}
-    when_to_use: ClassVar[str] = (
+    title = "VeRA"
+    peft_class = "VeraConfig"
+    citation = "Kopiczko, Blankevoort, Asano: VeRA: Vector-based Random Matrix Adaptation. ICLR 2024. arXiv:2310.11454"
+    training_defaults = {"learning_rate": 5e-3}
+    when_to_use = (
         "Where a task has to be smaller than LoRA's and the base model stays: two vectors a layer are trained, "
         "the matrices are shared and random."
     )
-    traps: ClassVar[tuple[str, ...]] = (
+    traps = (
         "Few trained numbers are no small cost: the random matrices, of rank 256, take memory, and time in every "
         "layer.",
         "The matrices are not saved but drawn again from projection_seed, and another version of torch may draw "

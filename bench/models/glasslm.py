@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from bench.core.packages import Package, Wheel
+from bench.core.packages import Wheel
 from bench.models.conversion import quiet, save_converted
 from bench.models.package import PackagedModel
 
@@ -29,15 +29,13 @@ class GlassLM(PackagedModel):
     about it. The conversion to Llama is lossless.
     """
 
-    name: ClassVar[str] = "glasslm-0.9m"
-    title: ClassVar[str] = "GlassLM 0.9M (English)"
-    license: ClassVar[str] = "MIT"
-    homepage: ClassVar[str] = "https://github.com/Oseiasdfarias/glassllm"
-    citation: ClassVar[str] = "Dias de Farias, glassllm: a small Transformer built to be looked at, version 0.1.0"
-    parameters: ClassVar[int | None] = 852_608
-    wheels: ClassVar[tuple[Package, ...]] = (
-        Wheel("glassllm", "0.1.0", "1611801c031d0fc300dc89d3c07cd6be56dc1784e38e24422b2242d0761a333b", 3_196_628),
-    )
+    name = "glasslm-0.9m"
+    title = "GlassLM 0.9M (English)"
+    license = "MIT"
+    homepage = "https://github.com/Oseiasdfarias/glassllm"
+    citation = "Dias de Farias, glassllm: a small Transformer built to be looked at, version 0.1.0"
+    parameters = 852_608
+    wheels = (Wheel.pinned("glassllm"),)
 
     def convert(self, folder: Path) -> None:
         """Write the weights as a Llama, and the tokenizer as one of `tokenizers`."""

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 from pydantic import Field, field_validator
 
@@ -26,8 +25,8 @@ class Hub(Model):
     The commit that a branch stood for is in every record. What is in the hub's cache is used without a network.
     """
 
-    title: ClassVar[str] = "A model of the hub"
-    license: ClassVar[str] = "as its page on the hub says"
+    title = "A model of the hub"
+    license = "as its page on the hub says"
 
     id: str
     """The model's name on the hub, such as ``bigscience/bloomz-560m``."""
@@ -69,22 +68,14 @@ class Hub(Model):
         if self._cached() is not None and is_commit(self.revision):
             return
         try:
-            folder = self._fetch()
+            self._fetch()
         except (BadInput, Unavailable):
             if self._cached() is None:
                 raise
-        else:
-            check_folder(folder, f"model {self._named}")
 
     def folder(self) -> Path:
         """Return the snapshot in the hub's cache; the network is asked only if it is not there."""
-        folder = self._cached()
-        if folder is None:
-            self.prepare()
-            folder = self._cached()
-        if folder is None:
-            raise Unavailable(f"model {self._named}: the download did not arrive in the hub's cache")
-        return folder
+        return self._cached() or self._fetch()
 
     def revision_id(self) -> str:
         """Return the commit."""
@@ -115,7 +106,7 @@ class Hub(Model):
         try:
             listed = HfApi().model_info(self.id, revision=self.revision, timeout=20)
             files = wanted(file.rfilename for file in listed.siblings or ())
-            return Path(snapshot_download(self.id, revision=self.revision, allow_patterns=files))
+            folder = Path(snapshot_download(self.id, revision=self.revision, allow_patterns=files))
         except GatedRepoError as error:
             raise Unavailable(
                 f"model {self._named} is gated: accept its terms on its hub page, then log in ('hf auth login')"
@@ -131,6 +122,8 @@ class Hub(Model):
                 f"model {self._named} is not in the hub's cache, and the hub cannot be reached "
                 f"({named_line(error)}); connect, or use the model 'local' or one of a package"
             ) from error
+        check_folder(folder, f"model {self._named}")
+        return folder
 
 
 def wanted(files: Iterable[str]) -> list[str]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from safetensors import safe_open
 
 from bench.core.errors import BadInput, Infeasible, named_line
 from bench.forward.counting import weights_in
@@ -12,12 +16,11 @@ from bench.models.checkpoint import check_folder
 from bench.models.conversion import quiet
 from bench.models.kinds import Kind
 from bench.models.language_model import LanguageModel
-from bench.models.mapping import map_weights
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+MAPPED = "model.safetensors"
 _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
 
 
@@ -97,6 +100,41 @@ def load_language_model(
         notes=notes,
         head=head,
     )
+
+
+def map_weights(network: PreTrainedModel, folder: Path, without: Collection[str] = ()) -> bool:
+    """Replace a network's parameters by the same ones mapped from their file; False if the file does not hold them all.
+
+    All workers on a machine then share one copy in the page cache. A mapping is private: whoever writes to a
+    parameter gets pages of his own, and the file stays as it is.
+
+    Args:
+        network: on the CPU, loaded from ``folder``.
+        folder: where its `MAPPED` are.
+        without: parameters that the file need not hold; they stay as they are.
+    """
+    file = folder / MAPPED
+    if not file.is_file():
+        return False
+    with torch.no_grad(), safe_open(file, "pt") as stored:
+        names = set(stored.keys())
+        body = f"{network.base_model_prefix}."
+        mapped = {}
+        for name, parameter in network.named_parameters():
+            if name in without:
+                continue
+            # A file that was saved without a head names its parameters from the body on.
+            there = name if name in names else name.removeprefix(body)
+            if there not in names:
+                return False
+            tensor = stored.get_tensor(there)
+            if tensor.dtype != parameter.dtype or not torch.equal(tensor, parameter):
+                return False
+            mapped[name] = tensor
+    for name, parameter in network.named_parameters():
+        if name in mapped:
+            parameter.data = mapped[name]
+    return True
 
 
 def _quantized(bits: Literal[4, 8], device: torch.device, dtype: torch.dtype) -> dict[str, Any]:

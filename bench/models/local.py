@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
 
 from bench.core.errors import BadInput
 from bench.core.packages import cache_folder
@@ -17,7 +16,7 @@ from bench.models.conversion import convert_gguf, convert_once, converted_path
 class Local(Model):
     """A folder in the format of transformers, or a GGUF file (converted once, into the cache)."""
 
-    title: ClassVar[str] = "A model of this machine"
+    title = "A model of this machine"
 
     path: Path
     """The folder, or the GGUF file; relative to where ``bench`` is started."""
@@ -43,8 +42,12 @@ class Local(Model):
         gguf = self._gguf()
         if gguf is None:
             check_folder(self._path, "model local")
+        elif not gguf.is_file():
+            raise BadInput(f"model local: {gguf} is not a file")
         else:
-            _check_gguf(gguf)
+            with gguf.open("rb") as file:
+                if file.read(4) != b"GGUF":
+                    raise BadInput(f"model local: {gguf} is not a GGUF file")
 
     def ready(self) -> bool:
         """Whether it is converted if it has to be, and its weights were seen to load."""
@@ -69,21 +72,16 @@ class Local(Model):
 
     def pin(self) -> str | None:
         """Return the sha256 over weights, configuration and tokenizer; None if there is nothing yet to hash."""
-        gguf = self._gguf()
         try:
-            if gguf is not None:
-                return self.revision_id()
-            return content_files_sha256(self._path)
+            return content_files_sha256(self._path) if self._gguf() is None else self.revision_id()
         except OSError:  # `prepare` says what is wrong
             return None
 
     def revision_id(self) -> str:
         """Return the sha256 of the weights."""
-        gguf = self._gguf()
-        files = (
-            [self._path / name for name in weight_names(p.name for p in self._path.iterdir())] if not gguf else [gguf]
-        )
-        return weights_sha256(files)
+        if (gguf := self._gguf()) is not None:
+            return weights_sha256([gguf])
+        return weights_sha256(self._path / name for name in weight_names(p.name for p in self._path.iterdir()))
 
     @property
     def _checked(self) -> Path:
@@ -101,11 +99,3 @@ class Local(Model):
         if self.gguf_file is not None:
             return self._path / self.gguf_file
         return self._path if self._path.suffix == ".gguf" else None
-
-
-def _check_gguf(path: Path) -> None:
-    if not path.is_file():
-        raise BadInput(f"model local: {path} is not a file")
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise BadInput(f"model local: {path} is not a GGUF file")

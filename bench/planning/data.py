@@ -7,7 +7,8 @@ from random import Random
 from typing import Any
 from zlib import crc32
 
-from bench.datasets.base import Example, Splits
+from bench.datasets.examples import Example
+from bench.datasets.splits import Splits
 from bench.planning.weightless import WordCounter
 
 TOKENS = 64

@@ -21,13 +21,13 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from bench.core.config import canonical_json
 from bench.core.errors import Infeasible
-from bench.datasets.base import Splits
+from bench.datasets.splits import Splits
 from bench.forward.pathway import Pathway
 from bench.methods.attaching import attach
 from bench.methods.base import Method, TunedModel
-from bench.models.base import LanguageModel
 from bench.models.conversion import quiet
 from bench.models.kinds import Kind
+from bench.models.language_model import LanguageModel
 from bench.planning.weightless import ReadsAsZero
 
 _TINY = {

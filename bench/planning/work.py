@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bench.datasets.base import Splits
+from bench.datasets.splits import Splits
 from bench.experiment.settings import Training
 from bench.forward.batch import evaluation_batches
 from bench.methods.base import Method

@@ -9,11 +9,11 @@ import torch
 
 from bench.core.entries import Entry
 from bench.datasets import datasets
-from bench.datasets.base import Splits
+from bench.datasets.splits import Splits
 from bench.methods.base import TunedModel
 from bench.metrics import metrics
 from bench.metrics.base import Answered, BaseMetric, Score
-from bench.models.base import LanguageModel
+from bench.models.language_model import LanguageModel
 from bench.training.encoding import Encoder
 from bench.training.evaluation import Scorer
 

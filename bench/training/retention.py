@@ -15,8 +15,8 @@ from torch.nn.functional import cross_entropy
 from bench.datasets.general_text import GeneralText, read_general_text
 from bench.experiment.settings import RetentionText
 from bench.methods.base import TunedModel
-from bench.models.base import LanguageModel
 from bench.models.kinds import Kind
+from bench.models.language_model import LanguageModel
 from bench.runs.record import Retention
 from bench.training.answers import Pair
 from bench.training.encoding import Encoder

@@ -12,14 +12,14 @@ from typing import Protocol
 
 from transformers import set_seed
 
-from bench.datasets.base import Splits
+from bench.datasets.splits import Splits
 from bench.experiment.settings import RetentionText, Training
 from bench.forward.checkpointing import checkpointed
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
 from bench.metrics.base import BaseMetric
-from bench.models.base import LanguageModel
+from bench.models.language_model import LanguageModel
 from bench.runs.record import Evaluated, Parameters, Retention, TransferTest
 from bench.runs.spec import TrialSpec
 from bench.training.device import autocast

@@ -18,7 +18,7 @@ from bench.experiment.settings import Training
 from bench.methods import methods
 from bench.methods.base import TunedModel
 from bench.models import models
-from bench.models.base import LanguageModel
+from bench.models.language_model import LanguageModel
 from bench.training.encoding import Encoder, Pair
 from bench.training.step import Step, Stepper
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bench.core.errors import BadInput
 from bench.datasets.answers import FreeText, LabelWord, Option
-from bench.datasets.base import Row, TextDataset
+from bench.datasets.base import TextDataset
+from bench.datasets.examples import Row
 from bench.datasets.local import Local
 
 SIZES = {"train_size": 2, "validation_size": 1, "test_size": 1}

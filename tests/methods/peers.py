@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 from numerics import assert_close, assert_gradients_close
+from peft import PeftModel
 from torch.nn.functional import cross_entropy
 
-from bench.testing.tiny import tiny_encoder
+from bench.testing.tiny import tiny_encoder, tiny_network
 
 # Label words of several tokens, of different lengths.
 LABELS = ("yes", "maybe", "no, not at all")
@@ -18,6 +19,17 @@ def pairs_of(base, texts=RAGGED):
     after = [1] if base.kind == "seq2seq" else []
     ids = [[*base.tokenizer(text, add_special_tokens=False)["input_ids"], *after] for text in texts]
     return encoder, [(row, encoder.label_ids[i % len(LABELS)]) for i, row in enumerate(ids)]
+
+
+def batch_of(base, texts=RAGGED):
+    encoder, pairs = pairs_of(base, texts)
+    return encoder.batch(pairs)
+
+
+def plain_logits(network, batch):
+    """Return the logits [N, V] of the forward of transformers or PEFT at the batch's positions."""
+    decoder = {} if batch.decoder_input_ids is None else {"decoder_input_ids": batch.decoder_input_ids}
+    return network(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **decoder).logits[batch.positions]
 
 
 def padded(rows, value, side="right"):
@@ -53,6 +65,17 @@ def peft_answers(base, model, pairs):
     if base.kind == "causal":
         logits, labels = logits[:, -labels.shape[1] : -1], labels[:, 1:]
     return logits[labels != -100]
+
+
+def assert_peft_loads(base, tuned, family, folder):
+    """Compare what PEFT answers with what ``tuned`` has saved; our logits are returned."""
+    encoder, pairs = pairs_of(base)
+    tuned.save(folder)
+    theirs = PeftModel.from_pretrained(tiny_network(family), folder).eval()
+    with torch.no_grad():
+        ours = tuned.logits(encoder.batch(pairs))
+    assert_close(ours, peft_answers(base, theirs, pairs))
+    return ours
 
 
 def stir(parameters, scale=0.1, seed=1):

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+import peers
 import pytest
 import torch
 from numerics import assert_close, assert_gradients_close
+from peers import batch_of, plain_logits
 from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from bench.core.errors import Infeasible
 from bench.experiment.settings import Training
 from bench.methods import attaching
-from bench.methods.bitfit import BitFit
-from bench.methods.full_fine_tuning import FullFineTuning
+from bench.methods.full_fine_tuning import BitFit, FullFineTuning
 from bench.models.local import Local
 from bench.testing.tiny import (
     FAMILIES,
     assert_same_state,
     state_of,
     tiny_encoder,
-    tiny_examples,
     tiny_model,
     tiny_network,
     tiny_splits,
@@ -35,17 +35,8 @@ def attach(base):
 
 
 def stir(tuned):
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in tuned.trainable().values():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
+    peers.stir(tuned.trainable().values(), 0.05)
     return tuned
-
-
-def batch_of(base):
-    encoder = tiny_encoder(base)
-    rows, _ = encoder.inputs(tiny_examples(4), None)
-    return encoder.batch([(ids, encoder.label_ids[0]) for ids in rows])
 
 
 def test_all_parameters_are_trainable_and_none_are_added():
@@ -96,11 +87,8 @@ def test_transformers_loads_a_saved_model_and_gives_the_same_logits(family, tmp_
     tuned.save(tmp_path / "model")
     auto = AutoModelForSeq2SeqLM if base.kind == "seq2seq" else AutoModelForCausalLM
     theirs = auto.from_pretrained(tmp_path / "model").eval()
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if base.kind == "seq2seq":
-        inputs["decoder_input_ids"] = batch.decoder_input_ids
     with torch.no_grad():
-        assert_close(tuned.logits(batch), theirs(**inputs).logits[batch.positions])
+        assert_close(tuned.logits(batch), plain_logits(theirs, batch))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -146,20 +134,16 @@ def test_a_part_has_the_gradients_that_it_has_when_all_is_trained(family, option
     loss.backward()
 
     network = tiny_network(family).requires_grad_(True)
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if base.kind == "seq2seq":
-        inputs["decoder_input_ids"] = batch.decoder_input_ids
     head = network.get_output_embeddings()
     head.weight = torch.nn.Parameter(head.weight.detach().clone())  # not tied
-    logits = network(**inputs).logits[batch.positions]
-    other = torch.nn.functional.cross_entropy(logits, batch.targets)
+    other = torch.nn.functional.cross_entropy(plain_logits(network, batch), batch.targets)
     other.backward()
 
     assert_close(loss, other)
-    peers = dict(head.named_parameters() if options.get("head_only") else network.named_parameters())
+    theirs = dict(head.named_parameters() if options.get("head_only") else network.named_parameters())
     trained = tuned.trainable()
     assert trained
-    assert_gradients_close({name: p.grad for name, p in trained.items()}, {name: peers[name].grad for name in trained})
+    assert_gradients_close({name: p.grad for name, p in trained.items()}, {name: theirs[name].grad for name in trained})
 
 
 @pytest.mark.parametrize("options", PARTS)

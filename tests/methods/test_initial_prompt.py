@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bench.methods.prompt_tuning import PromptTuning
-from bench.models.base import LanguageModel
+from bench.models.language_model import LanguageModel
 from bench.testing.tiny import tiny_model, tiny_splits
 from bench.training.encoding import Encoder
 

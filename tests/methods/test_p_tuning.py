@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from numerics import assert_close
-from peers import assert_same_training_step, pairs_of, peft_answers, stir
-from peft import PeftConfig, PeftModel, PromptEncoderConfig, get_peft_model
+from peers import assert_peft_loads, assert_same_training_step, pairs_of, stir
+from peft import PeftConfig, PromptEncoderConfig, get_peft_model
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
@@ -48,14 +48,9 @@ def test_loss_and_gradients_are_those_of_peft(family, options):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_peft_loads_the_folded_prompt_and_gives_the_same_logits(family, tmp_path):
     base = tiny_model(family)
-    encoder, pairs = pairs_of(base)
     tuned = attach(base)
     stir(tuned.trainable().values(), 0.3)
-    tuned.save(tmp_path)
-    theirs = PeftModel.from_pretrained(tiny_network(family), tmp_path).eval()
-    with torch.no_grad():
-        ours = tuned.logits(encoder.batch(pairs))
-    assert_close(ours, peft_answers(base, theirs, pairs))
+    assert_peft_loads(base, tuned, family, tmp_path)
 
 
 @pytest.mark.parametrize("options", ENCODERS, ids=["mlp", "lstm"])

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 from numerics import assert_close
-from peers import assert_same_training_step, pairs_of, peft_answers, stir
+from peers import assert_peft_loads, assert_same_training_step, batch_of, pairs_of, peft_answers, stir
 from peft import AdaLoraConfig, IA3Config, LNTuningConfig, LoHaConfig, LoraConfig, PeftModel, VeraConfig, get_peft_model
 from pydantic import ValidationError
 
@@ -17,7 +17,7 @@ from bench.methods.target_modules import last_names, norm_layers
 from bench.testing.tiny import FAMILIES, assert_same_state, state_of, tiny_model, tiny_network, tiny_splits
 
 OURS = {
-    "lora": {"rank": 4, "target_modules": None},
+    "lora": {"rank": 4},
     "rslora": {"rank": 4, "rslora": True, "alpha": 3},
     "dora": {"rank": 4, "dora": True},
     "ia3": {},
@@ -43,7 +43,7 @@ def theirs(name, family):
     kind = {"task_type": "SEQ_2_SEQ_LM" if family == "t5" else "CAUSAL_LM"}
     norms = last_names(list(norm_layers(tiny_network(family))))
     return {
-        "lora": lambda: LoraConfig(r=4, lora_alpha=8, **kind),
+        "lora": lambda: LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", **kind),
         "rslora": lambda: LoraConfig(r=4, lora_alpha=3, use_rslora=True, target_modules="all-linear", **kind),
         "dora": lambda: LoraConfig(r=4, lora_alpha=8, use_dora=True, target_modules="all-linear", **kind),
         "ia3": lambda: IA3Config(**kind),
@@ -68,15 +68,10 @@ def test_loss_and_gradients_are_those_of_peft(name, family):
 @every_pair
 def test_peft_loads_a_saved_adapter_and_gives_the_same_logits(name, family, tmp_path):
     base = tiny_model(family)
-    encoder, pairs = pairs_of(base)
     tuned = attach(base, name)
     tuned.train(False)
     stir(tuned.trainable().values())
-    with torch.no_grad():
-        ours = tuned.logits(encoder.batch(pairs))
-    tuned.save(tmp_path)
-    loaded = PeftModel.from_pretrained(tiny_network(family), tmp_path).eval()
-    assert_close(ours, peft_answers(base, loaded, pairs))
+    ours, pairs = assert_peft_loads(base, tuned, family, tmp_path), pairs_of(base)[1]
     assert (ours - peft_answers(base, tiny_network(family), pairs)).abs().max() > 1e-3
 
 
@@ -183,8 +178,7 @@ def test_other_methods_of_peft_train_and_leave_no_trace(kind):
 class TestAdaLora:
     def trained(self, base, steps, until=None, **options):
         tuned = attach(base, "adalora", rank=1, initial_rank=3, allocation_interval=1, **options)
-        encoder, pairs = pairs_of(base)
-        batch = encoder.batch(pairs)
+        batch = batch_of(base)
         optimizer = torch.optim.AdamW(tuned.trainable().values(), lr=1e-2)
         tuned.before_training(steps)
         for step in range(1, (until or steps) + 1):
@@ -217,8 +211,7 @@ class TestAdaLora:
         )
         start = attach(tiny_model(), "adalora", rank=1, initial_rank=3)
         model.load_state_dict(start.adapted.state_dict())
-        encoder, pairs = pairs_of(base)
-        batch = encoder.batch(pairs)
+        batch = batch_of(base)
         parameters = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=1e-2)
         for step in range(1, 13):
@@ -252,12 +245,7 @@ class TestAdaLora:
         base = tiny_model()
         tuned = self.trained(base, 12)
         stir(tuned.trainable().values())
-        encoder, pairs = pairs_of(base)
-        with torch.no_grad():
-            ours = tuned.logits(encoder.batch(pairs))
-        tuned.save(tmp_path)
-        loaded = PeftModel.from_pretrained(tiny_network(), tmp_path).eval()
-        assert_close(ours, peft_answers(base, loaded, pairs))
+        assert_peft_loads(base, tuned, "llama", tmp_path)
 
     def test_the_penalty_is_that_of_peft(self):
         base = tiny_model()
@@ -269,8 +257,7 @@ class TestAdaLora:
             ),
         ).eval()
         model.load_state_dict(tuned.adapted.state_dict())
-        encoder, pairs = pairs_of(base)
-        batch = encoder.batch(pairs)
+        batch = batch_of(base)
         ids = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         with torch.no_grad():
             theirs = model(**ids, labels=batch.input_ids).loss - tiny_network()(**ids, labels=batch.input_ids).loss

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from numerics import assert_close
-from peers import assert_same_training_step, pairs_of, peft_answers, stir
-from peft import PeftModel, PrefixTuningConfig, get_peft_model
+from peers import assert_peft_loads, assert_same_training_step, batch_of, pairs_of, stir
+from peft import PrefixTuningConfig, get_peft_model
 from pydantic import ValidationError
 
 from bench.core.errors import Infeasible
@@ -47,14 +47,9 @@ def test_loss_and_gradients_are_those_of_peft(family, length, options):
 @pytest.mark.parametrize("family", CAUSAL)
 def test_peft_loads_a_saved_prefix_and_gives_the_same_logits(family, options, tmp_path):
     base = tiny_model(family)
-    encoder, pairs = pairs_of(base)
     tuned = attach(base, **options)
     stir(tuned.trainable().values(), 0.3)
-    tuned.save(tmp_path)
-    theirs = PeftModel.from_pretrained(tiny_network(family), tmp_path).eval()
-    with torch.no_grad():
-        ours = tuned.logits(encoder.batch(pairs))
-    assert_close(ours, peft_answers(base, theirs, pairs))
+    assert_peft_loads(base, tuned, family, tmp_path)
 
 
 @pytest.mark.parametrize("family", CAUSAL)
@@ -81,8 +76,7 @@ def test_random_has_variance_one():
 
 def test_evaluating_changes_no_logit():
     base = tiny_model()
-    encoder, pairs = pairs_of(base)
-    batch = encoder.batch(pairs)
+    batch = batch_of(base)
     tuned = attach(base)
     with torch.no_grad():
         outside = tuned.logits(batch)

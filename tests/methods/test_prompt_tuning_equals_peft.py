@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from numerics import GRADIENT, assert_close
-from peers import RAGGED, our_loss, pairs_of, peft_answers, peft_inputs
-from peft import PeftModel, PromptTuningConfig, get_peft_model
+from peers import RAGGED, assert_peft_loads, batch_of, our_loss, pairs_of, peft_inputs
+from peft import PromptTuningConfig, get_peft_model
 
 from bench.forward import pathway
 from bench.methods.tuned.prompt_tuning import SoftPrompt
@@ -90,8 +90,7 @@ def test_an_encoder_decoder_has_the_loss_and_gradient_of_peft(texts, length):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_prompt_decides_the_logits(family):
     base = tiny_model(family)
-    encoder, pairs = pairs_of(base)
-    batch = encoder.batch(pairs)
+    batch = batch_of(base)
     one, other = (SoftPrompt(base, prompt_of(4, seed=seed)).logits(batch) for seed in (1, 2))
     assert (one - other).abs().max() > 1e-2
 
@@ -99,8 +98,7 @@ def test_the_prompt_decides_the_logits(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_evaluating_changes_no_logit(family, way):
     base = tiny_model(family)
-    encoder, pairs = pairs_of(base)
-    batch = encoder.batch(pairs)
+    batch = batch_of(base)
     tuned = SoftPrompt(base, prompt_of(7))
     with torch.no_grad():
         outside = tuned.logits(batch)
@@ -112,8 +110,7 @@ def test_evaluating_changes_no_logit(family, way):
 
 def test_evaluating_sees_the_prompt_of_now_and_forgets_it_afterwards():
     base = tiny_model()
-    encoder, pairs = pairs_of(base)
-    batch = encoder.batch(pairs)
+    batch = batch_of(base)
     tuned = SoftPrompt(base, prompt_of(7, seed=1))
     seen = []
     with torch.no_grad():
@@ -148,14 +145,7 @@ def test_after_twenty_steps_the_prompt_is_that_of_peft(way):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_peft_loads_a_saved_prompt_and_gives_the_same_logits(family, tmp_path):
     base = tiny_model(family)
-    encoder, pairs = pairs_of(base)
-    tuned = SoftPrompt(base, prompt_of(6))
-    tuned.save(tmp_path / "adapter")
-    theirs = PeftModel.from_pretrained(tiny_network(family), tmp_path / "adapter").eval()
-
-    with torch.no_grad():
-        ours = tuned.logits(encoder.batch(pairs))
-    assert_close(ours, peft_answers(base, theirs, pairs))
+    assert_peft_loads(base, SoftPrompt(base, prompt_of(6)), family, tmp_path / "adapter")
 
 
 def test_the_record_says_which_way_the_forward_took():

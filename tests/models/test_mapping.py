@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bench.models.loading import MAPPED, map_weights
 from bench.models.local import Local
-from bench.models.mapping import WEIGHTS, map_weights
 from bench.testing.tiny import tiny_network, tiny_tokenizer
 
 
@@ -20,7 +20,7 @@ def folder(request, tmp_path):
 
 def mapped_addresses(folder: Path) -> list[range]:
     lines = Path("/proc/self/maps").read_text().splitlines()
-    ends = (line.split()[0].split("-") for line in lines if line.endswith(str(folder / WEIGHTS)))
+    ends = (line.split()[0].split("-") for line in lines if line.endswith(str(folder / MAPPED)))
     return [range(int(low, 16), int(high, 16)) for low, high in ends]
 
 
@@ -35,7 +35,7 @@ def test_every_parameter_lies_in_the_mapped_file(folder):
 
 def test_tied_weights_stay_tied_and_a_write_does_not_reach_the_file(folder):
     network = Local(path=folder).load(torch.device("cpu"), torch.float32).network
-    stored = load_file(folder / WEIGHTS)
+    stored = load_file(folder / MAPPED)
     tied = [network.get_input_embeddings().weight, network.get_output_embeddings().weight]
     assert (tied[0] is tied[1]) == network.config.tie_word_embeddings
 
@@ -43,7 +43,7 @@ def test_tied_weights_stay_tied_and_a_write_does_not_reach_the_file(folder):
         for parameter in network.parameters():
             parameter.add_(1)
 
-    again = load_file(folder / WEIGHTS)
+    again = load_file(folder / MAPPED)
     assert all(torch.equal(stored[name], again[name]) for name in stored)
 
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from bench.core.errors import BadInput, Infeasible
-from bench.datasets.base import Example
+from bench.datasets.examples import Example
 from bench.methods.base import TunedModel
 from bench.testing.tiny import (
     SPECIALS,

@@ -102,6 +102,24 @@ class TunedHead(TunedModel):
         super().detach()
 
 
+def last_layers(network: PreTrainedModel, count: int) -> set[str]:
+    """Return the names of the parameters of the last ``count`` layers and of the norm behind them.
+
+    Raises:
+        Infeasible: there are fewer layers.
+    """
+    path, stack = _stack(network)
+    if count > len(stack):
+        raise Infeasible(f"last_layers: this model has {len(stack)} layers, fewer than {count}")
+    chosen = [f"{path}.{index}." for index in range(len(stack) - count, len(stack))]
+    around, _, own = path.rpartition(".")
+    for name, module in network.get_submodule(around).named_children():
+        # A norm of the embeddings (BLOOM) stands before the layers.
+        if name != own and type(module).__name__.endswith("Norm") and "embed" not in name:
+            chosen.append(f"{around}.{name}." if around else f"{name}.")
+    return {name for name, _ in network.named_parameters() if name.startswith(tuple(chosen))}
+
+
 def _of_the_same_norms(network: PreTrainedModel, names: Collection[str]) -> list[str]:
     """Return the names of all parameters of the norms that have one of ``names``."""
     found = []
@@ -110,3 +128,14 @@ def _of_the_same_norms(network: PreTrainedModel, names: Collection[str]) -> list
         if not set(names).isdisjoint(own):
             found += own
     return found
+
+
+def _stack(network: PreTrainedModel) -> tuple[str, nn.ModuleList]:
+    """Return path and list of the network's layers; of an encoder-decoder, the decoder's."""
+    found = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.ModuleList)]
+    if network.config.is_encoder_decoder:
+        found = [(name, module) for name, module in found if "decoder" in name.split(".")]
+    if not found:
+        raise Infeasible(f"last_layers: {type(network).__name__} has no list of layers")
+    # The outermost, and of several the longest: layers may hold lists of their own (experts).
+    return min(found, key=lambda item: (item[0].count("."), -len(item[1])))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
+from itertools import zip_longest
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -49,10 +50,8 @@ def drawn(dataset: Splits, shots: int, seed: int) -> list[Example]:
         piles.setdefault(example.label, []).append(example)
     labels = sorted(piles)
     generator.shuffle(labels)
-    chosen: list[Example] = []
-    while len(chosen) < shots:
-        chosen.extend(piles[label].pop() for label in labels if piles[label])
-    chosen = chosen[:shots]
+    rounds = zip_longest(*(reversed(piles[label]) for label in labels))
+    chosen = [example for one in rounds for example in one if example is not None][:shots]
     generator.shuffle(chosen)
     return chosen
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
 
 from bench.core.errors import Infeasible
 from bench.forward.shared_prefix import KeysAndValues, holds_all_positions, prefix_of
-from bench.methods.tuned.prompted import Prefixed, RowEncoder, prompt_settings
+from bench.methods.tuned.prompted import Encoded, prompt_settings
 
 if TYPE_CHECKING:
     from bench.models.language_model import LanguageModel
@@ -20,53 +20,26 @@ ENCODER_WEIGHTS = Path("encoder", "prefix_encoder.safetensors")
 """Where a projection is saved."""
 
 
-class TrainedPrefix(Prefixed):
+class TrainedPrefix(Encoded):
     """A frozen model behind P trained keys and values a layer, in float32.
+
+    The rows that yield them are laid out as peft does: [P, layers x 2 x heads x head size], keys before values.
 
     Args:
         base: the frozen base model.
         virtual_tokens: P.
+        settings: of peft's ``PrefixTuningConfig``: whether a projection yields the rows, its size, where they begin.
         seed: seeds whatever is drawn.
-        zero: begin with zeros.
-        projection: train an MLP that yields the prefix.
-        hidden_size: width of that MLP's hidden layer.
     """
 
-    def __init__(
-        self,
-        base: LanguageModel,
-        virtual_tokens: int,
-        seed: int,
-        *,
-        zero: bool = False,
-        projection: bool = False,
-        hidden_size: int = 512,
-    ) -> None:
+    def __init__(self, base: LanguageModel, virtual_tokens: int, settings: Mapping[str, Any], seed: int) -> None:
         from peft import PrefixEncoder, PrefixTuningConfig
 
-        super().__init__(base, virtual_tokens)
         self._layers, self._heads, self._head_size = _shape(base)
         shape = {"num_attention_heads": self._heads, "num_layers": self._layers}
-        config = PrefixTuningConfig(
-            **prompt_settings(base, virtual_tokens, self._heads * self._head_size) | shape,
-            prefix_projection=projection,
-            encoder_hidden_size=hidden_size,
-            init_weights="zero" if zero else None,
-        )
-        self._rows = RowEncoder(base, PrefixEncoder, config, seed, ENCODER_WEIGHTS if projection else None)
-
-    @property
-    def encoder(self) -> nn.Module:
-        """The prefix, or the projection that yields it."""
-        return self._rows.network
-
-    def trainable(self) -> dict[str, nn.Parameter]:
-        """Return the prefix, or the projection's weights, and an encoder's head."""
-        return {**dict(self.encoder.named_parameters()), **super().trainable()}
-
-    def rows(self) -> Tensor:
-        """Return the prefix as peft lays it out: [P, layers x 2 x heads x head size], keys before values."""
-        return self._rows.rows()
+        common = prompt_settings(base, virtual_tokens, self._heads * self._head_size) | shape
+        config = PrefixTuningConfig(**common, **settings)
+        super().__init__(base, PrefixEncoder, config, seed, ENCODER_WEIGHTS if config.prefix_projection else None)
 
     def prefix(self) -> KeysAndValues:
         """Return the prefix as the network's layers take it."""
@@ -81,14 +54,6 @@ class TrainedPrefix(Prefixed):
             parts = torch.cat([part for pair in prefix_of(self.network, embedded) for part in pair])
             rows = parts.permute(2, 0, 1, 3).reshape(self.virtual_tokens, -1)
             self.encoder.embedding.weight.copy_(rows)  # type: ignore[union-attr,operator]
-
-    def save(self, folder: Path) -> None:
-        """Write PEFT's files, which hold the prefix itself, and beside them the projection if there is one."""
-        self._rows.save(folder)
-
-    def load(self, folder: Path) -> None:
-        """Read back what `save` wrote, in place."""
-        self._rows.load(folder)
 
 
 def _shape(base: LanguageModel) -> tuple[int, int, int]:

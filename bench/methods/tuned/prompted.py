@@ -47,11 +47,15 @@ class Prefixed(TunedModel):
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the logits behind the P positions."""
-        return self.pathway.logits(batch, prefix=self.prefix() if self._prefix is None else self._prefix)
+        return self.pathway.logits(batch, **self._before())
 
     def decoding(self, batch: Batch) -> Decoding:
         """Begin the answers behind the P positions."""
-        return self.pathway.decoding(batch, prefix=self.prefix() if self._prefix is None else self._prefix)
+        return self.pathway.decoding(batch, **self._before())
+
+    def _before(self) -> dict[str, Any]:
+        """Return what the way through the network is told of the P positions."""
+        return {"prefix": self.prefix() if self._prefix is None else self._prefix}
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -76,28 +80,20 @@ class Prompted(Prefixed):
         """Return the keys and values of the prompt, where that is exact."""
         return self.pathway.prefix_of(self.prompt)
 
-    def logits(self, batch: Batch) -> Tensor:
-        """Return the logits behind the prompt, which is computed once a batch where that is exact."""
-        if self._prefix is not None:
-            return self.pathway.logits(batch, prefix=self._prefix)
-        return self.pathway.logits(batch, prompt=self.prompt)
-
-    def decoding(self, batch: Batch) -> Decoding:
-        """Begin the answers behind the prompt."""
-        if self._prefix is not None:
-            return self.pathway.decoding(batch, prefix=self._prefix)
-        return self.pathway.decoding(batch, prompt=self.prompt)
+    def _before(self) -> dict[str, Any]:
+        """The prompt is computed once a batch where that is exact."""
+        return {"prompt": self.prompt} if self._prefix is None else {"prefix": self._prefix}
 
 
-class RowEncoder:
-    """A network of peft's that yields the P rows that stand before every input, in float32.
+class Encoded(Prefixed):
+    """A frozen model behind P rows that a trained network of peft's yields, in float32; subclasses say what they are.
 
     peft keeps only what the network yields, from which training cannot go on: the network is saved beside that. In
     peft, training goes on by ``get_peft_model`` with ``inference_mode = False`` in the saved configuration, and
     ``model.prompt_encoder["default"].load_state_dict``.
 
     Args:
-        base: the base model.
+        base: the frozen base model.
         kind: peft's class of the network.
         config: its configuration.
         seed: seeds its weights.
@@ -107,25 +103,34 @@ class RowEncoder:
     def __init__(
         self, base: LanguageModel, kind: type[nn.Module], config: PromptLearningConfig, seed: int, file: Path | None
     ) -> None:
-        self._base, self._config, self._file = base, config, file
+        super().__init__(base, config.num_virtual_tokens)
+        self._config, self._file = config, file
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = kind(config)
-        self.network.to(base.device)
+            self.encoder = kind(config).to(base.device)
 
     def rows(self) -> Tensor:
         """Return the rows as peft lays them out, [P, width]."""
-        rows: Tensor = self.network(torch.arange(self._config.num_virtual_tokens, device=self._base.device)[None])[0]
+        rows: Tensor = self.encoder(torch.arange(self.virtual_tokens, device=self.base.device)[None])[0]
         return rows
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Return the network's weights, the embeddings at its entrance among them, and an encoder's head."""
+        return {**dict(self.encoder.named_parameters()), **super().trainable()}
+
+    def train(self, mode: bool) -> None:
+        """Switch the dropout of model and network."""
+        super().train(mode)
+        self.encoder.train(mode)
 
     def save(self, folder: Path) -> None:
         """Write PEFT's files, which hold what the network yields, and beside them the network itself."""
         with self._without_dropout():
             self._config.inference_mode = True
-            save_rows(folder, self._config, self.rows(), self._base)
+            save_rows(folder, self._config, self.rows(), self.base)
         if self._file is not None:
             (folder / self._file).parent.mkdir(exist_ok=True)
-            _write(folder / self._file, self.network.state_dict())
+            _write(folder / self._file, self.encoder.state_dict())
 
     def load(self, folder: Path) -> None:
         """Read the network back, in place.
@@ -133,22 +138,22 @@ class RowEncoder:
         Raises:
             ValueError: it does not yield what lies beside it.
         """
-        saved = load_rows(folder, self._base)
+        saved = load_rows(folder, self.base)
         if self._file is None:
-            self.network.load_state_dict({"embedding.weight": saved})
+            self.encoder.load_state_dict({"embedding.weight": saved})
             return
-        self.network.load_state_dict(load_file(folder / self._file))
+        self.encoder.load_state_dict(load_file(folder / self._file))
         with self._without_dropout():
             if not torch.allclose(self.rows().cpu(), saved, rtol=1e-3, atol=1e-4):
                 raise ValueError(f"{folder}: the saved rows and the network that yields them do not belong together")
 
     @contextmanager
     def _without_dropout(self) -> Iterator[None]:
-        was = self.network.training
-        self.network.eval()
+        was = self.encoder.training
+        self.encoder.eval()
         with torch.no_grad():
             yield
-        self.network.train(was)
+        self.encoder.train(was)
 
 
 def prompt_settings(base: LanguageModel, virtual_tokens: int, width: int) -> dict[str, Any]:
