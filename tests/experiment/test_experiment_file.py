@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from bench.api import plan
 from bench.core.distributions import Choice, Float, Int
 from bench.core.errors import BadInput
-from bench.experiment.defaults import own_values
 from bench.experiment.file import load_experiment
+from bench.experiment.grid import own_values
 from bench.experiment.schema import Experiment
 from bench.experiment.settings import Study
 from bench.methods import methods
