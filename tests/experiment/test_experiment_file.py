@@ -324,20 +324,8 @@ def test_planning_leaves_the_mapping_that_was_given_alone():
     assert data == yaml.safe_load(GOOD)
 
 
-KEYS = st.sampled_from(
-    [
-        *Experiment.model_fields,
-        *Study.model_fields,
-        "search",
-        "low",
-        "high",
-        "choices",
-        "kind",
-        "label",
-        "options",
-        "id",
-    ]
-) | st.text(max_size=5)
+WORDS = ("search", "low", "high", "choices", "kind", "label", "options", "id")
+KEYS = st.sampled_from([*Experiment.model_fields, *Study.model_fields, *WORDS]) | st.text(max_size=5)
 SCALARS = (
     st.none()
     | st.booleans()
