@@ -9,6 +9,7 @@ import argparse
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
+from itertools import product
 from typing import Any
 
 import torch
@@ -106,28 +107,26 @@ def main() -> None:
     for name in asked.models:
         base, fields = real(name)
         for label, (method, options) in METHODS.items():
-            for batch in asked.batch:
-                for tokens in asked.tokens:
-                    for checkpointing in (False, True):
-                        splits, tokenizer = mixed(fields, tokens)
-                        settings = Training(batch_size=batch, max_steps=100)
-                        built = methods.build(method, options, label)
-                        work = Work(name, fields, built, splits, tokenizer, settings, torch.float32, checkpointing)
-                        began = time.perf_counter()
-                        try:
-                            found = predict(work, beside=False)
-                            seconds = time.perf_counter() - began
-                            peak, flops = measured(base, work)
-                        except Infeasible as error:
-                            print(f"| {name} | {label} | infeasible: {str(error)[:60]} |", flush=True)
-                            continue
-                        assert found.step is not None
-                        print(
-                            f"| {name} | {label} | {batch} | {tokens} | {'yes' if checkpointing else 'no'} | {peak:,} "
-                            f"| {found.step.peak:,.0f} | {found.step.peak / peak - 1:+.3%} "
-                            f"| {found.step.flops / flops - 1:+.3%} | {seconds:.1f} |",
-                            flush=True,
-                        )
+            for batch, tokens, checkpointing in product(asked.batch, asked.tokens, (False, True)):
+                splits, tokenizer = mixed(fields, tokens)
+                settings = Training(batch_size=batch, max_steps=100)
+                built = methods.build(method, options, label)
+                work = Work(name, fields, built, splits, tokenizer, settings, torch.float32, checkpointing)
+                began = time.perf_counter()
+                try:
+                    found = predict(work, beside=False)
+                    seconds = time.perf_counter() - began
+                    peak, flops = measured(base, work)
+                except Infeasible as error:
+                    print(f"| {name} | {label} | infeasible: {str(error)[:60]} |", flush=True)
+                    continue
+                assert found.step is not None
+                print(
+                    f"| {name} | {label} | {batch} | {tokens} | {'yes' if checkpointing else 'no'} | {peak:,} "
+                    f"| {found.step.peak:,.0f} | {found.step.peak / peak - 1:+.3%} "
+                    f"| {found.step.flops / flops - 1:+.3%} | {seconds:.1f} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from itertools import product
@@ -11,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.core.config import content_hash
-from bench.core.distributions import Float
+from bench.core.distributions import Float, Scalar
 from bench.core.entries import Entry
 from bench.experiment.cell import Cell
 from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
 from bench.runs.manifest import Manifest, Planned
-from bench.runs.record import TrialRecord
+from bench.runs.record import Status, TrialRecord, dump_record
 from bench.runs.spec import TrialSpec
 
 LABELS = ("abbreviation", "description", "entity", "person", "location", "number")
@@ -50,9 +48,9 @@ def write(
         cells[cell.path] = Planned(trials=trials, finals=finals)
         folder = root / "records" / cell.path
         folder.mkdir(parents=True, exist_ok=True)
-        for name, record in _records(cell, (m, d, k), base, trials, finals, steps, items, generator):
-            record["checksum"] = content_hash(record)
-            (folder / name).write_text(json.dumps(record, indent=1) + "\n")
+        for spec, score, status in _runs(cell, (m, d, k), trials, finals, generator):
+            record = _record(spec, base, score, status, steps, items, generator)
+            (folder / spec.filename).write_bytes(dump_record(record))
             count += 1
     experiment = {"name": root.name, "description": "Synthetic records: no model made them, they are no result."}
     Manifest(experiment=experiment, cells=cells).write(root)
@@ -78,85 +76,49 @@ def _cell(m: int, d: int, k: int) -> Cell:
     )
 
 
-def _records(
-    cell: Cell,
-    place: tuple[int, int, int],
-    base: int,
-    trials: int,
-    finals: int,
-    steps: int,
-    items: int,
-    generator: np.random.Generator,
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield file names and records; scores grow with size and fall off beside the best learning rate."""
+def _runs(
+    cell: Cell, place: tuple[int, int, int], trials: int, finals: int, generator: np.random.Generator
+) -> Iterator[tuple[TrialSpec, float, Status]]:
+    """Yield runs with score and status; scores grow with size and fall off beside the best learning rate."""
     m, d, k = place
     rate = METHODS[k % len(METHODS)][2]
     top = 0.45 + 0.08 * m - 0.01 * d + 0.1 * math.sin(k + 1) * math.exp(-m / 4)
-    template = _template(cell, base)
-    best: tuple[float, dict[str, float | int]] = (-1.0, {})
+    best: tuple[float, dict[str, Scalar]] = (-1.0, {})
     for number in range(trials):
         chosen = rate if number == 0 else rate * 10 ** float(generator.uniform(-1, 1))
-        params: dict[str, float | int] = {"learning_rate": chosen}
+        params: dict[str, Scalar] = {"learning_rate": chosen}
         if "init" in cell.method.options:
             params["num_virtual_tokens"] = int(generator.choice([5, 10, 20, 50, 100]))
-        score = top - 0.15 * math.log10(chosen / rate) ** 2 + float(generator.normal(0, 0.01))
-        score = round(min(0.99, max(0.01, score)), 4)
-        status = "ok" if number == 0 else str(generator.choice(["ok", "pruned", "oom"], p=[0.85, 0.12, 0.03]))
+        score = _share(top - 0.15 * math.log10(chosen / rate) ** 2 + float(generator.normal(0, 0.01)))
+        status: Any = "ok" if number == 0 else str(generator.choice(["ok", "pruned", "oom"], p=[0.85, 0.12, 0.03]))
         if status == "ok" and score > best[0]:
             best = (score, params)
-        yield f"trial-{number:05d}.json", _record(template, "trial", number, params, score, status, steps, 0, generator)
+        yield _spec(cell, "trial", number, params), score, status
     for number in range(finals):
-        score = round(min(0.99, max(0.01, best[0] - 0.02 + float(generator.normal(0, 0.015)))), 4)
-        record = _record(template, "final", number, best[1], score, "ok", steps, items, generator)
-        yield f"final-{number:05d}-{record['spec_hash'][:12]}.json", record
+        yield _spec(cell, "final", number, best[1]), _share(best[0] - 0.02 + float(generator.normal(0, 0.015))), "ok"
 
 
-def _template(cell: Cell, base: int) -> dict[str, Any]:
-    spec = TrialSpec(experiment="synthetic", cell=cell, kind="trial", number=0, seed=0, params={})
-    everything = cell.method.name == "full_fine_tuning"
-    record = TrialRecord.of(
-        spec,
-        status="ok",
-        started_at="2026-01-01T00:00:00+00:00",
-        parameters={
-            "total": base + 8192,
-            "trainable": base if everything else 8192,
-            "adapter_bytes": 33_000,
-            "base": base,
-        },
-        provenance={"git_commit": "0" * 12, "device": "cpu", "threads": 2, "versions": {"promptscale": "0.1.0"}},
-    )
-    return record.model_dump(mode="json", exclude={"checksum"})
+def _share(score: float) -> float:
+    return round(min(0.99, max(0.01, score)), 4)
+
+
+def _spec(cell: Cell, kind: Any, number: int, params: dict[str, Scalar]) -> TrialSpec:
+    seed = number + 1000 * (kind == "final")
+    return TrialSpec(experiment="synthetic", cell=cell, kind=kind, number=number, seed=seed, params=params)
 
 
 def _record(
-    template: dict[str, Any],
-    kind: str,
-    number: int,
-    params: dict[str, float | int],
-    score: float,
-    status: str,
-    steps: int,
-    items: int,
-    generator: np.random.Generator,
-) -> dict[str, Any]:
-    spec = {
-        **template["spec"],
-        "kind": kind,
-        "number": number,
-        "seed": number + 1000 * (kind == "final"),
-        "params": params,
+    spec: TrialSpec, base: int, score: float, status: Status, steps: int, items: int, generator: np.random.Generator
+) -> TrialRecord:
+    trained = base if spec.cell.method.name == "full_fine_tuning" else 8192
+    found: dict[str, Any] = {
+        "started_at": "2026-01-01T00:00:00+00:00",
+        "parameters": {"total": base + 8192, "trainable": trained, "adapter_bytes": 33_000, "base": base},
+        "provenance": {"git_commit": "0" * 12, "device": "cpu", "threads": 2, "versions": {"promptscale": "0.1.0"}},
+        "seconds": {"load": 1.0, "train": base / 1e6, "validate": 1.0, "test": 1.0, "total": base / 1e6 + 4},
     }
-    found = {
-        **template,
-        "spec": spec,
-        "status": status,
-        "spec_hash": content_hash([template["cell_path"], kind, number]),
-    }
-    base = template["parameters"]["base"]
-    found["seconds"] = {"load": 1.0, "train": base / 1e6, "validate": 1.0, "test": 1.0, "total": base / 1e6 + 4}
     if status == "oom":
-        return {**found, "reason": "out of memory"}
+        return TrialRecord.of(spec, status=status, reason="out of memory", **found)
     loss = 3 * np.exp(-np.arange(steps) / 6) + 1 - score + generator.normal(0, 0.1, steps)
     found["train_curve"] = [
         {"step": s + 1, "loss": max(0.0, float(loss[s])), "learning_rate": 0.001, "grad_norm": 1 + s / 7, "tokens": 300}
@@ -167,25 +129,16 @@ def _record(
         {"step": s, "metrics": {"accuracy": value, "f1_macro": 0.9 * value}, "loss": 2 - value, "perplexity": 7 - value}
         for s, value in points
     ]
-    found |= {"objective": score, "best_step": steps}
+    resident, live = 500 * 2**20, {"live_tensor_peak_bytes": 9 * base}
     found["memory"] = {
-        phase: {
-            "live_tensor_peak_bytes": extra * base if phase == "train" else None,
-            "resident_peak_bytes": 500 * 2**20 + extra * base,
-            "cuda_allocated_peak_bytes": None,
-            "cuda_reserved_peak_bytes": None,
-        }
+        phase: {"resident_peak_bytes": resident + extra * base, **(live if phase == "train" else {})}
         for phase, extra in (("load", 4), ("train", 9), ("validate", 5), ("test", 6))
     }
+    found |= {"objective": score, "best_step": steps, "flops": {"train": 4.0 * base * 300 * steps}}
     found["tokens_per_second"] = {"train": 1000.0, "test": 3000.0}
-    found["flops"] = {"train": 4.0 * base * 300 * steps}
-    if kind == "final":
-        found["test"] = {
-            "step": steps,
-            "metrics": {"accuracy": score, "f1_macro": score},
-            "loss": 1.0,
-            "perplexity": 2.7,
-        }
+    if spec.kind == "final":
+        metrics = {"accuracy": score, "f1_macro": score}
+        found["test"] = {"step": steps, "metrics": metrics, "loss": 1.0, "perplexity": 2.7}
         references = np.arange(items) % len(LABELS)
         right = generator.random(items) < score
         predictions = np.where(right, references, generator.integers(len(LABELS), size=items))
@@ -196,4 +149,4 @@ def _record(
             "labels": list(LABELS),
             "confidences": np.round(generator.uniform(0.3, 1.0, items), 4).tolist(),
         }
-    return found
+    return TrialRecord.of(spec, status=status, **found)

@@ -14,6 +14,14 @@ NO_MODEL = "none"
 """Stands in tables and paths for the model of a method that uses none."""
 
 
+def distinct(entries: list[Any]) -> list[Any]:
+    """Return entries that are told apart by their labels, or raise `ValueError`."""
+    labels = [entry.label for entry in entries]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise ValueError(f"the label {twice[0]!r} is used twice; tell them apart by 'label:'")
+    return entries
+
+
 class Entry(Config):
     """A registered thing and its options, as an experiment names it: ``name`` or ``name: {options}``."""
 
@@ -72,13 +80,7 @@ class DatasetEntry(Entry):
     """Data sets on whose test split the finals are tested too, with nothing trained further (zero-shot transfer): the
     label of another data set of the experiment, or any data set with its options."""
 
-    @field_validator("transfer")
-    @classmethod
-    def _check_targets(cls, targets: list[Entry]) -> list[Entry]:
-        labels = [target.label for target in targets]
-        if twice := sorted({label for label in labels if labels.count(label) > 1}):
-            raise ValueError(f"the label {twice[0]!r} is used twice; tell them apart by 'label:'")
-        return targets
+    _check_targets = field_validator("transfer")(distinct)
 
 
 class MethodEntry(Entry):

@@ -30,6 +30,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from bench.core.errors import Unavailable
+from bench.core.files import write_atomic
 
 
 def cache_folder() -> Path:
@@ -225,10 +226,7 @@ class SourceArchive(Package):
             for entry in archive:
                 source = archive.extractfile(entry) if entry.name == name else None
                 if source is not None:
-                    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-                    with part.open("wb") as file:
-                        shutil.copyfileobj(source, file)
-                    part.replace(path)
+                    write_atomic(path, source.read())
                     return
         raise KeyError(f"{self.path.name} has no file {name}")
 

@@ -45,10 +45,7 @@ def load_plugins(files: Iterable[str | PluginFile]) -> None:
             the contract of what it registers, or is not the file that the hash is of.
     """
     for wanted in files:
-        if isinstance(wanted, PluginFile):
-            _load(wanted.file, wanted.sha256)
-        else:
-            _load(wanted, None)
+        _load(*((wanted.file, wanted.sha256) if isinstance(wanted, PluginFile) else (wanted, None)))
 
 
 def loaded_plugins() -> list[PluginFile]:

@@ -70,7 +70,8 @@ class Registry(Generic[T]):
         self._targets: dict[str, str | type[T]] = dict(builtin)
         self._owners = dict.fromkeys(builtin, BUILTIN)
         self._broken: dict[str, str] = {}
-        self._checked: set[str] = set()
+        self._classes: dict[str, type[T]] = {}
+        """Those that were asked for, loaded and found to keep the contract."""
         self._discovered = False
         Registry._all.add(self)
 
@@ -100,7 +101,7 @@ class Registry(Generic[T]):
             )
         self._targets[name] = target
         self._owners[name] = owner
-        self._checked.discard(name)
+        self._classes.pop(name, None)
         self._broken.pop(name, None)
 
     def forget(self, owner: str) -> None:
@@ -127,18 +128,14 @@ class Registry(Generic[T]):
                 raise BadInput(f"{prefix}{self.kind} '{name}' does not load: {self._broken[name]}")
             near = did_you_mean(name, self._targets)
             raise BadInput(f"{prefix}unknown {self.kind} '{name}'{near} (one of a plug-in file needs --plugin FILE)")
-        target = self._targets[name]
-        if name not in self._checked:
+        if name not in self._classes:
             try:
-                target = self._load(target) if isinstance(target, str) else self._check(target)
+                self._classes[name] = self._checked(self._targets[name])
             except (Exception, SystemExit) as error:  # a plug-in may raise anything at import: report it by name
                 self._broken[name] = f"{named_line(error)} (from {self._owners[name]})"
                 del self._targets[name]
                 raise BadInput(f"{prefix}{self.kind} '{name}' does not load: {self._broken[name]}") from error
-            self._targets[name] = target
-            self._checked.add(name)
-        assert not isinstance(target, str)
-        return target
+        return self._classes[name]
 
     def build(self, name: str, options: Mapping[str, Any], where: str) -> T:
         """Return a validated instance of the entry; ``where`` names the place of ``options`` in errors."""
@@ -183,13 +180,11 @@ class Registry(Generic[T]):
             except BadInput as error:
                 self._broken[f"{point.name} ({owner})"] = str(error)
 
-    def _load(self, target: str) -> type[T]:
-        return self._check(load_target(target), target)
-
-    def _check(self, entry: Any, target: str = "") -> type[T]:
+    def _checked(self, target: str | type[T]) -> type[T]:
         """Return a class that keeps the contract of this registry as far as can be seen without using it."""
         base = load_target(self._base)
-        named = target or getattr(entry, "__qualname__", repr(entry))
+        entry = load_target(target) if isinstance(target, str) else target
+        named = target if isinstance(target, str) else getattr(entry, "__qualname__", repr(entry))
         if not (isinstance(entry, type) and issubclass(entry, base)):
             raise TypeError(f"{named} is not a subclass of {base.__module__}.{base.__qualname__}")
         missing = sorted(getattr(entry, "__abstractmethods__", ()))

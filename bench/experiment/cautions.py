@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.core.distributions import Choice
 from bench.experiment.cell import Cell
-from bench.experiment.defaults import defaults_outside
+from bench.experiment.grid import own_values
 from bench.experiment.schema import Experiment
 from bench.experiment.terms import unequal
 from bench.methods import methods
@@ -27,7 +27,7 @@ def cautions(experiment: Experiment, cells: Sequence[Cell]) -> Iterator[str]:
         if replaced:
             yield f"training.learning_rate: {rate:g} stands in place of every method's own default ({replaced})"
     for cell in cells:
-        for name, value in defaults_outside(cell).items():
+        for name, value in own_values(cell, outside=True).items():
             range_ = cell.search[name]
             ends = (
                 ", ".join(map(str, range_.choices))

@@ -18,8 +18,7 @@ from bench.datasets import datasets
 from bench.datasets.base import BaseDataset
 from bench.datasets.files import local_sha256
 from bench.experiment.cell import Cell, Target
-from bench.experiment.defaults import own_values
-from bench.experiment.grid import POINTS, grid_points, number_of_points
+from bench.experiment.grid import cell_grid, number_of_points
 from bench.experiment.schema import Experiment, Override
 from bench.experiment.settings import Evaluation, Training
 from bench.methods import methods
@@ -57,8 +56,9 @@ def plan_cells(experiment: Experiment, where: str, say: Callable[[str], None] = 
     if not cells:
         raise BadInput(f"{where}: overrides: every cell is skipped; nothing is left to run")
     # One model after the other, small ones first: results appear early and a base model is loaded once.
-    order = {entry.label: rank for rank, entry in enumerate(sorted(chosen_models, key=_size))}
-    return sorted(cells, key=lambda cell: order[cell.model.label] if cell.model else -1)
+    sizes = {entry.label: models.get(entry.name).parameters or float("inf") for entry in chosen_models}
+    order = sorted(sizes, key=sizes.__getitem__)
+    return sorted(cells, key=lambda cell: order.index(cell.model.label) if cell.model else -1)
 
 
 def model_entry(entry: Entry, where: str) -> Entry:
@@ -74,14 +74,6 @@ def model_entry(entry: Entry, where: str) -> Entry:
             "pip install 'promptscale[quantized]'"
         )
     return entry.model_copy(update={"options": built.model_dump(mode="json")})
-
-
-def _pinned(entry: Entry | None) -> str | None:
-    return models.build(entry.name, entry.options, f"model {entry.label}").pin() if entry else None
-
-
-def _size(entry: Entry) -> float:
-    return models.get(entry.name).parameters or float("inf")
 
 
 def _dataset(entry: Entry, where: str) -> BaseDataset:
@@ -168,7 +160,7 @@ def _cell(
         runtime=experiment.runtime,
         seed=experiment.seed,
         version=kind.version,
-        model_pin=_pinned(model),
+        model_pin=models.build(model.name, model.options, f"model {model.label}").pin() if model else None,
         data_pin=source.pin(),
         plugins=plugins_behind(
             *([(models, model.name)] if model else []),
@@ -181,7 +173,8 @@ def _cell(
         greater_is_better=metrics.build(objective.name, objective.options, where).greater_is_better,
         stochastic=any(each.stochastic for each in _variants(built, search)),
     )
-    if search and (points := _points(cell)) is not None and points < trials:
+    points = len(cell_grid(cell)) if cell.study.sampler == "grid" else number_of_points(search)
+    if search and points is not None and points < trials:
         cell = cell.model_copy(update={"study": cell.study.model_copy(update={"trials": points})})
         say(f"{cell.title}: {points} trials instead of {trials}: there are no more points to try")
     if cell.studies > 1:
@@ -197,13 +190,6 @@ def _with_pinned_text(evaluation: Evaluation) -> Evaluation:
         return evaluation
     pinned = text.model_copy(update={"sha256": local_sha256(text.path)})
     return evaluation.model_copy(update={"retention": pinned})
-
-
-def _points(cell: Cell) -> int | None:
-    """Return how many points a cell's study can try; None if there is no end of them."""
-    if cell.study.sampler == "grid":
-        return len(grid_points(cell.search, own_values(cell), cell.study.sampler_options.get("points", POINTS)))
-    return number_of_points(cell.search)
 
 
 def _named(kind: type[Method], data: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -237,18 +223,14 @@ def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tup
         else:
             space.pop(name, None)
             fixed[name] = change
-    _check_space(method, space, where)
+    check_search_space(method, space, where)
     for name, value in fixed.items():
         _check_value(method, name, value, f"{where}.{name}")
     return space, fixed
 
 
-def check_search_space(method: Method, where: str) -> None:
-    """Raise `BadInput` unless a method's own search space names fields that exist, and values that they accept."""
-    _check_space(method, method.search_space(), where)
-
-
-def _check_space(method: Method, space: SearchSpace, where: str) -> None:
+def check_search_space(method: Method, space: SearchSpace, where: str) -> None:
+    """Raise `BadInput` unless a search space names fields that exist, and values that they accept."""
     for name, distribution in space.items():
         for value in _ends(distribution):
             _check_value(method, name, value, f"{where}.{name}")

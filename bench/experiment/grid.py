@@ -1,4 +1,4 @@
-"""A grid over a search space: which points it has, in an order that is spread over the whole grid."""
+"""Points of a search space: the cell's own, and a grid in an order that is spread over the whole of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,38 @@ from typing import Any
 
 from bench.core.config import canonical_json, content_hash
 from bench.core.distributions import Choice, Distribution, Int, Scalar
+from bench.experiment.cell import Cell
+from bench.methods import methods
 
 POINTS = 4
 """Values a range, unless ``sampler_options: {points: n}`` says otherwise."""
+
+
+def own_values(cell: Cell, outside: bool = False) -> dict[str, Any]:
+    """Return the values of method and training that the first trial runs, where they lie inside their range.
+
+    Args:
+        cell: whose values they are.
+        outside: return those instead that lie outside, which the first trial cannot run.
+    """
+    method = methods.build(cell.method.name, cell.method.options, cell.title)
+    own = {**method.options(), **cell.training.model_dump()}
+    return {
+        name: own[name]
+        for name, distribution in cell.search.items()
+        if own.get(name) is not None and _contains(distribution, own[name]) != outside
+    }
+
+
+def _contains(distribution: Distribution, value: Any) -> bool:
+    if isinstance(distribution, Choice):
+        return value in distribution.choices
+    return isinstance(value, int | float) and distribution.low <= value <= distribution.high
+
+
+def cell_grid(cell: Cell) -> list[dict[str, Scalar]]:
+    """Return the points of the grid that a cell asks for."""
+    return grid_points(cell.search, own_values(cell), cell.study.sampler_options.get("points", POINTS))
 
 
 def grid_points(

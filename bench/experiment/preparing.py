@@ -17,7 +17,7 @@ from bench.experiment.cell import Cell
 from bench.experiment.feasibility import infeasible, looked_at
 from bench.experiment.preparing_process import prepare_in_process
 from bench.experiment.settings import RetentionText
-from bench.metrics import BaseMetric, metrics
+from bench.metrics import metrics
 from bench.models import models
 from bench.models.base import Model
 
@@ -60,31 +60,30 @@ def prepare(cells: Sequence[Cell], say: Callable[[str], None]) -> None:
         read_general_text(text.bytes, text.path)
     for entry, dataset in _datasets(cells):
         _announce(dataset.downloads(), f"data set {entry.label}", say)
-        splits = dataset.splits()
-        _check_redraw(cells, entry, dataset)
+        _checked(cells, entry, dataset)
         for metric in dataset.metrics:
-            built = metrics.build(metric.name, metric.options, f"metric {metric.label}")
-            _check_references(entry, metric, built, splits)
-            if not built.ready():
+            if not metrics.build(metric.name, metric.options, f"metric {metric.label}").ready():
                 say(f"loading metric {metric.label}")
                 prepare_in_process("metric", metric)
 
 
-def _check_redraw(cells: Sequence[Cell], entry: Entry, dataset: BaseDataset) -> None:
-    """Have a data set draw its splits anew, where finals will, before any compute: folds, for one, cannot be."""
-    asked = (entry.name, entry.options)
-    ours = any(cell.redraws and (cell.dataset.name, cell.dataset.options) == asked for cell in cells)
-    if ours and "draw" in signature(dataset.splits).parameters:  # a plug-in's need not know of draws
+def _checked(cells: Sequence[Cell], entry: Entry, dataset: BaseDataset) -> Splits:
+    """Return the splits of a data set whose redraws and right answers were looked at, before any compute.
+
+    Where finals will draw anew, the data set does it once: folds, for one, cannot be.
+    """
+    splits, asked = dataset.splits(), (entry.name, entry.options)
+    redrawn = any(cell.redraws and (cell.dataset.name, cell.dataset.options) == asked for cell in cells)
+    if redrawn and "draw" in signature(dataset.splits).parameters:  # a plug-in's need not know of draws
         dataset.splits(draw=1)
-
-
-def _check_references(entry: Entry, metric: Entry, built: BaseMetric, splits: Splits) -> None:
-    """Have a metric look at the right answers of validation and test before any compute."""
-    if built.scored == "text":
-        try:
-            built.check([example.answers for example in (*splits.validation, *splits.test)])
-        except BadInput as error:
-            raise BadInput(f"datasets.{entry.label}.metrics.{metric.label}: {error}") from None
+    for metric in dataset.metrics:
+        built = metrics.build(metric.name, metric.options, f"metric {metric.label}")
+        if built.scored == "text":
+            try:
+                built.check([example.answers for example in (*splits.validation, *splits.test)])
+            except BadInput as error:
+                raise BadInput(f"datasets.{entry.label}.metrics.{metric.label}: {error}") from None
+    return splits
 
 
 def source_cautions(cells: Sequence[Cell]) -> Iterator[str]:
@@ -99,10 +98,7 @@ def source_cautions(cells: Sequence[Cell]) -> Iterator[str]:
         if not _at_hand(dataset):
             yield f"data set {entry.label}: not looked at, it has to be fetched first"
             continue
-        splits = dataset.splits()
-        _check_redraw(cells, entry, dataset)
-        for metric in dataset.metrics:
-            _check_references(entry, metric, metrics.build(metric.name, metric.options, metric.label), splits)
+        splits = _checked(cells, entry, dataset)
         yield from (f"data set {entry.label}: {said}" for said in splits.cautions(dataset.metrics[0].name))
     unseen = dict.fromkeys(cell.model.label for cell in cells if cell.model is not None and not looked_at(cell))
     yield from (f"model {label}: not looked at, it has to be fetched or converted first" for label in unseen)

@@ -25,16 +25,8 @@ def prepare_in_process(kind: str, entry: Entry) -> None:
     Raises:
         Unavailable: it did not become ready; the message is the process's own.
     """
-    plugins = [plugin.file for plugin in loaded_plugins()]
-    command = [
-        sys.executable,
-        "-m",
-        "bench.experiment.preparing_process",
-        kind,
-        entry.name,
-        json.dumps(entry.options),
-        *plugins,
-    ]
+    asked = [kind, entry.name, json.dumps(entry.options), *(plugin.file for plugin in loaded_plugins())]
+    command = [sys.executable, "-m", "bench.experiment.preparing_process", *asked]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or f"it ended with exit code {done.returncode}").splitlines()[-1]

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from bench.core.config import Config
-from bench.core.entries import DatasetEntry, Entry, MethodEntry
+from bench.core.entries import DatasetEntry, Entry, MethodEntry, distinct
 from bench.core.labels import check_label
 from bench.experiment.settings import Evaluation, Finals, Runtime, Study
 
@@ -66,6 +66,8 @@ class Experiment(Config):
     trust_remote_code: bool = False
     """Let models of a hub run their own Python code; shown in every record."""
 
+    _check_labels = field_validator("models", "datasets", "methods", "trackers")(distinct)
+
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
@@ -78,13 +80,4 @@ class Experiment(Config):
             raise ValueError(
                 f"terms: '{self.terms}' needs 'study: {{budget: {{{currency}: ...}}}}', what each cell may use up"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _check_labels(self) -> Self:
-        for kind in ("models", "datasets", "methods", "trackers"):
-            labels = [entry.label for entry in getattr(self, kind)]
-            twice = sorted({label for label in labels if labels.count(label) > 1})
-            if twice:
-                raise ValueError(f"{kind}: the label {twice[0]!r} is used twice; tell them apart by 'label:'")
         return self

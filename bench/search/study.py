@@ -14,8 +14,7 @@ from bench.core.config import canonical_json, derive_seed
 from bench.core.distributions import Scalar
 from bench.core.errors import BadInput, one_line
 from bench.experiment.cell import Cell
-from bench.experiment.defaults import own_values
-from bench.experiment.grid import POINTS, grid_points, number_of_points
+from bench.experiment.grid import cell_grid, number_of_points, own_values
 from bench.runs.objectives import greater_is_better, objective_values
 from bench.runs.record import TrialRecord
 from bench.search.samplers import MEMORYLESS_PRUNERS, MEMORYLESS_SAMPLERS, build_pruner, build_sampler
@@ -73,7 +72,7 @@ class Search:
         self._hash = cell.hash
         self._distributions = distributions(cell)
         self._several = len(cell.study.objectives) > 1
-        self._grid = _grid(cell) if cell.study.sampler == "grid" else None
+        self._grid = cell_grid(cell) if cell.study.sampler == "grid" else None
         memoryless = cell.study.sampler in MEMORYLESS_SAMPLERS
         replay = not (memoryless and cell.study.pruner in MEMORYLESS_PRUNERS)
         self._study = optuna.create_study(
@@ -222,7 +221,3 @@ def frozen(record: TrialRecord, space: Mapping[str, BaseDistribution]) -> optuna
         constraints={CONSTRAINT: 1.0} if record.status in _WALLS else None,
         user_attrs={"status": record.status, **({"reason": record.reason} if record.reason else {})},
     )
-
-
-def _grid(cell: Cell) -> list[dict[str, Scalar]]:
-    return grid_points(cell.search, own_values(cell), cell.study.sampler_options.get("points", POINTS))

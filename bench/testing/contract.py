@@ -92,7 +92,7 @@ class MethodContract:
 
     def test_its_search_space_is_valid(self) -> None:
         """A study varies fields that exist, over values that they accept, its own among them."""
-        check_search_space(self.method, "search space")
+        check_search_space(self.method, self.method.search_space(), "search space")
         own = {**Training(**self.method.training_defaults).model_dump(), **self.method.model_dump()}
         for name, distribution in self.method.search_space().items():
             if distribution.kind == "choice":

@@ -18,8 +18,7 @@ from typing import Any
 
 from benchmarks.faults import drivers
 from benchmarks.faults.campaign import FAULTS, STUDIES, Outcome, experiment, make, play, table
-from benchmarks.faults.cluster import ray_cluster
-from benchmarks.faults.places import PLACES, Place, on_ray
+from benchmarks.faults.places import PLACES, Place, on_ray, ray_cluster
 
 RAY = "ray"
 

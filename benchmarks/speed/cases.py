@@ -51,21 +51,27 @@ def cases(steps: int, answers: int) -> list[Case]:
         return Case(name, f"training step, {work.title}, against {what}", partial(training, work, peer, count), goal)
 
     few = max(2, steps // 2)
+    works = {
+        "smollm2-p20": (prompt(SMOL, 20), 3.0),
+        "smollm2-p100": (prompt(SMOL, 100), 6.3),
+        "smollm2-lora": (Work(SMOL, "lora", learning_rate=1e-4), 1.8),
+        "smollm2-full": (Work(SMOL, "full_fine_tuning", learning_rate=1e-6), 1.8),
+        "gemma3-p20": (prompt(GEMMA, 20), 6.0),
+        "gemma3-p100": (prompt(GEMMA, 100), 12.0),
+        "gemma3-lora": (Work(GEMMA, "lora", learning_rate=1e-7), 3.5),
+        "gemma3-full": (Work(GEMMA, "full_fine_tuning", learning_rate=1e-9), 3.5),
+    }
     found = [
-        step("step-smollm2-p20", prompt(SMOL, 20), 3.0),
-        step("step-smollm2-p100", prompt(SMOL, 100), 6.3),
-        step("step-smollm2-p20-loop", prompt(SMOL, 20), None, "loop"),
-        step("step-smollm2-p100-loop", prompt(SMOL, 100), None, "loop"),
-        step("step-smollm2-p20-labelled", prompt(SMOL, 20), None, "labelled"),
-        step("step-smollm2-p100-labelled", prompt(SMOL, 100), None, "labelled"),
-        step("step-smollm2-lora-labelled", Work(SMOL, "lora", learning_rate=1e-4), None, "labelled"),
-        step("step-smollm2-full-labelled", Work(SMOL, "full_fine_tuning", learning_rate=1e-6), None, "labelled"),
-        step("step-smollm2-lora", Work(SMOL, "lora", learning_rate=1e-4), 1.8),
-        step("step-smollm2-full", Work(SMOL, "full_fine_tuning", learning_rate=1e-6), 1.8),
-        step("step-gemma3-p20", prompt(GEMMA, 20), 6.0, count=few),
-        step("step-gemma3-p100", prompt(GEMMA, 100), 12.0, count=few),
-        step("step-gemma3-lora", Work(GEMMA, "lora", learning_rate=1e-7), 3.5, count=few),
-        step("step-gemma3-full", Work(GEMMA, "full_fine_tuning", learning_rate=1e-9), 3.5, count=few),
+        *(
+            step(f"step-{name}", work, goal, count=steps if work.model == SMOL else few)
+            for name, (work, goal) in works.items()
+        ),
+        *(step(f"step-smollm2-p{length}-loop", prompt(SMOL, length), None, "loop") for length in (20, 100)),
+        *(
+            step(f"step-{name}-labelled", work, None, "labelled")
+            for name, (work, _) in works.items()
+            if work.model == SMOL
+        ),
         Case(
             "evaluation-smollm2-p100",
             f"evaluation of 96 questions, {prompt(SMOL, 100).title}, against Trainer.predict",
@@ -97,18 +103,9 @@ def cases(steps: int, answers: int) -> list[Case]:
             "share",
         ),
     ]
-    profiled = {
-        "p20": prompt(SMOL, 20),
-        "p100": prompt(SMOL, 100),
-        "lora": Work(SMOL, "lora", learning_rate=1e-4),
-        "full": Work(SMOL, "full_fine_tuning", learning_rate=1e-6),
-        "gemma3-p20": prompt(GEMMA, 20),
-        "gemma3-p100": prompt(GEMMA, 100),
-        "gemma3-lora": Work(GEMMA, "lora", learning_rate=1e-7),
-        "gemma3-full": Work(GEMMA, "full_fine_tuning", learning_rate=1e-9),
-    }
     found += [
-        Case(f"profile-{name}", w.title, partial(profile, w, few), column="bound") for name, w in profiled.items()
+        Case(f"profile-{name.removeprefix('smollm2-')}", work.title, partial(profile, work, few), column="bound")
+        for name, (work, _) in works.items()
     ]
     found.append(
         Case(

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from bench.api import plan
 from bench.core.distributions import Choice, Float, Int
 from bench.core.errors import BadInput
-from bench.experiment.defaults import own_values
 from bench.experiment.file import load_experiment
+from bench.experiment.grid import own_values
 from bench.experiment.schema import Experiment
 from bench.experiment.settings import Study
 from bench.methods import methods
@@ -324,20 +324,8 @@ def test_planning_leaves_the_mapping_that_was_given_alone():
     assert data == yaml.safe_load(GOOD)
 
 
-KEYS = st.sampled_from(
-    [
-        *Experiment.model_fields,
-        *Study.model_fields,
-        "search",
-        "low",
-        "high",
-        "choices",
-        "kind",
-        "label",
-        "options",
-        "id",
-    ]
-) | st.text(max_size=5)
+WORDS = ("search", "low", "high", "choices", "kind", "label", "options", "id")
+KEYS = st.sampled_from([*Experiment.model_fields, *Study.model_fields, *WORDS]) | st.text(max_size=5)
 SCALARS = (
     st.none()
     | st.booleans()

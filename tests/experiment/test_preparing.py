@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from demo import demo_plan
+from plugin import write_table
 
 from bench.core.entries import Entry
 from bench.core.errors import BadInput, Unavailable
@@ -15,10 +16,9 @@ from bench.experiment.preparing_process import prepare_in_process
 from bench.models.glasslm import GlassLM
 
 
-def cells(*models, **changes):
-    table = Path("toy.csv").absolute()
-    table.write_text("text,label\n" + "\n".join(f"t{n},{'ab'[n % 2]}" for n in range(40)))
-    return demo_plan(models=list(models), datasets=[{"local": {"path": str(table)}}], **changes).cells
+def cells(*models):
+    local = {"path": str(write_table(Path("toy.csv").absolute(), 40))}
+    return demo_plan(models=list(models), datasets=[{"local": local}]).cells
 
 
 @pytest.fixture(autouse=True)
@@ -83,9 +83,7 @@ def test_what_several_cells_need_is_fetched_once():
 
 @pytest.mark.parametrize("look", [lambda cells: list(preparing.source_cautions(cells)), None])
 def test_folds_that_are_to_be_redrawn_are_refused_before_any_compute(look):
-    table = Path("toy.csv").absolute()
-    table.write_text("text,label\n" + "\n".join(f"t{n},{'ab'[n % 2]}" for n in range(40)))
-    local = {"local": {"path": str(table), "folds": 4}}
+    local = {"local": {"path": str(write_table(Path("toy.csv").absolute(), 40)), "folds": 4}}
     planned = demo_plan(methods=["majority"], datasets=[local], finals={"seeds": 2, "splits": "redraw"}).cells
     with pytest.raises(BadInput, match=r"finals\.splits is 'redraw', but its splits are folds"):
         (look or (lambda cells: preparing.prepare(cells, print)))(planned)
