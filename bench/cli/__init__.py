@@ -256,9 +256,7 @@ def validate(file: File, set_: Set = None, plugin: Plugin = None) -> None:
 
 @app.command("list")
 def list_(
-    kind: Annotated[
-        str, typer.Argument(help="methods, datasets, models, metrics, engines, figures or trackers.", metavar="KIND")
-    ],
+    kind: Annotated[str, typer.Argument(help="methods, datasets, models, metrics, engines, figures or trackers.")],
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     plugin: Plugin = None,
 ) -> None:

@@ -231,7 +231,11 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
         ticks = [tick for tick in ticks if low <= tick <= high]
         if 2 <= len(ticks) <= most:
             return ticks
-    return [float(tick) for tick in MaxNLocator(nbins=2).tick_values(low, high) if low <= tick <= high]
+    for bins in range(2, most + 1):  # an end of the range may lie a rounding error outside of it
+        ticks = [float(tick) for tick in MaxNLocator(nbins=bins).tick_values(low, high) if low <= tick <= high]
+        if len(ticks) > 1:
+            break
+    return ticks
 
 
 def put_handles(figure: Canvas, handles: Sequence[Any], **how: Any) -> None:

@@ -24,12 +24,8 @@ class SmallTable:
     rows: tuple[tuple[str, ...], ...]
 
 
-def statistics_tables(cells: Sequence[CellResults]) -> list[SmallTable]:
-    """Return what the cells say together."""
-    return list(_tables(cells))
-
-
-def _tables(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
+def statistics_tables(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
+    """Yield what the cells say together."""
     together = over_tasks(cells)
     for one in together:
         yield _aggregates(one) if one.aggregates else _not_pooled(one)
