@@ -27,13 +27,9 @@ GAP = "  "
 
 
 class View(Watcher):
-    """Hears of a run and draws it.
+    """Hears of a run and draws it; ``threads`` are of each worker, if they are processes of this machine.
 
-    Args:
-        console: where.
-        cells: what runs.
-        workers: trials at the same time.
-        threads: of each, if they are processes of this machine: then the time left begins from an estimate.
+    Then the time left begins from an estimate.
     """
 
     def __init__(self, console: Console, cells: Sequence[Cell], workers: int, threads: int | None = None) -> None:

@@ -102,11 +102,7 @@ _PAD = 0.15
 def render(canvas: Canvas, form: Form, style: StyleName = "paper", box: Bbox | None = None) -> bytes:
     """Return the figure as a file; the same figure gives the same bytes, today and tomorrow.
 
-    Args:
-        canvas: what was drawn.
-        form: of the file.
-        style: the medium that it was drawn for.
-        box: what of it to show, as `lay_out` has found it; without it the figure is drawn once more to see.
+    Only ``box`` is shown, as `lay_out` has found it; without it the figure is drawn once more to see.
     """
     buffer = io.BytesIO()
     plain = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
