@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,24 +26,15 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 
 
-class Listable(StrEnum):
-    """What can be listed."""
-
-    METHODS = "methods"
-    DATASETS = "datasets"
-    MODELS = "models"
-    METRICS = "metrics"
-    ENGINES = "engines"
-    FIGURES = "figures"
-    TRACKERS = "trackers"
-
-
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file (YAML).")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the file, such as study.trials=4. Repeatable."),
-]
 
+
+def settings(help_: str) -> Any:
+    """Return the option ``--set``."""
+    return typer.Option("--set", metavar="KEY=VALUE", help=f"{help_} Repeatable.")
+
+
+Set = Annotated[list[str] | None, settings("Change a key of the file, such as study.trials=4.")]
 Plugin = Annotated[
     list[str] | None,
     typer.Option("--plugin", metavar="FILE", help="A Python file that registers more (docs/plugins.md). Repeatable."),
@@ -164,10 +154,7 @@ def plot(
         Path | None, typer.Option(help="A .png or .svg file, or a folder for both.", show_default="here")
     ] = None,
     style: Annotated[str, typer.Option(help="paper or slides.")] = "paper",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the figure, such as published=true. Repeatable."),
-    ] = None,
+    set_: Annotated[list[str] | None, settings("An option of the figure, such as published=true.")] = None,
     references: References = None,
 ) -> None:
     """Draw one figure from stored records."""
@@ -269,7 +256,7 @@ def validate(file: File, set_: Set = None, plugin: Plugin = None) -> None:
 
 @app.command("list")
 def list_(
-    kind: Annotated[Listable, typer.Argument(help="What to list.")],
+    kind: Annotated[str, typer.Argument(help="methods, datasets, models, metrics, engines, figures or trackers.")],
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     plugin: Plugin = None,
 ) -> None:
@@ -278,7 +265,7 @@ def list_(
     from bench.core.plugins import load_plugins
 
     load_plugins(plugin or [])
-    list_entries(kind.value, json)
+    list_entries(kind, json)
 
 
 @app.command()
@@ -308,10 +295,7 @@ def params(
         str, typer.Argument(help="A model whose configuration ships, an id of the hub, or a folder with config.json.")
     ],
     method: Annotated[str, typer.Argument(help="A method: see 'bench list methods'.")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the method, such as rank=4. Repeatable."),
-    ] = None,
+    set_: Annotated[list[str] | None, settings("An option of the method, such as rank=4.")] = None,
 ) -> None:
     """Parameters, least memory and FLOPs of a model with a method, from its configuration: no weights, no network."""
     from bench.cli.params import show_params

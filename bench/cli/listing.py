@@ -6,7 +6,7 @@ import inspect
 import json
 from typing import Any
 
-from pydantic_core import PydanticUndefined
+from pydantic_core import PydanticUndefined, to_jsonable_python
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -37,7 +37,7 @@ FACTS = ("title", "source", "homepage", "license", "license_notice", "citation",
 
 def list_entries(kind: str, as_json: bool) -> None:
     """Print the entries of one registry, and the plug-ins that do not load."""
-    registry = REGISTRIES[kind]
+    registry = _registry(kind)
     rows = [_facts(registry, name, entry) for name, entry in registry.entries()]
     if as_json:
         print(json.dumps({"entries": rows, "broken": registry.broken}, indent=1))
@@ -95,12 +95,17 @@ def described(kind: str, name: str) -> dict[str, Any]:
     Raises:
         BadInput: unknown kind or name.
     """
+    registry = _registry(kind)
+    entry = registry.get(name)
+    facts = _facts(registry, name, entry) | {"traps": getattr(entry, "traps", ())}
+    return facts | {"doc": inspect.getdoc(entry) or "", "fields": _fields(entry), "search_space": _space(entry)}
+
+
+def _registry(kind: str) -> Registry[Any]:
     plural = kind.removesuffix("s") + "s"
     if plural not in REGISTRIES:
         raise BadInput(f"unknown kind '{kind}'{did_you_mean(kind, REGISTRIES)}")
-    entry = REGISTRIES[plural].get(name)
-    facts = _facts(REGISTRIES[plural], name, entry) | {"traps": getattr(entry, "traps", ())}
-    return facts | {"doc": inspect.getdoc(entry) or "", "fields": _fields(entry), "search_space": _space(entry)}
+    return REGISTRIES[plural]
 
 
 def _only_kind(name: str) -> str:
@@ -131,7 +136,7 @@ def _fields(entry: type[Config]) -> list[dict[str, Any]]:
             "type": str(field.annotation).replace("typing.", "")
             if not isinstance(field.annotation, type)
             else field.annotation.__name__,
-            "default": None if field.default is PydanticUndefined else _jsonable(field.default),
+            "default": None if field.default is PydanticUndefined else to_jsonable_python(field.default, fallback=str),
             "required": field.is_required(),
             "meaning": " ".join((field.description or "").split()),
         }
@@ -143,14 +148,6 @@ def _space(entry: type[Config]) -> dict[str, Any]:
     if not issubclass(entry, Method) or any(field.is_required() for field in entry.model_fields.values()):
         return {}
     return {name: d.model_dump(mode="json") for name, d in entry().search_space().items()}
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Config):
-        return value.model_dump(mode="json")
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    return value if isinstance(value, str | int | float | bool | None | dict) else str(value)
 
 
 def _plain(value: Any) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 
 from rich.console import Console
@@ -11,9 +13,10 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from bench.cli.forecast import Forecast
+from bench.core.packages import cache_folder
 from bench.driver.watcher import Watcher
 from bench.experiment.cell import Cell
+from bench.planning.estimating import answers, estimating
 from bench.planning.schedule import Expected, cost
 from bench.reporting.text import rough_duration
 from bench.runs.record import TrialRecord
@@ -24,13 +27,9 @@ GAP = "  "
 
 
 class View(Watcher):
-    """Hears of a run and draws it.
+    """Hears of a run and draws it; ``threads`` are of each worker, if they are processes of this machine.
 
-    Args:
-        console: where.
-        cells: what runs.
-        workers: trials at the same time.
-        threads: of each, if they are processes of this machine: then the time left begins from an estimate.
+    Then the time left begins from an estimate.
     """
 
     def __init__(self, console: Console, cells: Sequence[Cell], workers: int, threads: int | None = None) -> None:
@@ -239,6 +238,39 @@ class Clock:
         ended = [path for path in paths if self._took[path]]
         units = sum(self._usual(path, *self._ended(path)) for path in ended)
         return sum(sum(self._took[path].values()) for path in ended) / units if units else None
+
+
+class Forecast:
+    """Estimates cells on this machine beside a run, if it was calibrated: that takes a second or two each.
+
+    ``tell`` is called once, with seconds by the path of every cell that can be told.
+    """
+
+    def __init__(
+        self, cells: Sequence[Cell], workers: int, threads: int, tell: Callable[[dict[str, Expected]], None]
+    ) -> None:
+        self._cells, self._workers, self._threads, self._tell = cells, workers, threads, tell
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._listen, name="forecast", daemon=True)
+
+    def start(self) -> None:
+        """Begin, unless no machine was calibrated: then there is nothing to wait for."""
+        if (cache_folder() / "calibrations").is_dir():
+            self._process = estimating("seconds", self._cells, self._workers, self._threads)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End it, however far it is."""
+        if self._process is not None:
+            self._process.kill()
+            self._thread.join()
+
+    def _listen(self) -> None:
+        assert self._process is not None
+        with self._process as process:
+            found = {path: Expected(**seconds) for path, seconds in answers(process.stdout).items()}
+        if found and process.returncode == 0:
+            self._tell(found)
 
 
 def _bar(share: float, width: int = 20) -> str:

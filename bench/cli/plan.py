@@ -25,7 +25,7 @@ from bench.planning.devices import DEVICES, Place
 from bench.planning.places import place
 from bench.planning.predict import Prediction, predict
 from bench.planning.schedule import duration
-from bench.planning.trace import KINDS, Traced
+from bench.planning.trace import KINDS
 from bench.planning.weightless import model_config
 from bench.planning.work import Work
 from bench.reporting.text import file_size, flops
@@ -130,12 +130,7 @@ def _total(seconds: float, workers: int, on: Place, price: float | None) -> str:
 
 def _memory(found: Prediction) -> Table:
     table = Table("at the peak", *KINDS, "sum", "FLOPs")
-    rows: list[tuple[str, Traced | None]] = [
-        ("step", found.step),
-        ("PEFT, padded", found.padded),
-        ("evaluation", found.evaluation),
-    ]
-    for name, traced in rows:
+    for name, traced in (("step", found.step), ("PEFT, padded", found.padded), ("evaluation", found.evaluation)):
         if traced:
             parts = [file_size(round(traced.bytes[kind])) for kind in KINDS]
             table.add_row(name, *parts, file_size(round(traced.peak)), flops(traced.flops))

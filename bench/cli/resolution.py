@@ -40,17 +40,12 @@ def planned_resolutions(cells: Sequence[Cell]) -> Iterator[str]:
                 f"{terms} nothing can be said about which gaps are chance; {MIN_SEEDS} seeds and {MIN_ITEMS} test "
                 "items are the least"
             )
-        elif _is_share(members[0]):
+        elif (metric := metric_of(members[0], members[0].objective)) and metric.scored == "labels":
             yield (
                 f"{terms}, gaps between {number_of(methods, 'method')} under {100 * floor:.1f} points of accuracy "
                 f"cannot be told apart (assumed: accuracy {ACCURACY:g}, correlation of methods {CORRELATION:g}, "
                 f"standard deviation over seeds {SEED_SD:g})"
             )
-
-
-def _is_share(cell: Cell) -> bool:
-    metric = metric_of(cell, cell.objective)
-    return metric is not None and (metric.scored == "labels")
 
 
 def _compared(cells: Sequence[Cell]) -> int:

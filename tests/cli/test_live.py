@@ -12,8 +12,7 @@ import pytest
 from demo import demo_plan, ended
 from rich.console import Console
 
-from bench.cli.forecast import Forecast
-from bench.cli.live import View
+from bench.cli.live import Forecast, View
 from bench.planning.schedule import Expected
 from bench.runs.spec import TrialSpec
 
@@ -176,7 +175,7 @@ def test_what_loading_a_model_took_is_not_expected_of_the_next_run():
 
 def test_without_a_calibration_nobody_estimates(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr("bench.cli.forecast.estimating", lambda *_: pytest.fail("it has nothing to say"))
+    monkeypatch.setattr("bench.cli.live.estimating", lambda *_: pytest.fail("it has nothing to say"))
     forecast = Forecast(demo_plan().cells, 1, 1, pytest.fail)
     forecast.start()
     forecast.stop()
@@ -190,7 +189,7 @@ def test_a_forecast_is_told_when_it_is_whole_and_ends_with_the_run(code, tmp_pat
     line = json.dumps({"path": cell.path, "found": asdict(expected(cell, 1.0, 2.0))})
     command = [sys.executable, "-c", f"LINE = {line!r}; {code}"]
     monkeypatch.setattr(
-        "bench.cli.forecast.estimating", lambda *_: subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        "bench.cli.live.estimating", lambda *_: subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     )
     told = []
     forecast = Forecast([cell], 1, 1, told.append)

@@ -7,9 +7,7 @@ import time
 
 import pytest
 from demo import demo_plan, ended
-from typer.testing import CliRunner
 
-from bench.cli import app
 from bench.cli.watch import watch
 from bench.core.errors import BadInput
 from bench.runs.spec import TrialSpec
@@ -42,9 +40,3 @@ def test_it_prints_a_line_whenever_a_run_has_ended_and_stops_when_all_are_done(t
 def test_a_folder_that_is_none_is_bad_input(tmp_path):
     with pytest.raises(BadInput, match="no results folder"):
         watch(tmp_path / "none", 1)
-
-
-def test_drawing_converting_and_comparing_need_no_torch(tmp_path):
-    help_ = CliRunner().invoke(app, ["--help"]).output
-    for command in ("plot", "convert", "compare", "watch"):
-        assert command in help_

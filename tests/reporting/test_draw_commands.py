@@ -68,14 +68,6 @@ def width(png):
     return int.from_bytes(png.read_bytes()[16:20], "big")
 
 
-def test_the_published_curve_is_there_when_it_is_asked_for(tmp_path):
-    results = write_results(tmp_path / "r", study(cell(dataset="boolq"), [0.7]))
-    files = [tmp_path / "without.svg", tmp_path / "with.svg"]
-    bench("plot", "scale", results, "--out", files[0])
-    bench("plot", "scale", results, "--out", files[1], "--set", "published=true")
-    assert [b"Lester" in file.read_bytes() for file in files] == [False, True]
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -117,11 +117,6 @@ def test_too_many_runs_leave_those_that_count(monkeypatch):
     assert kept == [("trial", 0), ("final", 0), ("final", 1), ("final", 2)]
 
 
-def test_the_same_records_give_the_same_page(tmp_path):
-    root = write_results(tmp_path / "r", study(cell(), [0.5, 0.6]))
-    assert page_of(collect(root)) == page_of(collect(root))
-
-
 def test_records_of_unlike_code_are_flagged_at_the_top(tmp_path):
     commits = {"a": "a" * 40, "b": "a" * 12 + "+changes"}
     one, other = (

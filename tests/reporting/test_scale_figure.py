@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 
 import matplotlib
 import pytest
@@ -138,16 +137,6 @@ def test_the_look_of_a_method_depends_on_the_set_of_methods_alone():
     more = method_styles([*names, "zz-new"])
     assert {name: more[name] for name in names} == styles, "a method that is sorted last changes no other"
     assert len(set(method_styles(f"m{n:02d}" for n in range(56)).values())) == 56
-
-
-def test_files_are_identical_when_drawn_twice_and_hold_no_date():
-    first, second = (draw(ladder()) for _ in range(2))
-    svg = render(first, "svg")
-    assert svg == render(second, "svg")
-    assert render(first, "png") == render(second, "png")
-    assert len(svg) > 10_000
-    assert b"<svg" in svg and b"dc:date" not in svg
-    assert not re.search(rb"20[2-9]\d-\d\d-\d\d", svg)
 
 
 def test_the_png_is_a_picture_at_200_dots_an_inch():

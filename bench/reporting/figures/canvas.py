@@ -102,11 +102,7 @@ _PAD = 0.15
 def render(canvas: Canvas, form: Form, style: StyleName = "paper", box: Bbox | None = None) -> bytes:
     """Return the figure as a file; the same figure gives the same bytes, today and tomorrow.
 
-    Args:
-        canvas: what was drawn.
-        form: of the file.
-        style: the medium that it was drawn for.
-        box: what of it to show, as `lay_out` has found it; without it the figure is drawn once more to see.
+    Only ``box`` is shown, as `lay_out` has found it; without it the figure is drawn once more to see.
     """
     buffer = io.BytesIO()
     plain = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
@@ -231,7 +227,11 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
         ticks = [tick for tick in ticks if low <= tick <= high]
         if 2 <= len(ticks) <= most:
             return ticks
-    return [float(tick) for tick in MaxNLocator(nbins=2).tick_values(low, high) if low <= tick <= high]
+    for bins in range(2, most + 1):  # an end of the range may lie a rounding error outside of it
+        ticks = [float(tick) for tick in MaxNLocator(nbins=bins).tick_values(low, high) if low <= tick <= high]
+        if len(ticks) > 1:
+            break
+    return ticks
 
 
 def put_handles(figure: Canvas, handles: Sequence[Any], **how: Any) -> None:

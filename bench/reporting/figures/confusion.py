@@ -49,7 +49,11 @@ class Confusion(Figure):
         models = dict(list(models.items())[-_MOST_MODELS:])
         words = _answers(next(iter(models.values()))[0])[0].labels
         missing = fonts_for(words)
-        labels = [str(n) for n in range(1, len(words) + 1)] if missing.missing else [_short(word) for word in words]
+        labels = (
+            [str(n) for n in range(1, len(words) + 1)]
+            if missing.missing
+            else [text.one_line(word, 16) for word in words]
+        )
         side = min(5.0, 1.6 + 0.3 * min(len(words), _MOST_LABELS))
         names = min(1.3, 0.25 + 0.075 * max(map(len, labels)))  # what the words take beside and below the matrix
         width = side + names + 3.6
@@ -78,10 +82,6 @@ class Confusion(Figure):
 
 def _answers(cell: CellResults) -> list[Predictions]:
     return [run.predictions for run in cell.finals if run.status == "ok" and run.predictions and run.predictions.ids]
-
-
-def _short(word: str) -> str:
-    return text.one_line(word, 16)
 
 
 def _matrix(axes: Axes, cell: CellResults, labels: Sequence[str]) -> None:

@@ -88,14 +88,12 @@ def _draw(
 
 
 def _costs(cells: Sequence[CellResults]) -> list[tuple[str, _Cost]]:
-    """Return what a score may cost; memory by the figure that most records have, and that is said."""
-    memory: tuple[str, _Cost] = next(
-        ((label, figure) for label, figure in _MEMORY if any(map(figure, (run for c in cells for run in c.measured)))),
-        _MEMORY[-1],
-    )
+    """Return what a score may cost; memory by the first figure that any record has, and that is said."""
+    runs = [run for cell in cells for run in cell.measured]
+    figure = next((one for one in _MEMORY if any(_peak(one)(run) for run in runs)), "resident_peak_bytes")
     return [
         ("trainable parameters", lambda run: run.parameters.trainable if run.parameters else None),
-        memory,
+        (_MEMORY[figure], _peak(figure)),
         ("training time (s)", lambda run: run.seconds.get("train")),
     ]
 
@@ -120,8 +118,8 @@ def _peak(figure: str) -> _Cost:
     return gib
 
 
-_MEMORY = (
-    ("peak CUDA memory\nallocated in training (GiB)", _peak("cuda_allocated_peak_bytes")),
-    ("peak live tensors\nin training (GiB)", _peak("live_tensor_peak_bytes")),
-    ("peak resident set\nin training (GiB)", _peak("resident_peak_bytes")),
-)
+_MEMORY = {
+    "cuda_allocated_peak_bytes": "peak CUDA memory\nallocated in training (GiB)",
+    "live_tensor_peak_bytes": "peak live tensors\nin training (GiB)",
+    "resident_peak_bytes": "peak resident set\nin training (GiB)",
+}

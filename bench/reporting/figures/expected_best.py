@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Curve = tuple[list[float], list[Interval] | None]
 """Scores of the trials, and a band."""
-_MOST_NUMBERS = 100
-"""Of more trials not every number has its point: the line is smooth."""
 
 
 class ExpectedBest(PanelAModel[Curve]):
@@ -45,18 +43,11 @@ class ExpectedBest(PanelAModel[Curve]):
     def _panel(self, axes: Axes, members: Sequence[Member[Curve]], styles: Mapping[str, Style]) -> None:
         most = max(len(scores) for _, (scores, _) in members)
         for cell, (scores, band) in members:
-            steps = _numbers(len(scores))
+            steps = range(1, len(scores) + 1)
             style = styles[cell.method]
             best = [expected_best(scores, n, cell.settings.greater_is_better) for n in steps]
-            axes.plot(steps, best, **style.look, markersize=4, markevery=max(1, min(most, _MOST_NUMBERS) // 12))
+            axes.plot(steps, best, **style.look, markersize=4, markevery=max(1, most // 12))
             if band:
-                lows, highs = [band[n - 1].low for n in steps], [band[n - 1].high for n in steps]
+                lows, highs = [one.low for one in band], [one.high for one in band]
                 axes.fill_between(steps, lows, highs, color=style.colour, alpha=0.12, linewidth=0)
         whole_numbers(axes)
-
-
-def _numbers(trials: int) -> list[int]:
-    """Return the numbers of trials that are drawn, from 1 to all, dense where the line is steep."""
-    if trials <= _MOST_NUMBERS:
-        return list(range(1, trials + 1))
-    return sorted({round(trials ** (place / (_MOST_NUMBERS - 1))) for place in range(_MOST_NUMBERS)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.reporting import text
 from bench.reporting.cells import CellResults
@@ -46,11 +46,8 @@ class Initialisation(Figure):
             )
         sizes = {cell.model: cell.base_parameters for cell, _ in begun}
         labels = [text.wrap(m, 16) + (f"\n{text.short_count(size)}" if (size := sizes[m]) else "") for m in models]
-        crowded = len(models) > 4
-        axes.set_xticks(range(len(models)), labels=labels, rotation=35 if crowded else 0, fontsize="small")
-        if crowded:
-            for label in axes.get_xticklabels():
-                label.set(ha="right", rotation_mode="anchor")
+        slanted: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(models) > 4 else {}
+        axes.set_xticks(range(len(models)), labels=labels, fontsize="small", **slanted)
         axes.set_xlim(-0.5, len(models) - 0.5)
         axes.grid(axis="x", visible=False)
         axes.set_ylabel(score_on_test(cells[0]))

@@ -32,15 +32,13 @@ class Memory(Figure):
 
     def title(self, cells: Sequence[CellResults]) -> str:
         """Say which memory."""
-        return f"{cells[0].dataset}: peak memory by phase ({_KINDS[_kind(cells) or 'resident_peak_bytes']})"
+        return f"{cells[0].dataset}: peak memory by phase ({_KINDS[_kind(cells)]})"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the cells of one data set and metric."""
         from matplotlib.patches import Patch
 
         kind = _kind(cells)
-        if kind is None:
-            raise NoData("no run has its memory by phase")
         shown = [(cell, _peaks(cell, kind)) for cell in cells if cell.uses_model]
         shown = [(cell, peaks) for cell, peaks in shown if "load" in peaks and len(peaks) > 1]
         models = grouped(shown, lambda member: member[0].model)
@@ -74,8 +72,9 @@ class Memory(Figure):
         return figure
 
 
-def _kind(cells: Sequence[CellResults]) -> str | None:
-    return next((kind for kind in _KINDS if any(_peaks(cell, kind) for cell in cells)), None)
+def _kind(cells: Sequence[CellResults]) -> str:
+    """Return the first kind of memory that any cell has."""
+    return next((kind for kind in _KINDS if any(_peaks(cell, kind) for cell in cells)), "resident_peak_bytes")
 
 
 def _peaks(cell: CellResults, kind: str) -> dict[str, int]:

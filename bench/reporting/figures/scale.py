@@ -14,7 +14,7 @@ from bench.reporting.cells import CellResults
 from bench.reporting.figures.axis_labels import label_models
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.canvas import Style, new_canvas, score_on_test, score_on_validation
-from bench.reporting.figures.published import LESTER_2021, SOURCE, TASKS, comparable
+from bench.reporting.figures.published import LESTER_2021, SIZES, SOURCE, TASKS, comparable
 from bench.reporting.figures.reference_scores import draw_references, reference_sizes
 from bench.reporting.references import References
 from bench.reporting.terms import unequal_names
@@ -102,7 +102,7 @@ class Scale(Figure):
         for axes, (network, ladder) in zip(panels, ladders.items(), strict=True):
             sizes = {point.cell.model: point.cell.base_parameters or 0 for point in ladder}
             sizes = reference_sizes(references, network) | sizes
-            ends = [*sizes.values(), *(LESTER_2021[0].sizes if self.published else ())]
+            ends = [*sizes.values(), *(SIZES if self.published else ())]
             drawn = _draw_lines(axes, ladder, styles, ends)
             drawn += _draw_references(axes, [point for point in points if not point.cell.uses_model], styles)
             axes.margins(y=0.08)
@@ -235,16 +235,13 @@ def _shade(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style]) ->
 
 
 def _overlay(axes: Axes) -> list[Any]:
-    """Draw what was published, in grey; percent become shares where our scores are shares."""
+    """Draw what was published, in grey."""
     from matplotlib.lines import Line2D
 
-    percent = axes.get_ylim()[1] > 1.5
     handles: list[Any] = [Line2D([], [], linestyle="none", label=text.wrap(f"Grey: {SOURCE}", 36))]
-    for curve, dash in zip(LESTER_2021, ("-", "--", ":"), strict=False):
-        scores = [score if percent else score / 100 for score in curve.scores]
-        (line,) = axes.plot(curve.sizes, scores, color="0.55", linestyle=dash, marker=".", linewidth=1.2, zorder=1.8)
-        line.set_label(text.wrap(curve.label, 30))
-        handles.append(line)
+    look: dict[str, Any] = {"color": "0.55", "marker": ".", "linewidth": 1.2, "zorder": 1.8}
+    for (label, scores), dash in zip(LESTER_2021.items(), ("-", "--", ":"), strict=True):
+        handles += axes.plot(SIZES, scores, linestyle=dash, label=text.wrap(label, 30), **look)
     return handles
 
 

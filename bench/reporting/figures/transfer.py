@@ -39,13 +39,12 @@ class Transfers(Figure):
 
     def words(self, cells: Iterable[CellResults]) -> Iterator[str]:
         """Yield the names of the data sets that were tested on too."""
-        for cell in cells:
-            yield from (*cell.labels, cell.metric, *(transfer.dataset for transfer in cell.transfers))
+        yield from super().words(cells)
+        yield from (transfer.dataset for cell in cells for transfer in cell.transfers)
 
     def title(self, cells: Sequence[CellResults]) -> str:
         """Say from where to where, and which models are left out."""
-        found = _transferred(cells)
-        pairs, models = _pairs(found), _models(found)
+        found, models, pairs, shown = _places(cells)
         metrics = {transfer.metric for _, transfer in found}
         what = next(iter(metrics)) if len(metrics) == 1 else "score"
         if len(pairs) == 1:
@@ -53,17 +52,14 @@ class Transfers(Figure):
             said = f"{what} on {target} of what was trained on {source}"
         else:
             said = f"{what} on another data set than was trained on"
-        shown = _shown(models, pairs)
         left_out = f", the {len(shown)} largest of {len(models)} models" if len(shown) < len(models) else ""
         return f"Transfer: {said}{left_out}"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw all cells that were transferred."""
-        found = _transferred(cells)
+        found, _, pairs, shown = _places(cells)
         if not found:
             raise NoData("no final was tested on another data set ('transfer:' below a data set of the experiment)")
-        pairs = _pairs(found)
-        shown = _shown(_models(found), pairs)
         methods = sorted({cell.method for cell, _ in found}, reverse=True)
         labels = [text.wrap(method, 24) for method in methods]
         lines = max(label.count("\n") + 1 for label in labels)
@@ -85,23 +81,18 @@ class Transfers(Figure):
         return figure
 
 
-def _transferred(cells: Sequence[CellResults]) -> list[tuple[CellResults, Transfer]]:
-    return [(cell, transfer) for cell in cells for transfer in cell.transfers if transfer.mean is not None]
+def _places(
+    cells: Sequence[CellResults],
+) -> tuple[list[tuple[CellResults, Transfer]], list[str | None], list[Pair], list[str | None]]:
+    """Return what was transferred, the models, smallest first, the pairs, and the models that are shown.
 
-
-def _pairs(found: Sequence[tuple[CellResults, Transfer]]) -> list[Pair]:
-    return list(dict.fromkeys((cell.dataset, transfer.dataset) for cell, transfer in found))
-
-
-def _models(found: Sequence[tuple[CellResults, Transfer]]) -> list[str | None]:
-    """Return the models, smallest first; None alone where only methods without a model were transferred."""
+    The only model is None where only methods without one were transferred.
+    """
+    found = [(cell, transfer) for cell in cells for transfer in cell.transfers if transfer.mean is not None]
+    pairs = list(dict.fromkeys((cell.dataset, transfer.dataset) for cell, transfer in found))
     sizes = {cell.model: cell.base_parameters or 0 for cell, _ in found if cell.uses_model}
-    return [*sorted(sizes, key=lambda model: (sizes[model], model))] or [None]
-
-
-def _shown(models: Sequence[str | None], pairs: Sequence[Pair]) -> Sequence[str | None]:
-    most = max(1, _MOST_PANELS // max(1, len(pairs)))
-    return models[-most:]
+    models: list[str | None] = [*sorted(sizes, key=lambda model: (sizes[model], model))] or [None]
+    return found, models, pairs, models[-max(1, _MOST_PANELS // max(1, len(pairs))) :]
 
 
 def _none(cell: CellResults) -> str | None:

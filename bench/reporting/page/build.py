@@ -20,9 +20,8 @@ from bench.reporting.figures.scale import Scale
 from bench.reporting.folders import Results
 from bench.reporting.frame import plain_rows
 from bench.reporting.page import glossary
-from bench.reporting.page.runs import run_rows, samples
+from bench.reporting.page.runs import run_rows, samples, written_samples
 from bench.reporting.page.tables import statistics_tables
-from bench.reporting.page.texts import written_samples
 from bench.reporting.writers import legend
 
 if TYPE_CHECKING:

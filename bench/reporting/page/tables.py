@@ -20,16 +20,12 @@ class SmallTable:
 
     title: str
     about: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    headings: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
 
 
-def statistics_tables(cells: Sequence[CellResults]) -> list[SmallTable]:
-    """Return what the cells say together."""
-    return list(_tables(cells))
-
-
-def _tables(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
+def statistics_tables(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
+    """Yield what the cells say together."""
     together = over_tasks(cells)
     for one in together:
         yield _aggregates(one) if one.aggregates else _not_pooled(one)
@@ -37,7 +33,7 @@ def _tables(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
         yield _outcomes(one)
     if not together:
         reason = "No two methods have scores on two tasks (a model on a data set) in common, so nothing is averaged."
-        yield SmallTable("Over all tasks", reason, (), ())
+        yield SmallTable("Over all tasks", reason)
     yield _pairs(cells)
     yield from _searches(cells)
     yield from _fronts(cells)
@@ -92,7 +88,7 @@ def _not_pooled(one: OverTasks) -> SmallTable:
         "Scores of different tasks are pooled as (score - majority class) / (perfect - majority class); that scale is "
         f"known for {text.number_of(len(one.tasks), 'task')} only, so nothing is pooled."
     )
-    return SmallTable(f"Over all tasks: {one.metric} on test", reason, (), ())
+    return SmallTable(f"Over all tasks: {one.metric} on test", reason)
 
 
 def _improvement(one: OverTasks) -> SmallTable:
@@ -137,8 +133,6 @@ def _pairs(cells: Sequence[CellResults]) -> SmallTable:
             title,
             f"None: the models have scores on {text.number_of(most_data_sets(cells), 'data set')} at most, and with "
             f"fewer than {MIN_DATA_SETS} the test cannot reach p < 0.05 whatever the scores.",
-            (),
-            (),
         )
     rows = (
         (
