@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from drawn_batch import asked_of
 from families import FAMILIES, NOT_BUILT, VARIANTS, is_causal_family, tiny
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -78,16 +79,8 @@ def batch_of(network: PreTrainedModel) -> Batch:
 
     question = words(13)
     rows = [[*question, *words(6)], [*question, *words(9)], [*question[:3], *words(15)], [*question[:3], *words(4)]]
-    width = max(map(len, rows))
-    ids = torch.full(
-        (len(rows), width), getattr(network.config.get_text_config(decoder=True), "pad_token_id", None) or 0
-    )
-    mask = torch.zeros_like(ids)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)], mask[index, : len(row)] = torch.tensor(row), 1
-    positions = (torch.rand(mask.shape, generator=generator) < 0.4) & mask.bool()
-    positions[torch.arange(len(rows)), mask.sum(1) - 1] = True
-    return Batch(ids, mask, positions, torch.randint(4, 100, (int(positions.sum()),), generator=generator))
+    pad = getattr(network.config.get_text_config(decoder=True), "pad_token_id", None) or 0
+    return asked_of(rows, generator, pad)
 
 
 def prompt_of(network: PreTrainedModel) -> Tensor:

@@ -11,7 +11,6 @@ from transformers import GenerationConfig, TopPLogitsWarper
 
 from bench.core.errors import BadInput, Infeasible
 from bench.forward import pathway
-from bench.forward.decoding import CachedDecoder, Recomputed
 from bench.forward.settings import Generate
 from bench.methods import methods
 from bench.methods.base import TunedModel
@@ -362,4 +361,3 @@ def test_the_ways_are_chosen_by_what_a_class_defines():
     assert TunedModel(tiny_model())._decodes()
     assert SoftPrompt(tiny_model(), torch.zeros(1, 32))._decodes()
     assert not Doubling(tiny_model(), torch.zeros(1, 32))._decodes()
-    assert CachedDecoder is not Recomputed
