@@ -19,11 +19,6 @@ PEERS = {
 label = st.integers(0, 3)
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.mark.filterwarnings("ignore:A single label was found")  # by the peer itself
 @pytest.mark.parametrize("name", PEERS)
 @settings(max_examples=10, deadline=None)
