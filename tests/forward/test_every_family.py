@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from drawn_batch import asked_of
 from families import FAMILIES, NOT_BUILT, VARIANTS, is_causal_family, tiny
+from numerics import GRADIENT, assert_close
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
@@ -96,17 +95,15 @@ def alone(network: PreTrainedModel, batch: Batch) -> Tensor:
         ids, mask, positions = (
             each[index : index + 1, :length] for each in (batch.input_ids, batch.attention_mask, batch.positions)
         )
-        rows.append(plain_logits(network, replace(batch, input_ids=ids, attention_mask=mask, positions=positions)))
+        rows.append(plain_logits(network, Batch(ids, mask, positions, batch.targets)))
     return torch.cat(rows)
 
 
 def assert_equal(name: str, ours: Tensor, theirs: Tensor, batch: Batch, prompt: Tensor | None = None) -> None:
-    gap = (ours - theirs).norm() / theirs.norm()
-    assert gap < 1e-5, f"logits of {name}: {gap:.1e}"
+    assert_close(ours, theirs, what=f"logits of {name}")
     if prompt is not None:
         one, other = (torch.autograd.grad(cross_entropy(each, batch.targets), [prompt])[0] for each in (ours, theirs))
-        gap = (one - other).norm() / other.norm()
-        assert gap < 1e-4, f"gradient of {name}: {gap:.1e}"
+        assert_close(one, other, GRADIENT, what=f"gradient of {name}")
 
 
 def expected(name: str) -> tuple[str, bool, bool]:

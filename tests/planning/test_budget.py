@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -98,24 +100,15 @@ def test_a_dry_run_on_a_machine_that_was_not_measured_says_how_to(tmp_path, monk
     assert "time: not known; 'bench calibrate --workers 1' measures this machine" in printed
 
 
-class Peaks:
-    """A process that has found what every cell needs."""
-
-    def __init__(self, cells, peak):
-        found = {"peak": peak, "usable": 2.0**30, "where": "this machine"}
-        self.stdout = [json.dumps({"path": cell.path, "found": found}) + "\n" for cell in cells]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-
 @pytest.mark.parametrize(("peak", "refused"), [(2.0**29, 0), (2.0**31, 4)])
 def test_a_cell_that_cannot_fit_is_known_before_it_begins(peak, refused, monkeypatch):
     asked = planned(models=["smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]).cells
-    monkeypatch.setattr(estimating, "estimating", lambda what, cells: Peaks(cells, peak))
+
+    def found_by_a_process(what, cells):
+        found = {"peak": peak, "usable": 2.0**30, "where": "this machine"}
+        return nullcontext(SimpleNamespace(stdout=[json.dumps({"path": c.path, "found": found}) for c in cells]))
+
+    monkeypatch.setattr(estimating, "estimating", found_by_a_process)
     said = []
     found = too_large_cells(asked, said.append)
     assert said == ["predicting whether qwen2.5-coder-0.5b, qwen2.5-coder-1.5b will fit into memory"]

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from bench.cli import app
 from bench.core.errors import BadInput, Unavailable
 from bench.planning import calibration, measuring
-from bench.planning.calibration import COSTS, Calibration, calibrate, fitted
+from bench.planning.calibration import Calibration, calibrate, fitted
 from bench.planning.devices import DEVICES
 from bench.planning.places import place
-from bench.planning.trace import Traced
+from bench.planning.trace import COSTS, Traced
 
 RATES = dict(zip(COSTS, (2e-11, 1e-10, 3e-11, 2e-6), strict=True))
 PASSES = [
@@ -117,11 +117,6 @@ def test_the_command_prints_what_it_has_found(cache, monkeypatch):
     printed = CliRunner().invoke(app, ["calibrate", "--workers", "2", "--threads", "1"]).output
     assert "50 GFLOP/s in large products, 2.0 us an operator" in printed
     assert "other work had 50% of the time" in printed
-
-
-def test_a_machine_that_was_not_measured_is_told_how():
-    with pytest.raises(BadInput, match="bench calibrate --workers 3"):
-        place("here", workers=3, threads=1)
 
 
 def test_the_device_of_an_experiment_has_to_be_there():
