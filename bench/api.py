@@ -274,7 +274,7 @@ def execute(
         prepare(planned.cells, say)
         infeasible = infeasible_cells(planned.cells)
         if planned.engine.on_this_machine and not force:
-            from bench.planning.fitting import too_large_cells
+            from bench.planning.estimating import too_large_cells
 
             infeasible |= too_large_cells([cell for cell in planned.cells if cell.path not in infeasible], say)
         return driver.run(infeasible)

@@ -60,7 +60,7 @@ def measured(base: LanguageModel, work: Work) -> tuple[int, int]:
     tuned = attach(work.method, base, work.splits, work.seed)
     try:
         encoder = Encoder(base, work.splits.template, work.splits.labels)
-        pairs = batches_trained(work, encoder).largest
+        pairs, _ = batches_trained(work, encoder)
         with checkpointed(base.network) if work.checkpointing else nullcontext():
             stepper = Stepper(tuned, encoder, work.settings, work.dtype, work.settings.max_steps)
             tuned.train(True)

@@ -27,7 +27,7 @@ def measure() -> calibration.Calibration:
     """Calibrate this machine for one worker of one thread, in CPU seconds."""
     from bench.planning import measuring
 
-    found = measuring.measured(measuring.prepared(), 10.0)
+    found = measuring.measured(10.0)
     return calibration.fitted([found], threads=1, start=0.0)
 
 

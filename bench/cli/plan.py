@@ -21,8 +21,8 @@ from bench.methods import methods
 from bench.planning.cells import Estimate, estimate
 from bench.planning.changes import changes
 from bench.planning.data import assumed
-from bench.planning.devices import DEVICES, Place
-from bench.planning.places import place
+from bench.planning.devices import DEVICES
+from bench.planning.places import Place, place
 from bench.planning.predict import Prediction, predict
 from bench.planning.schedule import duration
 from bench.planning.trace import KINDS

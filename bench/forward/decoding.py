@@ -11,6 +11,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -62,14 +63,7 @@ class Recomputed(Decoding):
 
     def keep(self, rows: Tensor) -> None:
         """Leave the other examples out of the batch."""
-        batch, start = self._batch, self._batch.decoder_input_ids
-        self._batch = Batch(
-            batch.input_ids[rows],
-            batch.attention_mask[rows],
-            batch.positions[rows],
-            batch.targets[rows],
-            None if start is None else start[rows],
-        )
+        self._batch = Batch(**{name: each[rows] for name, each in vars(self._batch).items() if each is not None})
 
 
 class CachedDecoder(Decoding):
@@ -219,12 +213,11 @@ def can_cache(network: PreTrainedModel, prompts: bool, prefixes: bool) -> bool:
         return grown(CachedDecoder(network, batch, prefix=prefix_of(network, prompt)))
 
     def whole(prompt: Tensor | None) -> Tensor:
-        if prompt is None:
-            return grown(Recomputed(lambda longer: plain_logits(network, longer), batch))
-        return grown(Recomputed(lambda longer: prompted_logits(network, prompt, longer), batch))
+        logits = partial(plain_logits, network) if prompt is None else partial(prompted_logits, network, prompt)
+        return grown(Recomputed(logits, batch))
 
     tried = [None] if prompt is None else [None, prompt]
-    return agree(network, [(lambda p=p: kept(p), lambda p=p: whole(p)) for p in tried])  # type: ignore[misc]
+    return all(agree(network, partial(kept, each), partial(whole, each)) for each in tried)
 
 
 def _longer(batch: Batch, tokens: Tensor) -> Batch:

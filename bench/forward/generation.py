@@ -44,21 +44,9 @@ def generate(
     room: int | None,
     on_token: OnToken | None = None,
 ) -> list[Generated]:
-    """Answer inputs, in their order.
+    """Answer inputs, in their order, as `bench.methods.base.TunedModel.generate` says.
 
-    Args:
-        begin: begins the answers to a batch.
-        network: what it runs, for its end tokens and its kind.
-        tokenizer: the network's.
-        inputs: token ids of each, special tokens included.
-        settings: when answers end and how tokens are chosen.
-        batch_size: answers that grow together.
-        room: positions for input and answer; None for any number.
-        on_token: called for every token.
-
-    Raises:
-        BadInput: a stop text that no answer can hold; an input without tokens.
-        Infeasible: an input and the longest answer do not fit.
+    The answers to a batch are begun by ``begin``. ``room`` are the positions for input and answer; None for any number.
     """
     ends = _Ends(network, tokenizer, settings)
     _check_room(network, inputs, settings, room)

@@ -75,7 +75,11 @@ class Layout:
         # A token is packed if it is neither in the trunk nor in a stem that the group's first example has brought.
         packed = real & (column >= common) & (leads[:, None] | (column[None] >= stem[:, None]))
         number = packed.flatten().cumsum(0).reshape(packed.shape) - 1
-        owner = torch.where(column[None] < stem[:, None], torch.nonzero(leads)[:, 0][group][:, None], _rows(lengths))
+        owner = torch.where(
+            column[None] < stem[:, None],
+            torch.nonzero(leads)[:, 0][group][:, None],
+            torch.arange(len(lengths))[:, None],
+        )
         trunk = virtual + common
         index = torch.where(column < common, virtual + column, trunk + number[owner, column])
 
@@ -171,10 +175,6 @@ def _common(ids: Tensor, real: Tensor, lengths: Tensor) -> tuple[int, Tensor]:
     alike = torch.cat([lengths.new_zeros(1), same.long().cumprod(1).sum(1)])
     alike = torch.minimum(alike, torch.minimum(lengths, lengths.roll(1)) - 1)
     return int(alike[1:].min()), alike
-
-
-def _rows(lengths: Tensor) -> Tensor:
-    return torch.arange(len(lengths))[:, None]
 
 
 def _slots(group: Tensor) -> tuple[Tensor, Tensor]:

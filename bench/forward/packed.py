@@ -13,7 +13,6 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -43,12 +42,8 @@ def can_pack(network: PreTrainedModel) -> bool:
     if not _takes_our_attention(network):
         return False
     before, batch, prompt = network.config._attn_implementation, trial_batch(network), trial_prompt(network)
-    exact = agree(
-        network,
-        [
-            (lambda: packed_logits(network, None, batch), lambda: plain_logits(network, batch)),
-            (lambda: packed_logits(network, prompt, batch), lambda: prompted_logits(network, prompt, batch)),
-        ],
+    exact = agree(network, lambda: packed_logits(network, None, batch), lambda: plain_logits(network, batch)) and agree(
+        network, lambda: packed_logits(network, prompt, batch), lambda: prompted_logits(network, prompt, batch)
     )
     if not exact:
         network.set_attn_implementation(before)
@@ -63,8 +58,11 @@ def can_pack_behind_prefix(network: PreTrainedModel) -> bool:
     if not stays_true(network):
         return False
     batch, prompt = trial_batch(network), trial_prompt(network)
-    packed = lambda: packed_logits(network, None, batch, prefix_of(network, prompt))  # noqa: E731
-    return agree(network, [(packed, lambda: prompted_logits(network, prompt, batch))])
+    return agree(
+        network,
+        lambda: packed_logits(network, None, batch, prefix_of(network, prompt)),
+        lambda: prompted_logits(network, prompt, batch),
+    )
 
 
 def packed_logits(
@@ -86,7 +84,7 @@ def packed_logits(
     embedded = network.get_input_embeddings()(layout.tokens)
     row = embedded if prompt is None else torch.cat([prompt.to(embedded.dtype), embedded])
     rows, back = layout.answers.unique(return_inverse=True)
-    with _packing(_Row(layout, prefix)), head_at(network, (0, rows)), feed_forward_at(network, rows):
+    with _packing(layout, prefix), head_at(network, (0, rows)), feed_forward_at(network, rows):
         logits: Tensor = network(
             inputs_embeds=row[None],
             # Without one, transformers would guess from the positions where an example begins.
@@ -99,20 +97,13 @@ def packed_logits(
     return found if len(rows) == len(back) and bool((back.diff() > 0).all()) else found[back]
 
 
-@dataclass(frozen=True)
-class _Row:
-    """What is in the row that runs."""
-
-    layout: Layout
-    prefix: KeysAndValues | None
-
-
-_RUNNING: ContextVar[_Row | None] = ContextVar("_RUNNING", default=None)
+_RUNNING: ContextVar[tuple[Layout, KeysAndValues | None] | None] = ContextVar("_RUNNING", default=None)
+"""The row that runs, and what is before it."""
 
 
 @contextmanager
-def _packing(row: _Row) -> Iterator[None]:
-    token = _RUNNING.set(row)
+def _packing(layout: Layout, prefix: KeysAndValues | None) -> Iterator[None]:
+    token = _RUNNING.set((layout, prefix))
     try:
         yield
     finally:
@@ -120,32 +111,26 @@ def _packing(row: _Row) -> Iterator[None]:
 
 
 class _Mask(Tensor):
-    """What a family's layers take for a mask: it brings them the row, and how far they look back.
+    """What a family's layers take for a mask: it brings them the row, what is before it, and how far they look back.
 
     Whatever a family does to it leaves a plain tensor, which our attention refuses.
     """
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
-    row: _Row
+    row: tuple[Layout, KeysAndValues | None]
     window: int | None
 
 
 def packed_mask(
     *, mask_function: Callable[..., Tensor], local_size: int | None = None, **options: Any
 ) -> Tensor | None:
-    """Make the mask of a kind of layers, as transformers asks for it.
-
-    Args:
-        mask_function: says of positions of queries and keys who sees whom.
-        local_size: how far the layers look back; None for all.
-        options: what else `sdpa_mask` takes.
-    """
+    """Make the mask of a kind of layers, as transformers asks for it: who sees whom, and how far they look back."""
     row = _RUNNING.get()
     if row is None:
         return sdpa_mask(mask_function=mask_function, local_size=local_size, **options)
-    length = len(row.layout.depths)
-    ones = torch.ones(1, dtype=torch.bool, device=row.layout.depths.device)
-    mask = ones.expand(1, 1, length, length).as_subclass(_Mask)
+    depths = row[0].depths
+    ones = torch.ones(1, dtype=torch.bool, device=depths.device)
+    mask = ones.expand(1, 1, len(depths), len(depths)).as_subclass(_Mask)
     mask.row, mask.window = row, _window(mask_function, local_size)
     return mask
 
@@ -187,7 +172,7 @@ def packed_attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     if changed := [name for name in ("position_bias", "softcap", "s_aux") if options.get(name) is not None]:
         raise TypeError(f"{type(module).__name__} changes its scores by {', '.join(changed)}")
-    layout, prefix = attention_mask.row.layout, attention_mask.row.prefix
+    layout, prefix = attention_mask.row
     trunk_mask, group_mask = layout.masks(attention_mask.window, query.shape[1] // key.shape[1], query.dtype)
     how = {"dropout_p": options.get("dropout", 0.0), "scale": options.get("scaling")}
     # Split, and not sliced twice: the gradient of a slice is a full row of zeros, to be added to the other's.

@@ -109,13 +109,7 @@ class Pathway:
         return shared_prefix_logits(self.network, prefix, batch)
 
     def decoding(self, batch: Batch, prompt: Tensor | None = None, prefix: KeysAndValues | None = None) -> Decoding:
-        """Begin the answers to a batch, of which every example's last position is asked for.
-
-        Args:
-            batch: the examples.
-            prompt: input embeddings [P, E] before every example.
-            prefix: keys and values before every example, instead of a prompt; not of an encoder-decoder.
-        """
+        """Begin the answers to a batch, of which every example's last position is asked for; see `logits`."""
         if not self.caches:
             return Recomputed(lambda longer: self.logits(longer, prompt, prefix), batch)
         if self.network.config.is_encoder_decoder:

@@ -45,8 +45,11 @@ def can_share(network: PreTrainedModel) -> bool:
     if not stays_true(network):
         return False
     batch, prompt = trial_batch(network), trial_prompt(network)
-    shared = lambda: shared_prefix_logits(network, prefix_of(network, prompt), batch)  # noqa: E731
-    return agree(network, [(shared, lambda: prompted_logits(network, prompt, batch))])
+    return agree(
+        network,
+        lambda: shared_prefix_logits(network, prefix_of(network, prompt), batch),
+        lambda: prompted_logits(network, prompt, batch),
+    )
 
 
 def prefix_of(network: PreTrainedModel, prompt: Tensor) -> KeysAndValues:

@@ -7,8 +7,7 @@ training; what shows only in long inputs, as a sliding window does, is asked of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -42,13 +41,12 @@ def trial_prompt(network: PreTrainedModel) -> Tensor:
     return prompt.detach()
 
 
-def agree(network: PreTrainedModel, pairs: Sequence[tuple[Logits, Logits]]) -> bool:
-    """Whether both of each pair give the same logits; without gradients and without dropout.
+def agree(network: PreTrainedModel, ours: Logits, theirs: Logits) -> bool:
+    """Whether two ways give the same logits; without gradients and without dropout.
 
     It is told in the precision of the moment: under autocast, if that is what surrounds the call.
     """
-    tolerance = 5e-2 if _rounds(network) else 1e-4
-    return all(gap <= tolerance for gap in _gaps(network, pairs))
+    return _gap(network, ours, theirs) <= (5e-2 if _rounds(network) else 1e-4)
 
 
 def takes_prompts(network: PreTrainedModel) -> bool:
@@ -58,8 +56,11 @@ def takes_prompts(network: PreTrainedModel) -> bool:
         # gigabytes, and fails for those of no token.
         return False
     batch, prompt = trial_batch(network), trial_prompt(network)
-    embedded = lambda: prompted_logits(network, prompt, batch)  # noqa: E731
-    return agree(network, [(embedded, lambda: plain_logits(network, behind_tokens(_prompt_ids(network), batch)))])
+    return agree(
+        network,
+        lambda: prompted_logits(network, prompt, batch),
+        lambda: plain_logits(network, behind_tokens(_prompt_ids(network), batch)),
+    )
 
 
 def depends_on_padding(network: PreTrainedModel) -> bool:
@@ -69,16 +70,15 @@ def depends_on_padding(network: PreTrainedModel) -> bool:
     def alone() -> Tensor:
         rows = []
         for index, length in enumerate(batch.attention_mask.sum(1).tolist()):
-            one = {name: getattr(batch, name)[index : index + 1, :length] for name in _ROWS}
-            rows.append(plain_logits(network, replace(batch, **one)))
+            ids, mask, positions = (
+                each[index : index + 1, :length] for each in (batch.input_ids, batch.attention_mask, batch.positions)
+            )
+            rows.append(plain_logits(network, Batch(ids, mask, positions, batch.targets)))
         return torch.cat(rows)
 
     # Wide in low precision, in which a batch of another shape may send a token to another expert.
-    (gap,) = _gaps(network, [(lambda: plain_logits(network, batch), alone)])
+    gap = _gap(network, lambda: plain_logits(network, batch), alone)
     return (0.15 if _rounds(network) else 1e-3) < gap < float("inf")
-
-
-_ROWS = ("input_ids", "attention_mask", "positions")
 
 
 def _rounds(network: PreTrainedModel) -> bool:
@@ -91,18 +91,18 @@ def _prompt_ids(network: PreTrainedModel) -> Tensor:
     return torch.arange(13, 16, device=network.device) % vocabulary
 
 
-def _gaps(network: PreTrainedModel, pairs: Sequence[tuple[Logits, Logits]]) -> list[float]:
-    """Return how far apart the two of each pair are, relative to the second's norm; infinity where one fails."""
+def _gap(network: PreTrainedModel, ours: Logits, theirs: Logits) -> float:
+    """Return how far apart the logits are, relative to the norm of theirs; infinity where one fails."""
     training = network.training
     network.eval()
     try:
         with torch.no_grad():
-            found = [(ours(), theirs()) for ours, theirs in pairs]
+            one, other = ours(), theirs()
     except torch.OutOfMemoryError:
         raise
     except Exception:  # whatever a family's own code makes of what it was not written for
-        return [float("inf")] * len(pairs)
+        return float("inf")
     finally:
         network.train(training)
         torch.clear_autocast_cache()  # weights that autocast has cast without a gradient would be used in training
-    return [float((ours - theirs).norm() / theirs.norm()) for ours, theirs in found]
+    return float((one - other).norm() / other.norm())

@@ -19,15 +19,7 @@ TEXTS = Features({"predictions": Value("string"), "references": List(Value("stri
 
 
 class Module(evaluate.Metric):  # type: ignore[misc]  # evaluate has no types
-    """An `evaluate.Metric`.
-
-    Args:
-        key: name of the score in the module's answer.
-        title: what it is.
-        citation: its source.
-        features: what it takes.
-        score: computes it, from predictions and references.
-    """
+    """An `evaluate.Metric` whose answer holds what `score` computes from predictions and references, as ``key``."""
 
     def __init__(
         self, key: str, title: str, citation: str, features: Features, score: Callable[[Any, Any], float]

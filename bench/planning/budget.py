@@ -8,7 +8,7 @@ from dataclasses import replace
 from bench.core.errors import BadInput, BenchError
 from bench.experiment.cell import Cell
 from bench.planning.cells import estimate
-from bench.planning.devices import Place
+from bench.planning.places import Place
 from bench.planning.schedule import Expected, duration
 
 

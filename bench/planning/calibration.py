@@ -6,11 +6,13 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import psutil
@@ -19,20 +21,20 @@ from pydantic import ValidationError
 from scipy.optimize import nnls
 
 from bench.core.config import Config
-from bench.core.errors import BadInput, Unavailable
+from bench.core.errors import Unavailable
 from bench.core.files import write_atomic
 from bench.core.packages import cache_folder
-from bench.planning.around import around
 from bench.planning.devices import RESERVED
-from bench.planning.trace import Traced
+from bench.planning.trace import COSTS, Traced
 from bench.training.device import device_name
 from bench.training.loop import measured_steps
 
 SECONDS = 30.0
 """For which passes are timed, after they have been made ready."""
 MEASURING = ("-m", "bench.planning.measuring")
-COSTS = ("flops", "product_bytes", "other_bytes", "operators")
-"""What of a traced pass takes time, by the names of `Traced`."""
+RUN = ("-m", "bench", "run", "experiment.yaml")
+ROWS = 60
+"""Of the data set of a run that has nothing else to do."""
 
 
 class Timed(Config):
@@ -62,7 +64,7 @@ class Calibration(Config):
     rates: dict[str, float]
     """Seconds a unit of each of `COSTS`."""
     start: float
-    """Seconds of a run around its trials (`bench.planning.around`)."""
+    """Seconds of a run around its trials (`around`)."""
     attaching: float
     """Seconds an operator of its step, in which a method is put on a network and its way through is chosen."""
     counting: float
@@ -83,9 +85,8 @@ class Calibration(Config):
         """Bytes for tensors of a worker, that is its share of the machine's."""
         return psutil.virtual_memory().total / self.workers - RESERVED
 
-    @property
-    def bfloat16(self) -> None:
-        """Trials on a processor run in float32."""
+    bfloat16: ClassVar[float | None] = None
+    """Trials on a processor run in float32."""
 
     def seconds(self, traced: Traced, dtype: torch.dtype) -> float:
         """Return the seconds of a pass; ``dtype`` is float32, as it was measured."""
@@ -106,12 +107,6 @@ class Calibration(Config):
 
 def calibrate(workers: int, threads: int, environment: Mapping[str, str], seconds: float = SECONDS) -> Calibration:
     """Measure this machine's processor, with as many processes at work as there will be workers, and keep the result.
-
-    Args:
-        workers: processes.
-        threads: of each.
-        environment: what workers find in theirs.
-        seconds: how long passes are timed.
 
     Raises:
         Unavailable: a process did not get to its end.
@@ -134,10 +129,47 @@ def _measure(workers: int, threads: int, environment: Mapping[str, str], seconds
         for process in processes:
             process.kill()
     for process, (_, errors) in zip(processes, ended, strict=True):
-        if process.returncode:
-            last = (errors.strip().splitlines() or ["no word of why"])[-1]
-            raise Unavailable(f"the processor could not be measured: {last}")
+        _check(process.returncode, errors, "the processor could not be measured")
     return [json.loads(output) for output, _ in ended]
+
+
+def _check(code: int, errors: str, what: str) -> None:
+    if code:
+        raise Unavailable(f"{what}: {(errors.strip().splitlines() or ['no word of why'])[-1]}")
+
+
+def around(workers: int, threads: int, environment: Mapping[str, str]) -> float:
+    """Return the seconds of a ``bench run`` in which every worker answers a few rows by their majority class.
+
+    They are the start of the command and of its workers, what is imported for the first scores, and the report.
+
+    Raises:
+        Unavailable: the run did not get to its end.
+    """
+    experiment = {
+        "name": "around",
+        "models": ["glasslm-0.9m"],  # a file has to name one; no cell uses it
+        "datasets": [
+            {
+                "local": {
+                    "path": "rows.json", "template": "{text}", "label_column": "label", "label_words": ["no", "yes"],
+                    "validation_size": ROWS // 3, "test_size": ROWS // 3,
+                }
+            }
+        ],
+        "methods": [{"majority": {"label": f"worker-{n}"}} for n in range(workers)],
+        "runtime": {"threads": threads, "device": "cpu"},
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        rows = [{"text": f"row {n}", "label": ("no", "yes")[n % 2]} for n in range(ROWS)]
+        (Path(folder) / "rows.json").write_text(json.dumps(rows))
+        (Path(folder) / "experiment.yaml").write_text(json.dumps(experiment))
+        began = time.perf_counter()
+        command = [sys.executable, *RUN, "--workers", str(workers)]
+        done = subprocess.run(command, cwd=folder, env=dict(environment), capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - began
+    _check(done.returncode, done.stderr, "a run without training could not be timed")
+    return seconds
 
 
 def fitted(measured: Sequence[Mapping[str, Any]], threads: int, start: float) -> Calibration:
@@ -156,7 +188,7 @@ def fitted(measured: Sequence[Mapping[str, Any]], threads: int, start: float) ->
     scale = rows.max(0)  # units as unlike as FLOPs and operators
     rates, _ = nnls(rows / scale, np.ones(len(timed)))
     return Calibration(
-        processor=processor(),
+        processor=device_name(torch.device("cpu")),
         threads=threads,
         workers=len(measured),
         torch_version=torch.__version__,
@@ -178,26 +210,6 @@ def calibration(workers: int, threads: int) -> Calibration | None:
         return None
 
 
-def calibrated(workers: int, threads: int) -> Calibration:
-    """Return the same as `calibration`.
-
-    Raises:
-        BadInput: nothing was measured; it says what to run.
-    """
-    found = calibration(workers, threads)
-    if found is None:
-        raise BadInput(
-            f"this machine's processor was not measured yet with {workers} x {threads} threads; run: bench calibrate "
-            f"--workers {workers} (a minute), or name a device: --device h100"
-        )
-    return found
-
-
-def processor() -> str:
-    """Return the name of this machine's processor."""
-    return device_name(torch.device("cpu"))
-
-
 def _file(workers: int, threads: int) -> Path:
-    name = re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", device_name(torch.device("cpu")).lower()).strip("-")
     return cache_folder() / "calibrations" / f"{name}-{threads}-threads-{workers}-workers.json"

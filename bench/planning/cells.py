@@ -18,9 +18,9 @@ from bench.experiment.cell import Cell
 from bench.experiment.feasibility import looked_at, writes
 from bench.methods import methods
 from bench.models import models
+from bench.planning.configurations import vocabulary
 from bench.planning.data import HashedWords, assumed
-from bench.planning.devices import Place
-from bench.planning.fake import vocabulary
+from bench.planning.places import Place
 from bench.planning.predict import Prediction, predict
 from bench.planning.schedule import Expected, expected
 from bench.planning.weightless import model_config
@@ -100,7 +100,9 @@ def estimate(cell: Cell, on: Place, beside: bool = False) -> Estimate | None:
         return None
     work, notes = found
     prediction = predict(work, beside=beside)
-    step, every = prediction.mean_step, prediction.mean_evaluation
+    # Of the mean number of tokens.
+    step = prediction.step.part(prediction.step_share) if prediction.step else None
+    every = prediction.evaluation.part(prediction.evaluation_share)
 
     def passes(examples: int) -> float:
         number = math.ceil(examples / prediction.evaluated)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from bench.core.errors import BenchError
 from bench.methods import methods
-from bench.planning.devices import Device, Place
+from bench.planning.devices import Device
+from bench.planning.places import Place
 from bench.planning.predict import Prediction, predict
 from bench.planning.work import Work
 
@@ -15,13 +16,7 @@ MOST_GPUS = 64
 
 
 def changes(work: Work, before: Prediction, on: Place) -> Iterator[tuple[str, float]]:
-    """Yield what to change and the peak then (bytes), from what changes no result to what changes most.
-
-    Args:
-        work: what does not fit.
-        before: its prediction.
-        on: where it has to.
-    """
+    """Yield what to change and the peak then (bytes), from what changes no result to what changes most."""
     settings = work.settings
     small = work.in_smallest_passes()
     tried = [

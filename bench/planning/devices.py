@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 
@@ -15,32 +14,6 @@ PRODUCTS, BANDWIDTH, OPERATOR = 0.4, 0.7, 1e-5
 seconds that it takes to start an operator."""
 RESERVED = 1.5 * 2**30
 """Bytes assumed for what is no tensor: the context of CUDA, workspaces of kernels, what the allocator cannot use."""
-
-
-class Place(Protocol):
-    """Where passes run."""
-
-    @property
-    def title(self) -> str:
-        """As sentences name it."""
-
-    @property
-    def usable(self) -> float:
-        """Bytes for tensors."""
-
-    @property
-    def bfloat16(self) -> float | None:
-        """None where float32 is the precision of choice."""
-
-    @property
-    def start(self) -> float:
-        """Seconds of a run around its trials: start, first scores, report; 0 where they are not known."""
-
-    def seconds(self, traced: Traced, dtype: torch.dtype) -> float:
-        """Return the seconds of a pass."""
-
-    def besides(self, step: Traced | None, evaluation: Traced) -> float:
-        """Return the seconds of a run besides its passes."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +43,10 @@ class Device:
         return max(products + traced.other_bytes / moving, traced.operators * OPERATOR)
 
     start = 0.0
+    """Seconds of a run around its trials: start, first scores, report; not known."""
 
     def besides(self, step: Traced | None, evaluation: Traced) -> float:
-        """Return nothing: it is not known."""
+        """Return the seconds of a run besides its passes: not known."""
         return 0.0
 
 

@@ -5,10 +5,7 @@ The index tensors of a batch stay real, so layouts and masks are those of a real
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -16,8 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from bench.core.config import canonical_json
 from bench.core.errors import Infeasible
@@ -28,6 +24,7 @@ from bench.methods.base import Method, TunedModel
 from bench.models.conversion import quiet
 from bench.models.kinds import Kind
 from bench.models.language_model import LanguageModel
+from bench.planning.configurations import with_layers
 from bench.planning.weightless import ReadsAsZero
 
 _TINY = {
@@ -38,51 +35,15 @@ _TINY = {
 """Sizes of a copy of a decoder that is small enough to be run; names as families have them."""
 
 
-class _ReadsFakesAsZero(TorchDispatchMode):
-    """Answers what has no answer without values: a number that is read is 0, two tensors of one shape are equal."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if args and isinstance(args[0], FakeTensor):
-            if func is torch.ops.aten._local_scalar_dense.default:
-                return False if args[0].dtype == torch.bool else 0 if not args[0].dtype.is_floating_point else 0.0
-            if func is torch.ops.aten.equal.default:
-                return True
-            if func is torch.ops.aten.index.Tensor:  # how many places a mask has is known: masks are real
-                args = (args[0], _places(args[1]))
-        return func(*args, **(kwargs or {}))
-
-
-def _places(indices: Any) -> list[Any]:
-    """Return the indices of an indexing without masks."""
-    places: list[Any] = []
-    for index in indices:
-        is_mask = index is not None and index.dtype == torch.bool and not isinstance(index, FakeTensor)
-        places += index.nonzero().unbind(1) if is_mask else [index]
-    return places
-
-
-@contextmanager
-def read_as_zero() -> Iterator[None]:
-    """Let code that reads the values of fake tensors go on."""
-    with _ReadsFakesAsZero():  # type: ignore[no-untyped-call]
-        yield
-
-
-def attach_fake(method: Method, base: LanguageModel, splits: Splits, seed: int = 0) -> TunedModel:
-    """Return a model on the meta device with a method attached, turned into fake CPU tensors.
-
-    Args:
-        method: the method, configured.
-        base: from `bench.planning.weightless.built`, in the precision of its weights.
-        splits: what the method may look at.
-        seed: seeds nothing that has a value.
+def attach_fake(method: Method, base: LanguageModel, splits: Splits, seed: int) -> TunedModel:
+    """Attach a method to a model on the meta device, in the precision of its weights; all turn into fake CPU tensors.
 
     Raises:
         BadInput: the method keeps tensors where they are not found.
         Infeasible: this model cannot run this configuration.
     """
     pathway = _pathway(base.network)
-    with ReadsAsZero():  # type: ignore[no-untyped-call]
+    with ReadsAsZero():
         tuned = attach(method, base, splits, seed)
     modules = [base.network, *(value for value in vars(tuned).values() if isinstance(value, nn.Module))]
     tensors = {id(t): t for module in modules for t in (*module.parameters(), *module.buffers())}
@@ -95,38 +56,6 @@ def attach_fake(method: Method, base: LanguageModel, splits: Splits, seed: int =
         torch.utils.swap_tensors(tensor, fake)
     tuned.__dict__["pathway"] = replace(pathway, network=tuned.network)  # it cannot be tried without values
     return tuned
-
-
-def depth(fields: Mapping[str, Any]) -> int:
-    """Return the layers of a model; of an encoder-decoder those of one half."""
-    return int(_config(fields).get_text_config().num_hidden_layers)
-
-
-def cycle(fields: Mapping[str, Any]) -> int | None:
-    """Return after how many layers their kinds repeat (1: all alike); None if an encoder-decoder's halves differ."""
-    config = _config(fields)
-    every = depth(fields)
-    halves = [getattr(config, name, every) for name in ("num_decoder_layers", "encoder_layers", "decoder_layers")]
-    if any(layers not in (None, every) for layers in halves):
-        return None
-    kinds = list(getattr(config, "layer_types", None) or [0] * every)
-    return next(n for n in range(1, every + 1) if all(kind == kinds[i % n] for i, kind in enumerate(kinds)))
-
-
-def with_layers(fields: Mapping[str, Any], layers: int) -> dict[str, Any]:
-    """Return a configuration with another number of layers, in both halves of an encoder-decoder."""
-    config = _config(fields)
-    changed = dict(fields)
-    names = {config.attribute_map.get("num_hidden_layers", "num_hidden_layers")}
-    names |= {name for name in ("num_decoder_layers", "encoder_layers", "decoder_layers") if hasattr(config, name)}
-    changed.update(dict.fromkeys(names, layers))
-    if kinds := getattr(config, "layer_types", None):
-        changed["layer_types"] = list(kinds)[:layers]
-    return changed
-
-
-def _config(fields: Mapping[str, Any]) -> PreTrainedConfig:
-    return AutoConfig.for_model(**copy.deepcopy(dict(fields)))
 
 
 def _pathway(network: PreTrainedModel) -> Pathway:
@@ -159,8 +88,3 @@ def _tiny_pathway(fields: str) -> Pathway | None:
         raise
     except Exception:  # whatever a family does that is not made to be small
         return None
-
-
-def vocabulary(fields: Mapping[str, Any]) -> int:
-    """Return the tokens of a model's vocabulary."""
-    return int(_config(fields).get_text_config().vocab_size)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -23,7 +23,7 @@ from bench.models.conversion import quiet
 from bench.models.kinds import Kind
 from bench.planning.data import assumed
 from bench.planning.predict import predict
-from bench.planning.trace import Traced
+from bench.planning.trace import COSTS
 from bench.planning.work import Work, batches_trained
 from bench.training.evaluation import Scorer
 from bench.training.flops import Flops
@@ -67,90 +67,78 @@ PROBES = (
 BATCH = 8
 
 
-@dataclass
 class Probe:
-    """A pass that is timed again and again."""
+    """A network with a method, whose step and evaluation are timed again and again; see `PROBES`."""
 
-    what: str
-    traced: Traced
-    run: Callable[[], object]
-    seconds: list[float] = field(default_factory=list)
-
-
-@dataclass
-class Probes:
-    """All passes of a machine, and what was seen while they were made ready."""
-
-    passes: list[Probe] = field(default_factory=list)
-    attaching: list[float] = field(default_factory=list)
-    """Seconds an operator of putting a method on the narrowest network, as a trial does."""
-    counting: list[tuple[Probe, Callable[[], object]]] = field(default_factory=list)
-    """Steps that are run with live tensors counted, too."""
-
-
-def prepared() -> Probes:
-    """Build all networks, and trace what is going to be timed."""
-    found = Probes()
-    for name, method, tokens in PROBES:
+    def __init__(self, name: str, method: str, tokens: int) -> None:
         fields = NETWORKS[name]
         splits, tokenizer = assumed(fields, tokens, sizes=(2 * BATCH, 4 * BATCH, BATCH))
         settings = Training(batch_size=BATCH, max_steps=100, eval_batch_size=4 * BATCH)
         work = Work(name, fields, methods.build(method, {}, "method"), splits, tokenizer, settings, torch.float32)
         predicted = predict(work, beside=False)
+        assert predicted.step is not None
+        self.traced = {"step": predicted.step, "evaluation": predicted.evaluation}
+        self.seconds: dict[str, list[float]] = {"step": [], "evaluation": []}
+        self.what = f"{name}, {method}, {BATCH} x {tokens} tokens"
+        self.narrow = name == next(iter(NETWORKS))
         base = work.base()
         config = base.network.config
         with quiet():
             network = Kind.of(config).auto_class.from_config(config, dtype=torch.float32)
         base = replace(base, network=network.eval().requires_grad_(False))
-        assert predicted.step is not None
         began = time.perf_counter()
         tuned = attach(work.method, base, splits, 0)
         Flops(tuned)
-        narrow = name == next(iter(NETWORKS))
-        if narrow:
-            found.attaching.append((time.perf_counter() - began) / predicted.step.operators)
+        self.attaching = time.perf_counter() - began
+        """Seconds in which the method was put on the network, as a trial does it."""
         encoder = work.encoder(base)
-        trained = batches_trained(work, encoder).largest
-        room = encoder.room(tuned.virtual_tokens, None)
-        scorer = Scorer(tuned, encoder, room, settings.eval_batch_size)
-        examples = splits.validation[: predicted.evaluated]
-        stepper = Stepper(tuned, encoder, settings, torch.float32, settings.max_steps)
+        self._pairs, _ = batches_trained(work, encoder)
+        self._stepper = Stepper(tuned, encoder, settings, torch.float32, settings.max_steps)
+        self._scorer = Scorer(tuned, encoder, encoder.room(tuned.virtual_tokens, None), settings.eval_batch_size)
+        self._examples = splits.validation[: predicted.evaluated]
 
-        def step(stepper: Stepper = stepper, pairs: Any = trained) -> None:
-            stepper.tuned.train(True)
-            stepper.take(pairs)
+    def step(self) -> None:
+        """Take a training step."""
+        self._stepper.tuned.train(True)
+        self._stepper.take(self._pairs)
 
-        def evaluation(scorer: Scorer = scorer, examples: Any = examples) -> None:
-            scorer.run(examples)
+    def counted_step(self) -> None:
+        """Take a training step with live tensors counted."""
+        with LiveTensors(self._stepper.roots()):
+            self.step()
 
-        def counted(stepper: Stepper = stepper, step: Callable[[], None] = step) -> None:
-            with LiveTensors(stepper.roots()):
-                step()
-
-        what = f"{name}, {method}, {BATCH} x {tokens} tokens"
-        found.passes.append(Probe(f"{what}, step", predicted.step, step))
-        if narrow:
-            found.counting.append((found.passes[-1], counted))
-        found.passes.append(Probe(f"{what}, evaluation", predicted.evaluation, evaluation))
-    return found
+    def evaluation(self) -> None:
+        """Run the longest pass of an evaluation."""
+        self._scorer.run(self._examples)
 
 
-def measured(probes: Probes, seconds: float) -> dict[str, Any]:
+def measured(seconds: float) -> dict[str, Any]:
     """Time all passes in turn until the seconds are over, each a few times at least, and return what was seen."""
-    extra: list[float] = []
-    for probe in probes.passes:  # the first one is slower, and is not counted
-        probe.run()
+    probes = [Probe(*probe) for probe in PROBES]
+    narrow, extra = [probe for probe in probes if probe.narrow], list[float]()
+    for probe in probes:  # the first pass is slower, and is not counted
+        probe.step()
+        probe.evaluation()
     began, worked = time.perf_counter(), time.thread_time()
     rounds = 0
     while rounds < LEAST_ROUNDS or time.perf_counter() - began < seconds:
-        for probe in probes.passes:
-            probe.seconds.append(_timed(probe.run))
-        for probe, counted in probes.counting:
-            extra.append((_timed(counted) - probe.seconds[-1]) / probe.traced.operators)
+        for probe in probes:
+            probe.seconds["step"].append(_timed(probe.step))
+            probe.seconds["evaluation"].append(_timed(probe.evaluation))
+        for probe in narrow:
+            extra.append((_timed(probe.counted_step) - probe.seconds["step"][-1]) / probe.traced["step"].operators)
         rounds += 1
     return {
-        "passes": list(_rows(probes)),
-        "attaching": median(probes.attaching),
+        "passes": [
+            {
+                "what": f"{probe.what}, {what}",
+                "seconds": median(probe.seconds[what]),
+                **{name: getattr(traced, name) for name in COSTS},
+            }
+            for probe in probes
+            for what, traced in probe.traced.items()
+        ],
+        "attaching": median(probe.attaching / probe.traced["step"].operators for probe in narrow),
         "counting": max(0.0, median(extra)),
         "at_work": min(1.0, (time.thread_time() - worked) / (time.perf_counter() - began)),
     }
@@ -162,23 +150,10 @@ def _timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _rows(probes: Probes) -> Iterator[dict[str, Any]]:
-    for probe in probes.passes:
-        traced = probe.traced
-        yield {
-            "what": probe.what,
-            "seconds": median(probe.seconds),
-            "flops": traced.flops,
-            "product_bytes": traced.product_bytes,
-            "other_bytes": traced.other_bytes,
-            "operators": traced.operators,
-        }
-
-
 def main() -> None:
     """Print what was measured, as one line of JSON."""
     torch.set_num_threads(int(sys.argv[1]))
-    print(json.dumps(measured(prepared(), float(sys.argv[2]))))
+    print(json.dumps(measured(float(sys.argv[2]))))
 
 
 if __name__ == "__main__":

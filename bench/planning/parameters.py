@@ -9,15 +9,16 @@ from bench.core.errors import BadInput
 from bench.methods import methods
 from bench.methods.attaching import attach
 from bench.methods.base import TunedModel
-from bench.planning.weightless import ReadsAsZero, stand_in_data, weightless
+from bench.planning.data import assumed
+from bench.planning.weightless import ReadsAsZero, built, model_config
 from bench.runs.record import Parameters
 
 
-def count_parameters(model: str, method: str, options: Mapping[str, Any], where: str) -> Parameters:
-    """Count the parameters of a cell from the configuration of its model alone.
+def attach_weightless(model: str, method: str, options: Mapping[str, Any], where: str) -> TunedModel:
+    """Return a model on the meta device with a method attached, from the configuration of the model alone.
 
     Args:
-        model: see `bench.planning.weightless.weightless`.
+        model: see `bench.planning.weightless.model_config`.
         method: a name that ``bench list methods`` lists.
         options: fields of the method, as an experiment file names them.
         where: begins messages about the options.
@@ -25,19 +26,14 @@ def count_parameters(model: str, method: str, options: Mapping[str, Any], where:
     Raises:
         BadInput: unknown names or options, or a method that uses no language model.
         Infeasible: this model cannot run this configuration.
-        Unavailable: see `weightless`.
+        Unavailable: the configuration would have to be fetched, and cannot be.
     """
-    return parameters_of(attach_weightless(model, method, options, where))
-
-
-def attach_weightless(model: str, method: str, options: Mapping[str, Any], where: str) -> TunedModel:
-    """Return a model on the meta device with a method attached; see `count_parameters`."""
-    kind = methods.get(method)
-    if not kind.uses_model:
+    if not methods.get(method).uses_model:
         raise BadInput(f"method '{method}' uses no language model; there are no parameters to count")
-    built = methods.build(method, options, where)
-    with ReadsAsZero():  # type: ignore[no-untyped-call]
-        return attach(built, weightless(model), stand_in_data(), seed=0)
+    configured, fields = methods.build(method, options, where), model_config(model)
+    splits, _ = assumed(fields, tokens=1, sizes=(128, 128, 128))
+    with ReadsAsZero():
+        return attach(configured, built(model, fields), splits, seed=0)
 
 
 def parameters_of(tuned: TunedModel) -> Parameters:

@@ -6,11 +6,12 @@ import psutil
 import torch
 
 from bench.core.errors import BadInput
-from bench.planning.calibration import calibrated, calibration
-from bench.planning.devices import DEVICES, RESERVED, Place, device
+from bench.planning.calibration import Calibration, calibration
+from bench.planning.devices import DEVICES, RESERVED, Device, device
 from bench.training.device import device_name, resolve_device
 
 HERE = "here"
+Place = Device | Calibration
 
 
 def place(name: str | None, workers: int, threads: int, runs_on: str = "auto") -> Place:
@@ -34,7 +35,10 @@ def place(name: str | None, workers: int, threads: int, runs_on: str = "auto") -
         return found
     if (there := resolve_device(runs_on)).type != "cpu":
         raise BadInput(f"--device here: trials would run on {device_name(there)}, which is not in the table of devices")
-    return calibrated(workers, threads)
+    raise BadInput(
+        f"this machine's processor was not measured yet with {workers} x {threads} threads; run: bench calibrate "
+        f"--workers {workers} (a minute), or name a device: --device h100"
+    )
 
 
 def this_machine(workers: int, threads: int, runs_on: str = "auto") -> Place | None:

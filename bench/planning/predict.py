@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from bench.core.errors import BadInput, BenchError
 from bench.forward.checkpointing import checkpointed
 from bench.methods.attaching import attach
-from bench.methods.base import TunedModel
 from bench.models.kinds import Kind
-from bench.planning.fake import attach_fake, cycle, depth, read_as_zero, with_layers
+from bench.planning.configurations import cycle, depth, with_layers
+from bench.planning.fake import attach_fake
 from bench.planning.padded import PaddedStepper, PaddedWay
 from bench.planning.parameters import parameters_of
 from bench.planning.trace import Traced, trace_evaluation, trace_training
@@ -64,46 +64,12 @@ class Prediction:
         held = self.step.bytes["optimizer"] if self.step else 0
         return max(self.step.peak if self.step else 0, self.evaluation.peak + held)
 
-    @property
-    def mean_step(self) -> Traced | None:
-        """A step of the mean number of tokens, for its time; None where nothing is trained."""
-        return self.step.part(self.step_share) if self.step else None
-
-    @property
-    def mean_evaluation(self) -> Traced:
-        """A pass of an evaluation with the mean number of tokens, for its time."""
-        return self.evaluation.part(self.evaluation_share)
-
-
-@dataclass(frozen=True)
-class _Traces:
-    step: Traced | None
-    padded: Traced | None
-    evaluation: Traced
-    step_share: float
-    evaluation_share: float
-    evaluated_tokens: int
-    way: str
-    trainable: int
-
-    def extended(self, longer: _Traces, factor: float) -> _Traces:
-        def on(one: Traced | None, other: Traced | None) -> Traced | None:
-            return one.extended(other, factor) if one and other else None
-
-        return replace(
-            self,
-            step=on(self.step, longer.step),
-            padded=on(self.padded, longer.padded),
-            evaluation=self.evaluation.extended(longer.evaluation, factor),
-            trainable=self.trainable + round(factor * (longer.trainable - self.trainable)),
-        )
-
 
 def predict(work: Work, whole: bool = False, beside: bool = True, parameters: Parameters | None = None) -> Prediction:
     """Predict what a configuration takes.
 
     Args:
-        work: the configuration.
+        work: the model, the method, data and settings.
         whole: trace all layers, however many.
         beside: trace PEFT's way too.
         parameters: of this model with this method, where they have been counted.
@@ -112,40 +78,29 @@ def predict(work: Work, whole: bool = False, beside: bool = True, parameters: Pa
         BadInput: what cannot be traced.
         Infeasible: this model cannot run this configuration.
     """
-    if parameters is None:
-        with _told(work), ReadsAsZero():  # type: ignore[no-untyped-call]
-            parameters = parameters_of(attach(work.method, work.base(), work.splits, work.seed))
     encoder = work.encoder(work.base())
-    every = depth(work.fields)
-    step = cycle(work.fields)
+    every, step = depth(work.fields), cycle(work.fields)
     shallow = step * math.ceil(LEAST_TRACED / step) if step else every
-    layers: tuple[int, ...] = (every,)
     if not whole and step and every > max(ALL_TRACED, 2 * shallow + step):
-        layers = (shallow, shallow + step)
-        factor = (every - layers[0]) / (layers[1] - layers[0])
-        short, longer = (_traced(work, encoder, number, beside) for number in layers)
-        found = short.extended(longer, factor)
-        if found.trainable != parameters.trainable:  # not the same in every layer
-            layers = (every,)
-    if len(layers) == 1:
-        found = _traced(work, encoder, None, beside)
-    sequences = [len(encoder.candidates(example, None)) for example in work.splits.validation]
-    labels = 1 if encoder.single_token_labels else max(sequences, default=1)
-    return Prediction(
-        parameters,
-        found.step,
-        found.padded,
-        found.evaluation,
-        found.step_share,
-        found.evaluation_share,
-        steps=planned_steps(work.settings, len(work.splits.train)) if found.trainable else 0,
-        evaluated=min(len(work.splits.validation), max(1, work.settings.eval_batch_size // labels)),
-        evaluated_tokens=found.evaluated_tokens,
-        answer=_answer(encoder),
-        way=found.way,
-        layers_of_model=every,
-        layers=layers,
-    )
+        counted = parameters or _counted(work)
+        short, longer = (_traced(work, encoder, layers, beside) for layers in (shallow, shallow + step))
+        factor = (every - shallow) / step
+        more = longer.parameters.trainable - short.parameters.trainable
+        if short.parameters.trainable + round(factor * more) == counted.trainable:  # the same in every layer
+            return replace(
+                short,
+                parameters=counted,
+                step=short.step and longer.step and short.step.extended(longer.step, factor),
+                padded=short.padded and longer.padded and short.padded.extended(longer.padded, factor),
+                evaluation=short.evaluation.extended(longer.evaluation, factor),
+                layers=short.layers + longer.layers,
+            )
+    return _traced(work, encoder, None, beside)
+
+
+def _counted(work: Work) -> Parameters:
+    with _told(work), ReadsAsZero():
+        return parameters_of(attach(work.method, work.base(), work.splits, work.seed))
 
 
 def _answer(encoder: Encoder) -> int:
@@ -170,34 +125,48 @@ def _told(work: Work) -> Iterator[None]:
         ) from error
 
 
-def _traced(work: Work, encoder: Encoder, layers: int | None, beside: bool) -> _Traces:
+def _traced(work: Work, encoder: Encoder, layers: int | None, beside: bool) -> Prediction:
     """Trace a model, or a copy with fewer layers."""
+    every, steps = depth(work.fields), planned_steps(work.settings, len(work.splits.train))
     base = work.base(None if layers is None else with_layers(work.fields, layers))
+    step = padded = None
+    step_share = 0.0
+
+    def traced(kind: Callable[..., Stepper]) -> Traced:
+        with ReadsAsZero():
+            stepper = kind(tuned, encoder, work.settings, work.dtype, steps)
+        return trace_training(stepper, trained)
+
     with _told(work):
         tuned = attach_fake(work.method, base, work.splits, work.seed)
-        trainable = sum(parameter.numel() for parameter in tuned.trainable().values())
+        parameters = parameters_of(tuned)
         room = encoder.room(tuned.virtual_tokens, work.settings.max_length)
-        step = padded = None
-        share = 0.0
-        with ExitStack() as stack:
-            if work.checkpointing:
-                stack.enter_context(checkpointed(base.network))
+        with checkpointed(base.network) if work.checkpointing else nullcontext():
             way = tuned.pathway.name
-            evaluated = batches_evaluated(work, encoder, room)
-            evaluation = trace_evaluation(tuned, encoder, evaluated.largest)
-            if trainable:
-                trained = batches_trained(work, encoder)
-                share = trained.share
-                step = trace_training(_stepper(Stepper, work, tuned, encoder), trained.largest)
+            evaluated, evaluation_share = batches_evaluated(work, encoder, room)
+            evaluation = trace_evaluation(tuned, encoder, evaluated)
+            if parameters.trainable:
+                trained, step_share = batches_trained(work, encoder)
+                step = traced(Stepper)
                 if beside and base.kind is Kind.CAUSAL:
                     tuned.__dict__["pathway"] = PaddedWay(tuned.network, "padded")
                     if way == "packed":
                         tuned.network.set_attn_implementation("sdpa")
-                    padded = trace_training(_stepper(PaddedStepper, work, tuned, encoder), trained.largest)
-    tokens = sum(len(ids) for ids, _ in evaluated.largest)
-    return _Traces(step, padded, evaluation, share, evaluated.share, tokens, way, trainable)
-
-
-def _stepper(kind: Callable[..., Stepper], work: Work, tuned: TunedModel, encoder: Encoder) -> Stepper:
-    with read_as_zero():
-        return kind(tuned, encoder, work.settings, work.dtype, planned_steps(work.settings, len(work.splits.train)))
+                    padded = traced(PaddedStepper)
+    sequences = [len(encoder.candidates(example, None)) for example in work.splits.validation]
+    labels = 1 if encoder.single_token_labels else max(sequences, default=1)
+    return Prediction(
+        parameters,
+        step,
+        padded,
+        evaluation,
+        step_share,
+        evaluation_share,
+        steps=steps if parameters.trainable else 0,
+        evaluated=min(len(work.splits.validation), max(1, work.settings.eval_batch_size // labels)),
+        evaluated_tokens=sum(len(ids) for ids, _ in evaluated),
+        answer=_answer(encoder),
+        way=way,
+        layers_of_model=every,
+        layers=(layers or every,),
+    )

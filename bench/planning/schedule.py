@@ -37,14 +37,9 @@ class Expected:
     finals: int
 
     @property
-    def full_trials(self) -> float:
-        """So many full trials take what all trials take, less what pruning is expected to save."""
-        return self.trials - self.stopped / 2 * max(0, self.trials - self.startup)
-
-    @property
     def all_trials(self) -> float:
-        """All trials together."""
-        return self.trial * self.full_trials
+        """All trials together, less what pruning is expected to save."""
+        return self.trial * (self.trials - self.stopped / 2 * max(0, self.trials - self.startup))
 
     @property
     def all_finals(self) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +12,14 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop, sdpa_flop
 
 from bench.methods.base import TunedModel
-from bench.planning.fake import read_as_zero
+from bench.planning.weightless import ReadsAsZero
 from bench.training.device import autocast
 from bench.training.encoding import Encoder, Pair
 from bench.training.memory import LiveTensors
 from bench.training.step import Stepper
 
+COSTS = ("flops", "product_bytes", "other_bytes", "operators")
+"""What of a traced pass takes time, by the names of `Traced`."""
 KINDS = ("weights", "gradients", "optimizer", "logits", "activations")
 SEGMENTS = ("forward", "backward, first half", "backward, second half", "update")
 """In each of them memory only rises or only falls from layer to layer, so its peak is linear in the layers."""
@@ -62,10 +63,7 @@ class Traced:
             name: {kind: value + factor * (longer.segments[name][kind] - value) for kind, value in kinds.items()}
             for name, kinds in self.segments.items()
         }
-        sums = {
-            name: getattr(self, name) + factor * (getattr(longer, name) - getattr(self, name))
-            for name in ("flops", "operators", "product_bytes", "other_bytes")
-        }
+        sums = {name: getattr(self, name) + factor * (getattr(longer, name) - getattr(self, name)) for name in COSTS}
         return Traced(segments, **sums)
 
     def part(self, share: float) -> Traced:
@@ -82,8 +80,8 @@ class Timeline(LiveTensors):
     """Counts FLOPs, and remembers what lived when, so that it can be said afterwards what it was.
 
     Args:
-        weights: tensors that are alive before it begins; so are ``state``, the optimizer's.
-        state: see above.
+        weights: tensors that are alive before it begins.
+        state: the optimizer's, which are alive then, too.
         vocabulary: the last dimension by which logits are known; None if there are none.
     """
 
@@ -108,8 +106,8 @@ class Timeline(LiveTensors):
             serial = self._serials[parameter.grad.untyped_storage()._cdata]
             self._kinds[serial] = KINDS.index("gradients")
 
-    def segments(self) -> dict[str, dict[str, float]]:
-        """Return the live bytes by kind at the peak of each segment."""
+    def traced(self) -> Traced:
+        """Return what was counted."""
         events = np.array(self._events, dtype=np.int64).reshape(-1, 3)
         kinds = np.array(self._kinds, dtype=np.int64)[events[:, 1]]
         live = np.stack([np.where(kinds == kind, events[:, 2], 0).cumsum() for kind in range(len(KINDS))])
@@ -122,7 +120,7 @@ class Timeline(LiveTensors):
             (inside,) = np.nonzero(where == number)
             at = inside[total[inside].argmax()] if len(inside) else 0
             found[name] = {kind: float(live[index, at]) for index, kind in enumerate(KINDS)}
-        return found
+        return Traced(found, self.flops, self.operators, self.product_bytes, self.other_bytes)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = super().__torch_dispatch__(func, types, args, kwargs)
@@ -136,10 +134,6 @@ class Timeline(LiveTensors):
         else:
             self.other_bytes += moved
         return result
-
-    def traced(self) -> Traced:
-        """Return what was counted."""
-        return Traced(self.segments(), self.flops, self.operators, self.product_bytes, self.other_bytes)
 
     def _add(self, tensor: torch.Tensor) -> None:
         key = tensor.untyped_storage()._cdata
@@ -167,14 +161,9 @@ def _segment() -> int:
 
 
 def trace_training(stepper: Stepper, pairs: Sequence[Pair]) -> Traced:
-    """Trace an optimizer step that is not the first: the optimizer has its state.
-
-    Args:
-        stepper: of a fake model.
-        pairs: the batch.
-    """
+    """Trace an optimizer step of a fake model that is not the first: the optimizer has its state."""
     stepper.tuned.train(True)
-    with read_as_zero():
+    with ReadsAsZero():
         for parameter in stepper.parameters:
             parameter.grad = torch.zeros_like(parameter)
         stepper.optimizer.step()
@@ -197,17 +186,11 @@ def trace_evaluation(tuned: TunedModel, encoder: Encoder, pairs: Sequence[Pair])
     tuned.train(False)
     network = tuned.network
     roots = [*network.parameters(), *network.buffers(), *tuned.trainable().values()]
-    with read_as_zero(), torch.no_grad(), _scoring(tuned, encoder):
+    with ReadsAsZero(), torch.no_grad(), autocast(encoder.device, network.dtype), tuned.evaluating():
         timeline = Timeline(roots, (), _vocabulary(tuned))
         with timeline:
             tuned.logits(encoder.batch(pairs))
     return timeline.traced()
-
-
-@contextmanager
-def _scoring(tuned: TunedModel, encoder: Encoder) -> Iterator[None]:
-    with autocast(encoder.device, tuned.network.dtype), tuned.evaluating():
-        yield
 
 
 def _vocabulary(tuned: TunedModel) -> int | None:

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.core.errors import BadInput, Unavailable, did_you_mean
-from bench.datasets.examples import Example
-from bench.datasets.splits import Splits
 from bench.models import models
 from bench.models.conversion import quiet
 from bench.models.kinds import Kind
 from bench.models.language_model import LanguageModel
 from bench.models.loading import context_length, count_parameters
 from bench.planning.configurations import find, published
+from bench.planning.data import HashedWords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from bench.models.heads import Head
-
-
-def weightless(name: str) -> LanguageModel:
-    """Return a base model on the meta device: every shape, no value, no memory.
-
-    Args:
-        name: a model of `bench.planning.configurations`, a name that ``bench list models`` lists, an id of
-            the hub, or a folder with a ``config.json``.
-
-    Raises:
-        BadInput: nothing of that name.
-        Unavailable: its configuration would have to be fetched, and cannot be.
-    """
-    return built(name, model_config(name))
 
 
 def built(name: str, fields: Mapping[str, Any]) -> LanguageModel:
@@ -61,7 +47,7 @@ def built(name: str, fields: Mapping[str, Any]) -> LanguageModel:
     network.eval()
     return LanguageModel(
         network=network,
-        tokenizer=WordCounter(config.get_text_config().vocab_size),  # type: ignore[arg-type]
+        tokenizer=HashedWords(config.get_text_config().vocab_size),  # type: ignore[arg-type]
         kind=kind,
         parameters=count_parameters(network),
         context_length=context_length(config, network),
@@ -105,7 +91,16 @@ def _head(network: PreTrainedModel, name: str) -> Head:
 
 
 def model_config(name: str) -> dict[str, Any]:
-    """Return the configuration of a model as its ``config.json`` has it; see `weightless`."""
+    """Return the configuration of a model as its ``config.json`` has it.
+
+    Args:
+        name: a model of `bench.planning.configurations`, a name that ``bench list models`` lists, an id of
+            the hub, or a folder with a ``config.json``.
+
+    Raises:
+        BadInput: nothing of that name.
+        Unavailable: its configuration would have to be fetched, and cannot be.
+    """
     from transformers import PreTrainedConfig
 
     known = find(name)
@@ -132,65 +127,39 @@ def model_config(name: str) -> dict[str, Any]:
         ) from error
 
 
-class WordCounter:
-    """Stands in for a tokenizer where only the number of tokens could matter: a token a word, all of them 0."""
-
-    all_special_ids: Sequence[int] = ()
-    all_special_tokens: Sequence[str] = ()
-    pad_token_id = eos_token_id = bos_token_id = unk_token_id = 0
-    padding_side = "right"
-
-    def __init__(self, size: int) -> None:
-        self.vocab_size = size
-
-    def __len__(self) -> int:
-        return self.vocab_size
-
-    def __call__(self, text: str | Sequence[str], **_: Any) -> dict[str, Any]:
-        """Return as many zeros as there are words."""
-        texts = [text] if isinstance(text, str) else text
-        ids = [[0] * max(1, len(one.split())) for one in texts]
-        masks = [[1] * len(one) for one in ids]
-        return {
-            "input_ids": ids[0] if isinstance(text, str) else ids,
-            "attention_mask": masks[0] if isinstance(text, str) else masks,
-        }
-
-    def decode(self, ids: Sequence[int], **_: Any) -> str:
-        """Return a text of so many words."""
-        return " ".join(["word"] * len(ids))
-
-
 class ReadsAsZero(TorchDispatchMode):
-    """Lets a method read values of weights that are not there, such as the embeddings of its first prompt: zeros."""
+    """Answers what has no answer without values, on the meta device and of fake tensors.
+
+    A number that is read is 0, two tensors of one shape are equal, and what is copied from the meta device is zeros.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Answer what the meta device refuses."""
+        """Answer what the device refuses."""
         kwargs = kwargs or {}
-        first = args[0] if args else None
-        on_meta = isinstance(first, torch.Tensor) and first.is_meta
-        ops = torch.ops.aten
-        if on_meta and func is ops._local_scalar_dense.default:
-            return 0
-        if on_meta and func is ops.equal.default:
+        first: Any = args[0] if args else None
+        aten = torch.ops.aten
+        is_fake = isinstance(first, FakeTensor)
+        on_meta = isinstance(first, torch.Tensor) and first.is_meta and not is_fake
+        if (is_fake or on_meta) and func is aten._local_scalar_dense.default:
+            return torch.zeros((), dtype=first.dtype, device="cpu").item()
+        if (is_fake or on_meta) and func is aten.equal.default:
             return True
-        if on_meta and func is ops._to_copy.default and torch.device(kwargs.get("device") or "meta").type != "meta":
-            assert isinstance(first, torch.Tensor)
+        if is_fake and func is aten.index.Tensor:  # how many places a mask has is known: masks are real
+            args = (first, _places(args[1]))
+        if on_meta and func is aten._to_copy.default and torch.device(kwargs.get("device") or "meta").type != "meta":
             return torch.zeros(first.shape, dtype=kwargs.get("dtype") or first.dtype, device=kwargs["device"])
-        if func is ops.copy_.default and not on_meta and args[1].is_meta:
-            return args[0].zero_()
+        if func is aten.copy_.default and not (is_fake or on_meta) and args[1].is_meta:
+            return first.zero_()
         return func(*args, **kwargs)
 
 
-def stand_in_data(labels: tuple[str, ...] = ("no", "yes"), each: int = 64) -> Splits:
-    """Return splits for methods that look at their data: ``each`` examples of each label a split, of one word each."""
-    rows = [Example(f"{n:016x}", f"word{n}", n % len(labels)) for n in range(3 * each * len(labels))]
-    third = each * len(labels)
-    return Splits(
-        train=tuple(rows[:third]),
-        validation=tuple(rows[third : 2 * third]),
-        test=tuple(rows[2 * third :]),
-        labels=labels,
-        revision="stand-in",
-        duplicates=0,
-    )
+def _places(indices: Any) -> list[Any]:
+    """Return the indices of an indexing without masks."""
+    places: list[Any] = []
+    for index in indices:
+        is_mask = index is not None and index.dtype == torch.bool and not isinstance(index, FakeTensor)
+        places += index.nonzero().unbind(1) if is_mask else [index]
+    return places

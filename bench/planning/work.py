@@ -59,18 +59,8 @@ class Work:
         return encoder
 
 
-@dataclass(frozen=True)
-class Batches:
-    """The batches of a run."""
-
-    largest: list[Pair]
-    """That with most tokens."""
-    share: float
-    """Mean tokens, of a batch in training and of an example in evaluation, by those in the largest."""
-
-
-def batches_trained(work: Work, encoder: Encoder) -> Batches:
-    """Return the batches of a training."""
+def batches_trained(work: Work, encoder: Encoder) -> tuple[list[Pair], float]:
+    """Return the batch of a training with most tokens, and the mean tokens of a batch by those in it."""
     room = encoder.room(int(work.method.options().get("num_virtual_tokens") or 0), work.settings.max_length)
     pairs, _ = encoder.pairs(work.splits.train, room)
     lengths = [len(ids) + len(label) for ids, label in pairs]
@@ -78,11 +68,14 @@ def batches_trained(work: Work, encoder: Encoder) -> Batches:
     batches = training_batches(lengths, work.settings.batch_size, steps, work.seed, work.settings.group_by_length)
     tokens = [sum(lengths[i] for i in batch) for batch in batches]
     largest = max(range(steps), key=tokens.__getitem__)
-    return Batches([pairs[i] for i in batches[largest]], sum(tokens) / steps / tokens[largest])
+    return [pairs[i] for i in batches[largest]], sum(tokens) / steps / tokens[largest]
 
 
-def batches_evaluated(work: Work, encoder: Encoder, room: int | None) -> Batches:
-    """Return the batches of an evaluation of the validation split, as `bench.training.evaluation.Scorer` makes them."""
+def batches_evaluated(work: Work, encoder: Encoder, room: int | None) -> tuple[list[Pair], float]:
+    """Return the longest batch of an evaluation, and the mean tokens of an example by those of the examples in it.
+
+    It is that of the validation split, as `bench.training.evaluation.Scorer` makes it.
+    """
     inputs, _ = encoder.inputs(work.splits.validation, room)
     lengths, size = [len(ids) for ids in inputs], work.settings.eval_batch_size
     examples = work.splits.validation
@@ -90,4 +83,4 @@ def batches_evaluated(work: Work, encoder: Encoder, room: int | None) -> Batches
     answers = [encoder.label_ids[:1] if single else encoder.candidates(example, room) for example in examples]
     longest = evaluation_batches(lengths, max(1, size // max(map(len, answers), default=1)))[0]
     share = sum(lengths) / len(lengths) / (sum(lengths[i] for i in longest) / len(longest))
-    return Batches([(inputs[i], ids) for i in longest for ids in answers[i]], share)
+    return [(inputs[i], ids) for i in longest for ids in answers[i]], share

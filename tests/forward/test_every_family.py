@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
+from drawn_batch import asked_of
 from families import FAMILIES, NOT_BUILT, VARIANTS, is_causal_family, tiny
+from numerics import GRADIENT, assert_close
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
@@ -78,16 +78,8 @@ def batch_of(network: PreTrainedModel) -> Batch:
 
     question = words(13)
     rows = [[*question, *words(6)], [*question, *words(9)], [*question[:3], *words(15)], [*question[:3], *words(4)]]
-    width = max(map(len, rows))
-    ids = torch.full(
-        (len(rows), width), getattr(network.config.get_text_config(decoder=True), "pad_token_id", None) or 0
-    )
-    mask = torch.zeros_like(ids)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)], mask[index, : len(row)] = torch.tensor(row), 1
-    positions = (torch.rand(mask.shape, generator=generator) < 0.4) & mask.bool()
-    positions[torch.arange(len(rows)), mask.sum(1) - 1] = True
-    return Batch(ids, mask, positions, torch.randint(4, 100, (int(positions.sum()),), generator=generator))
+    pad = getattr(network.config.get_text_config(decoder=True), "pad_token_id", None) or 0
+    return asked_of(rows, generator, pad)
 
 
 def prompt_of(network: PreTrainedModel) -> Tensor:
@@ -103,17 +95,15 @@ def alone(network: PreTrainedModel, batch: Batch) -> Tensor:
         ids, mask, positions = (
             each[index : index + 1, :length] for each in (batch.input_ids, batch.attention_mask, batch.positions)
         )
-        rows.append(plain_logits(network, replace(batch, input_ids=ids, attention_mask=mask, positions=positions)))
+        rows.append(plain_logits(network, Batch(ids, mask, positions, batch.targets)))
     return torch.cat(rows)
 
 
 def assert_equal(name: str, ours: Tensor, theirs: Tensor, batch: Batch, prompt: Tensor | None = None) -> None:
-    gap = (ours - theirs).norm() / theirs.norm()
-    assert gap < 1e-5, f"logits of {name}: {gap:.1e}"
+    assert_close(ours, theirs, what=f"logits of {name}")
     if prompt is not None:
         one, other = (torch.autograd.grad(cross_entropy(each, batch.targets), [prompt])[0] for each in (ours, theirs))
-        gap = (one - other).norm() / other.norm()
-        assert gap < 1e-4, f"gradient of {name}: {gap:.1e}"
+        assert_close(one, other, GRADIENT, what=f"gradient of {name}")
 
 
 def expected(name: str) -> tuple[str, bool, bool]:

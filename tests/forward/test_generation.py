@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from generating import assert_same_tokens, random_inputs
 from peft import PeftModel
 from pydantic import ValidationError
 from transformers import GenerationConfig, TopPLogitsWarper
 
 from bench.core.errors import BadInput, Infeasible
 from bench.forward import pathway
-from bench.forward.decoding import CachedDecoder, Recomputed
 from bench.forward.settings import Generate
 from bench.methods import methods
 from bench.methods.base import TunedModel
@@ -21,6 +19,29 @@ from bench.testing.tiny import CAUSAL, FAMILIES, handle, tiny_model, tiny_networ
 
 LENGTHS = (3, 25, 9, 9, 14)
 LONG = Generate(max_new_tokens=24)
+TIE = 1e-5
+"""Two likeliest logits that are closer than this, relative, are a tie, which rounding decides."""
+
+
+def random_inputs(lengths, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(4, 80, (length,), generator=generator).tolist() for length in lengths]
+
+
+def assert_same_tokens(ours, theirs, behind):
+    """Compare two answers; behind a tie they may part.
+
+    Args:
+        ours: the tokens of ours.
+        theirs: those of the peer.
+        behind: the logits [V] behind the input and the beginning of an answer.
+    """
+    if list(ours) == list(theirs):
+        return
+    pairs = zip(ours, theirs, strict=False)
+    at = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(ours), len(theirs)))
+    first, second = behind(list(theirs[:at])).topk(2).values.tolist()
+    assert first - second < TIE * abs(first), f"at token {at}: {list(ours)} and {list(theirs)}, {first} over {second}"
 
 
 def network_of(family):
@@ -213,11 +234,6 @@ def test_what_stands_before_all_inputs_is_run_once_and_what_has_ended_no_further
 # Where answers end
 
 
-def answer_of(stop=(), **more):
-    tuned = Told(tiny_model(), " good, no? yes. bad")
-    return tuned.generate([[5, 6, 7]], Generate(stop=stop, max_new_tokens=40, **more))[0]
-
-
 @pytest.mark.parametrize(
     ("stop", "text", "ended"),
     [
@@ -231,7 +247,8 @@ def answer_of(stop=(), **more):
     ],
 )
 def test_an_answer_ends_before_a_stop_text(stop, text, ended):
-    found = answer_of(stop)
+    tuned = Told(tiny_model(), " good, no? yes. bad")
+    (found,) = tuned.generate([[5, 6, 7]], Generate(stop=stop, max_new_tokens=40))
     assert (found.text, found.ended) == (text, ended)
 
 
@@ -356,10 +373,3 @@ def test_settings_that_mean_nothing_are_refused(fields):
 
 def test_a_single_stop_text_is_a_list_of_one():
     assert Generate(stop="\n").stop == ("\n",)
-
-
-def test_the_ways_are_chosen_by_what_a_class_defines():
-    assert TunedModel(tiny_model())._decodes()
-    assert SoftPrompt(tiny_model(), torch.zeros(1, 32))._decodes()
-    assert not Doubling(tiny_model(), torch.zeros(1, 32))._decodes()
-    assert CachedDecoder is not Recomputed

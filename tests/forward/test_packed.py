@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from drawn_batch import asked_of, padded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numerics import GRADIENT, assert_close
@@ -29,15 +30,7 @@ def batches(draw: st.DrawFn) -> Batch:
         own = draw(st.lists(st.integers(4, 100), min_size=1, max_size=14))
         kept = rows[-1][: draw(st.integers(0, len(rows[-1])))] if rows else []
         rows.append([*(kept or beginning), *own])
-    width = max(map(len, rows))
-    ids, mask = torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width, dtype=torch.long)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)], mask[index, : len(row)] = torch.tensor(row), 1
-    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
-    # Any positions may be asked for, the last real one of each example among them.
-    positions = (torch.rand(mask.shape, generator=generator) < 0.3) & mask.bool()
-    positions[torch.arange(len(rows)), mask.sum(1) - 1] = True
-    return Batch(ids, mask, positions, torch.randint(4, 100, (int(positions.sum()),), generator=generator))
+    return asked_of(rows, torch.Generator().manual_seed(draw(st.integers(0, 2**16))))
 
 
 def prompt_of(network: PreTrainedModel, length: int) -> torch.Tensor:
@@ -95,12 +88,9 @@ def test_the_shortest_and_the_longest_prompt_and_a_batch_of_one(
 ) -> None:
     network = tiny_network(family)
     prompt = prompt_of(network, virtual)
-    lengths = torch.tensor([len(row) for row in rows])
-    mask = (torch.arange(int(lengths.max()))[None] < lengths[:, None]).long()
-    ids = torch.zeros_like(mask)
-    ids[mask.bool()] = torch.tensor([token for row in rows for token in row])
-    last = torch.arange(mask.shape[1])[None] == lengths[:, None] - 1
-    batch = Batch(ids, mask, last, lengths)
+    ids, mask = padded(rows)
+    lengths = mask.sum(1)
+    batch = Batch(ids, mask, torch.arange(mask.shape[1])[None] == lengths[:, None] - 1, lengths)
 
     expected = loss_and_gradients(prompted_logits(network, prompt, batch), batch, [prompt])
     assert_equal(loss_and_gradients(packed_logits(network, prompt, batch), batch, [prompt]), expected, "packed")
@@ -109,10 +99,8 @@ def test_the_shortest_and_the_longest_prompt_and_a_batch_of_one(
 def test_checkpointed_layers_give_the_same_gradient() -> None:
     network = tiny_network("llama")
     prompt = prompt_of(network, 5)
-    batch = Batch(
-        torch.tensor([[5, 6, 7], [8, 9, 10]]), torch.ones(2, 3).long(), torch.ones(2, 3).bool(), torch.ones(6)
-    )
-    batch = Batch(batch.input_ids, batch.attention_mask, batch.positions, batch.targets.long())
+    ids, mask = padded([[5, 6, 7], [8, 9, 10]])
+    batch = Batch(ids, mask, mask.bool(), torch.ones(6).long())
 
     expected = loss_and_gradients(packed_logits(network, prompt, batch), batch, [prompt])
     network.gradient_checkpointing_enable()
@@ -157,10 +145,7 @@ def test_a_network_that_goes_its_own_way_is_not_packed() -> None:
 def test_shared_beginnings_stand_in_the_row_once() -> None:
     question, other = [5, 6, 7, 8, 9, 10], [5, 6, 20, 21]
     rows = [[*question, 30, 31], [*question, 32], [*question, 33, 34], other]
-    mask = torch.zeros(4, 8, dtype=torch.long)
-    ids = torch.zeros(4, 8, dtype=torch.long)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)], mask[index, : len(row)] = torch.tensor(row), 1
+    ids, mask = padded(rows)
 
     layout = Layout.of(Batch(ids, mask, mask.bool(), mask), virtual=2)
 

@@ -13,18 +13,13 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU, CHRF
 
-from bench.core.errors import BadInput, Unavailable
+from bench.core.errors import BadInput
 from bench.metrics import TextMetric, metrics
 from bench.metrics.base import Answered
 from bench.metrics.text.words import rouge_words
 
 ROUGE = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
 ALL = [*ROUGE, "bleu", "chrf", "exact_match", "f1_squad", "exact_number"]
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 def build(name, **options) -> TextMetric:
@@ -67,17 +62,7 @@ def test_rouge_of_a_known_pair_is_the_number_worked_out_by_hand():
 
 
 def test_rouge_sees_scripts_that_the_reference_program_drops():
-    assert rouge_words("Das 世界 ist カナ, привет мир 42") == [
-        "das",
-        "世",
-        "界",
-        "ist",
-        "カ",
-        "ナ",
-        "привет",
-        "мир",
-        "42",
-    ]
+    assert " ".join(rouge_words("Das 世界 ist カナ, привет мир 42")) == "das 世 界 ist カ ナ привет мир 42"
     assert RougeScorer(["rougeL"]).score("今天天气好", "今天天气好")["rougeL"].fmeasure == 0
     assert of_one("rouge_l", "今天天气很好。", "今天天气好") == pytest.approx(2 * 5 / 11)
     assert of_one("rouge_1", "مرحبا بالعالم", "مرحبا") == pytest.approx(2 / 3)
@@ -304,7 +289,4 @@ def test_a_library_that_is_missing_is_named_with_what_brings_it():
         "except Unavailable as error: print(metric.ready(), error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == ("False the metric 'chrf' needs the package sacrebleu: pip install 'promptscale[text]'\n"), (
-        done.stderr
-    )
-    assert issubclass(Unavailable, Exception)
+    assert done.stdout == "False the metric 'chrf' needs the package sacrebleu: pip install 'promptscale[text]'\n"

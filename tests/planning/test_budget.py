@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,12 +20,11 @@ from bench.cli import app
 from bench.cli.run import within
 from bench.core.errors import BadInput
 from bench.driver.shards import Shard
-from bench.planning import fitting
+from bench.planning import estimating
 from bench.planning.budget import cut
 from bench.planning.cells import estimate, work_of
 from bench.planning.devices import device
-from bench.planning.estimating import answers, main
-from bench.planning.fitting import too_large_cells
+from bench.planning.estimating import answers, main, too_large_cells
 from bench.planning.predict import predict
 from bench.planning.schedule import Expected
 
@@ -99,24 +100,15 @@ def test_a_dry_run_on_a_machine_that_was_not_measured_says_how_to(tmp_path, monk
     assert "time: not known; 'bench calibrate --workers 1' measures this machine" in printed
 
 
-class Peaks:
-    """A process that has found what every cell needs."""
-
-    def __init__(self, cells, peak):
-        found = {"peak": peak, "usable": 2.0**30, "where": "this machine"}
-        self.stdout = [json.dumps({"path": cell.path, "found": found}) + "\n" for cell in cells]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-
 @pytest.mark.parametrize(("peak", "refused"), [(2.0**29, 0), (2.0**31, 4)])
 def test_a_cell_that_cannot_fit_is_known_before_it_begins(peak, refused, monkeypatch):
     asked = planned(models=["smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]).cells
-    monkeypatch.setattr(fitting, "estimating", lambda what, cells: Peaks(cells, peak))
+
+    def found_by_a_process(what, cells):
+        found = {"peak": peak, "usable": 2.0**30, "where": "this machine"}
+        return nullcontext(SimpleNamespace(stdout=[json.dumps({"path": c.path, "found": found}) for c in cells]))
+
+    monkeypatch.setattr(estimating, "estimating", found_by_a_process)
     said = []
     found = too_large_cells(asked, said.append)
     assert said == ["predicting whether qwen2.5-coder-0.5b, qwen2.5-coder-1.5b will fit into memory"]
@@ -146,7 +138,7 @@ def test_a_refused_cell_is_recorded_and_force_tries_it(tmp_path, monkeypatch):
     asked = replace(demo_plan(tmp_path), engine=Here(specs=[]))
     reason = "predicted to need 9 GiB"
     monkeypatch.setattr("bench.api.prepare", lambda *_: None)
-    monkeypatch.setattr("bench.planning.fitting.too_large_cells", lambda cells, say: {cells[0].path: reason})
+    monkeypatch.setattr("bench.planning.estimating.too_large_cells", lambda cells, say: {cells[0].path: reason})
     (refused,) = execute(asked)
     assert (refused.status, refused.reason) == ("infeasible", reason)
     assert {record.status for record in execute(asked, force=True)} == {"ok"}

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.core.errors import BadInput, Unavailable
-from bench.planning import around, calibration, measuring
-from bench.planning.calibration import COSTS, Calibration, calibrate, fitted
+from bench.planning import calibration, measuring
+from bench.planning.calibration import Calibration, calibrate, fitted
 from bench.planning.devices import DEVICES
 from bench.planning.places import place
-from bench.planning.trace import Traced
+from bench.planning.trace import COSTS, Traced
 
 RATES = dict(zip(COSTS, (2e-11, 1e-10, 3e-11, 2e-6), strict=True))
 PASSES = [
@@ -80,7 +80,7 @@ def test_what_is_measured_is_a_pass_of_the_code_that_trains(monkeypatch):
     narrow = {**measuring.NETWORKS["64 wide"], "hidden_size": 16, "num_hidden_layers": 1}
     monkeypatch.setattr(measuring, "NETWORKS", {"narrow": narrow})
     monkeypatch.setattr(measuring, "PROBES", (("narrow", "lora", 4), ("narrow", "prompt_tuning", 8)))
-    found = measuring.measured(measuring.prepared(), seconds=0.0)
+    found = measuring.measured(seconds=0.0)
     assert [row["what"].rpartition(", ")[2] for row in found["passes"]] == ["step", "evaluation"] * 2
     assert all(row["seconds"] > 0 and row["flops"] > 0 for row in found["passes"])
     assert 0 < found["at_work"] <= 1 and found["attaching"] > 0
@@ -119,11 +119,6 @@ def test_the_command_prints_what_it_has_found(cache, monkeypatch):
     assert "other work had 50% of the time" in printed
 
 
-def test_a_machine_that_was_not_measured_is_told_how():
-    with pytest.raises(BadInput, match="bench calibrate --workers 3"):
-        place("here", workers=3, threads=1)
-
-
 def test_the_device_of_an_experiment_has_to_be_there():
     with pytest.raises(BadInput, match=r"runtime\.device: no mps device"):
         place(None, 1, 1, demo_cell(runtime={"device": "mps"}).runtime.device)
@@ -131,7 +126,7 @@ def test_the_device_of_an_experiment_has_to_be_there():
 
 def test_a_run_is_timed_around_its_trials(monkeypatch):
     began = time.perf_counter()
-    assert 1 < around.around(1, 1, os.environ) < time.perf_counter() - began
-    monkeypatch.setattr(around, "RUN", ("-c", "raise SystemExit('no room')"))
+    assert 1 < calibration.around(1, 1, os.environ) < time.perf_counter() - began
+    monkeypatch.setattr(calibration, "RUN", ("-c", "raise SystemExit('no room')"))
     with pytest.raises(Unavailable, match="a run without training could not be timed: no room"):
-        around.around(1, 1, os.environ)
+        calibration.around(1, 1, os.environ)

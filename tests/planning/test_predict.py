@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig
 
 from bench.core.errors import BadInput, Infeasible
 from bench.experiment.settings import Training
 from bench.methods import methods
 from bench.methods.hard_prompt import HardPrompt
 from bench.planning.changes import changes
-from bench.planning.data import assumed
 from bench.planning.devices import RESERVED, Device
 from bench.planning.predict import predict
 from bench.planning.trace import SEGMENTS
@@ -21,7 +22,10 @@ from benchmarks.planning import METHODS, measured, mixed
 
 
 def work_for(base, name, options=None, batch=3, tokens=12, checkpointing=False, **training):
-    fields = base.network.config.to_dict()
+    return of_fields(base.network.config.to_dict(), name, options, batch, tokens, checkpointing, **training)
+
+
+def of_fields(fields, name, options=None, batch=3, tokens=12, checkpointing=False, **training):
     splits, tokenizer = mixed(fields, tokens)
     settings = Training(batch_size=batch, max_steps=100, **training)
     method = methods.build(name, options or {}, "test")
@@ -71,10 +75,7 @@ def test_a_deep_model_is_what_two_shallow_ones_say(name, checkpointing):
     config = LlamaConfig(
         vocab_size=97, hidden_size=32, intermediate_size=64, num_attention_heads=4, num_hidden_layers=10
     )
-    fields = LlamaForCausalLM(config).config.to_dict()
-    splits, tokenizer = mixed(fields, 12)
-    settings = Training(batch_size=3, max_steps=2)
-    work = Work("deep", fields, methods.build(name, {}, "x"), splits, tokenizer, settings, torch.float32, checkpointing)
+    work = of_fields(config.to_dict(), name, checkpointing=checkpointing)
     short, whole = predict(work, beside=False), predict(work, whole=True, beside=False)
     assert (short.layers, whole.layers) == ((3, 4), (10,))
     assert short.peak == pytest.approx(whole.peak, rel=0.005)
@@ -109,11 +110,9 @@ def test_what_cannot_be_traced_is_named_with_what_to_do(at_once):
             tuned.logits = lambda batch: base.network.get_input_embeddings().weight.nonzero()
             return tuned
 
-    base = tiny_model()
-    fields = base.network.config.to_dict()
-    splits, tokenizer = assumed(fields, 8)
+    work = replace(work_for(tiny_model(), "hard_prompt"), method=Reads())
     with pytest.raises(BadInput, match=r"cannot be traced without weights .*study\.trials=1"):
-        predict(Work("tiny", fields, Reads(), splits, tokenizer, Training(batch_size=2), torch.float32))
+        predict(work)
 
 
 def test_what_does_not_fit_is_told_what_would_make_it_fit():
@@ -121,7 +120,7 @@ def test_what_does_not_fit_is_told_what_would_make_it_fit():
     found = predict(work, beside=False)
     device = Device("tiny", RESERVED + 0.75 * found.peak, 1.0, 1.0, 1.0, "none")
     offered = dict(changes(work, found, device))
-    lora = Work(**{**vars(work), "method": methods.build("lora", {}, "test")})
+    lora = replace(work, method=methods.build("lora", {}, "test"))
     assert offered["LoRA in place of all weights"] == predict(lora, beside=False).peak
     assert offered["both"] < found.peak
     assert next(peak for words, peak in offered.items() if "FSDP" in words) <= device.usable

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 from transformers import AutoModel
@@ -13,77 +11,74 @@ from bench.cli import app
 from bench.core.errors import BadInput, Infeasible, Unavailable
 from bench.methods import methods
 from bench.planning.configurations import find, published
-from bench.planning.parameters import count_parameters, parameters_of, peft_line
-from bench.planning.weightless import weightless
+from bench.planning.parameters import attach_weightless, parameters_of
+from bench.planning.weightless import built, model_config
 
 WIDTHS = {"small": 512, "base": 768, "large": 1024, "xl": 2048, "xxl": 4096}
 """E of Lester et al., 2021, table 4."""
 NAMES = sorted(published())
 
 
-def printed(model, method, **options):
-    return peft_line(count_parameters(model, method, options, "test"))
+def counted(model, method, **options):
+    return parameters_of(attach_weightless(model, method, options, "test"))
 
 
-def test_bloomz_560m_with_eight_virtual_tokens_is_what_pefts_guide_prints():
-    assert (
-        printed("bigscience/bloomz-560m", "prompt_tuning", num_virtual_tokens=8)
-        == "trainable params: 8,192 || all params: 559,222,784 || trainable%: 0.0014648902430985358"
-    )
-
-
-def test_bloomz_560m_with_p_tuning_is_what_pefts_guide_prints():
-    assert (
-        printed("bloomz-560m", "p_tuning", num_virtual_tokens=20, hidden_size=128)
-        == "trainable params: 300,288 || all params: 559,514,880 || trainable%: 0.05366935013417338"
-    )
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        (
+            "bigscience/bloomz-560m prompt_tuning --set num_virtual_tokens=8",
+            "trainable params: 8,192 || all params: 559,222,784 || trainable%: 0.0014648902430985358",
+        ),
+        (
+            "bloomz-560m p_tuning --set num_virtual_tokens=20 --set hidden_size=128",
+            "trainable params: 300,288 || all params: 559,514,880 || trainable%: 0.05366935013417338",
+        ),
+    ],
+)
+def test_the_command_prints_what_pefts_guides_print(asked, line):
+    done = CliRunner().invoke(app, ["params", *asked.split()])
+    assert done.exit_code == 0
+    assert done.output.splitlines()[0] == line
 
 
 @pytest.mark.parametrize("size", WIDTHS)
 def test_t5_trains_p_times_e_parameters_as_in_the_power_of_scale(size):
     for length in (1, 5, 20, 50, 100, 150):
-        counted = count_parameters(f"t5-v1.1-{size}", "prompt_tuning", {"num_virtual_tokens": length}, "test")
-        assert counted.trainable == length * WIDTHS[size]
-        assert counted.total == published()[f"t5-v1.1-{size}"].parameters + counted.trainable
+        found = counted(f"t5-v1.1-{size}", "prompt_tuning", num_virtual_tokens=length)
+        assert found.trainable == length * WIDTHS[size]
+        assert found.total == published()[f"t5-v1.1-{size}"].parameters + found.trainable
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_configuration_that_ships_has_the_parameters_that_its_page_states(name):
-    model, built = published()[name], weightless(name)
-    counted = built.parameters
-    if not built.kind.generates:
+    model, base = published()[name], built(name, model_config(name))
+    number = base.parameters
+    if not base.kind.generates:
         with torch.device("meta"):
-            counted = AutoModel.from_config(built.network.config).num_parameters()
-    assert counted == model.parameters
+            number = AutoModel.from_config(base.network.config).num_parameters()
+    assert number == model.parameters
     assert find(model.id.upper()) is model
 
 
 @pytest.mark.parametrize("init", ["random", "text", "vocab", "labels"])
 def test_how_a_prompt_begins_changes_no_count(init):
-    assert count_parameters("smollm2-135m", "prompt_tuning", {"init": init}, "test").trainable == 20 * 576
+    assert counted("smollm2-135m", "prompt_tuning", init=init).trainable == 20 * 576
 
 
 def test_lora_counts_what_peft_counts():
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    fields = dict(published()["pythia-70m"].config)
-    with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(AutoConfig.for_model(**fields))
-    peer = get_peft_model(network, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
-    counted = count_parameters("pythia-70m", "lora", {"rank": 4}, "test")
-    assert (counted.trainable, counted.total) == peer.get_nb_trainable_parameters()
+    settings = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    peer = get_peft_model(built("pythia-70m", model_config("pythia-70m")).network, settings)
+    found = counted("pythia-70m", "lora", rank=4)
+    assert (found.trainable, found.total) == peer.get_nb_trainable_parameters()
 
 
 def test_full_fine_tuning_of_a_large_model_is_counted_without_its_memory():
-    counted = count_parameters("bloomz-7b1", "full_fine_tuning", {}, "test")
-    assert counted.trainable == counted.total == 7_069_016_064
-    assert counted.percent == 100
-
-
-def test_a_folder_with_a_configuration_is_enough(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps(published()["t5-v1.1-small"].config))
-    assert weightless(str(tmp_path)).parameters == 76_961_152
+    found = counted("bloomz-7b1", "full_fine_tuning")
+    assert found.trainable == found.total == 7_069_016_064
+    assert found.percent == 100
 
 
 @pytest.mark.parametrize(
@@ -99,17 +94,8 @@ def test_a_folder_with_a_configuration_is_enough(tmp_path):
 )
 def test_what_cannot_be_counted_is_said_in_a_line(model, method, options, error, said):
     with pytest.raises(error) as caught:
-        count_parameters(model, method, options, "test")
+        counted(model, method, **options)
     assert said in str(caught.value)
-
-
-def test_the_command_prints_pefts_line():
-    done = CliRunner().invoke(app, ["params", "bloomz-560m", "prompt_tuning", "--set", "num_virtual_tokens=8"])
-    assert done.exit_code == 0
-    assert (
-        done.output.splitlines()[0]
-        == "trainable params: 8,192 || all params: 559,222,784 || trainable%: 0.0014648902430985358"
-    )
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "t5"])
@@ -123,7 +109,7 @@ def test_a_configuration_alone_gives_the_counts_that_the_weights_give(tmp_path, 
         attached = methods.get(name)().attach(base, tiny_splits(), 0)
     except Infeasible as error:
         with pytest.raises(Infeasible) as caught:
-            count_parameters(str(tmp_path), name, {}, "test")
+            counted(str(tmp_path), name)
         assert str(caught.value) == str(error)
         return
-    assert count_parameters(str(tmp_path), name, {}, "test") == parameters_of(attached)
+    assert counted(str(tmp_path), name) == parameters_of(attached)

@@ -19,13 +19,13 @@ def test_a_trial_validates_as_often_as_it_is_told_and_a_final_is_tested_too():
 @pytest.mark.parametrize(("pruner", "trials"), [("median", 3 + 5 * 0.75), ("none", 8)])
 def test_of_the_trials_behind_the_first_ones_half_are_stopped_half_way(pruner, trials):
     cell = demo_cell(study={"trials": 8, "pruner": pruner})
-    assert expected(cell, steps=10, step=1.0, validation=0.0, test=0.0).full_trials == trials
+    assert expected(cell, steps=10, step=1.0, validation=0.0, test=0.0).all_trials == 10 * trials
 
 
 def test_nothing_is_pruned_with_several_objectives_or_without_steps():
     cell = demo_cell(study={"trials": 8, "objectives": ["score", "memory"]})
-    assert expected(cell, steps=10, step=1.0, validation=0.0, test=0.0).full_trials == 8
-    assert expected(demo_cell(study={"trials": 8}), steps=0, step=0.0, validation=1.0, test=0.0).full_trials == 8
+    assert expected(cell, steps=10, step=1.0, validation=0.0, test=0.0).all_trials == 10 * 8
+    assert expected(demo_cell(study={"trials": 8}), steps=0, step=0.0, validation=1.0, test=0.0).all_trials == 8
 
 
 def test_a_method_that_does_not_train_costs_its_evaluations():
