@@ -18,7 +18,7 @@ from bench.reporting.answers import answered, chance_score, metric_of, one_label
 from bench.reporting.statistics.intervals import Interval
 from bench.reporting.statistics.runs import Runs
 from bench.reporting.statistics.verdict import Bounds, Difference, Verdicts, mean_interval, verdicts
-from bench.runs.record import Provenance, Retention, TrialRecord
+from bench.runs.record import Retention, TrialRecord
 from bench.runs.selection import best_trial, best_trials, finals_of
 
 REVISIONS = {
@@ -197,11 +197,6 @@ class CellResults:
         return self.metrics.get(self.metric, [])
 
     @property
-    def tested_finals(self) -> int:
-        """Finals that the mean is over; of a method that the main metric does not score, those that another does."""
-        return len(self.scores) or max(map(len, self.metrics.values()), default=0)
-
-    @property
     def shots(self) -> int | None:
         """Solved examples that the prompt shows; None for a method that trains."""
         if not self.measured:
@@ -305,11 +300,6 @@ class CellResults:
         return fmean(losses) if losses else None
 
     @property
-    def workers(self) -> int | None:
-        """The most trials that ran at the same time as any run of this cell, itself counted; None if unknown."""
-        return max((one.workers for one in provenances(self.runs) if one.workers is not None), default=None)
-
-    @property
     def times_of_earlier_version(self) -> bool:
         """Whether train times hold tokenising, measuring and saving as well (see `TrialRecord.seconds`)."""
         return any(run.train_curve and "encode" not in run.seconds for run in self.measured)
@@ -319,12 +309,6 @@ class CellResults:
         """What cells with scores are sorted by, the best first."""
         assert self.mean is not None
         return -self.mean if self.greater_is_better else self.mean
-
-    @cached_property
-    def trains_everything(self) -> bool:
-        """Whether all parameters of the base model were trained: full fine-tuning, by whatever name."""
-        counts = next((run.parameters for run in self.runs if run.parameters), None)
-        return bool(counts and counts.base and counts.trainable >= counts.base)
 
     @property
     def trials(self) -> list[TrialRecord]:
@@ -341,7 +325,7 @@ class CellResults:
     def mixed(self) -> list[str]:
         """What differs between the runs of this cell that count, of `REVISIONS`."""
         trials = [run for run in self.runs if run.spec.kind == "trial"]
-        made = provenances([*trials, *(self.chosen_by or {}).values(), *self.finals])
+        made = [run.provenance for run in (*trials, *(self.chosen_by or {}).values(), *self.finals)]
         return [name for field, name in REVISIONS.items() if len({getattr(one, field) for one in made} - {None}) > 1]
 
 
@@ -401,8 +385,3 @@ class Group:
 def groups(cells: Iterable[CellResults]) -> list[Group]:
     """Return the groups of some cells, those of a model only, in the order of the cells."""
     return list({id(cell.group): cell.group for cell in cells if cell.uses_model}.values())
-
-
-def provenances(runs: Iterable[TrialRecord]) -> list[Provenance]:
-    """Return with what the runs were made, once where many share it, as those of a large folder do."""
-    return list({id(run.provenance): run.provenance for run in runs}.values())

@@ -311,9 +311,7 @@ def _times(cells: Sequence[CellResults]) -> Iterator[str]:
 def _unlike(records: Sequence[TrialRecord]) -> Iterator[str]:
     """Say where rows that a reader will compare were made with different code, data or models."""
     seen: dict[tuple[str, str], set[str]] = {}
-    # One of those that share what they were made of and with: in a large folder nearly all do.
-    unlike = {(id(record.provenance), id(record.spec.cell)): record for record in records if not record.transfer}
-    for record in [*unlike.values(), *(record for record in records if record.transfer)]:
+    for record in records:
         model, dataset, _ = record.spec.cell.labels
         owners = {"git_commit": "the code", "model_revision": f"model {model}", "data_revision": f"data set {dataset}"}
         for field in REVISIONS:

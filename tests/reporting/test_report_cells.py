@@ -165,6 +165,12 @@ def test_methods_within_chance_share_the_honour_and_baselines_without_a_model_ha
     assert (rows["c"]["standing"], rows["c"]["gap_to_best"], rows["b"]["gap_to_best"]) == ("second", "beyond", "within")
 
 
+def test_a_method_that_nothing_can_be_said_about_is_not_second():
+    known = [record for name in "ab" for record in study(cell(method=name), [0.80, 0.81, 0.82], items=100)]
+    rows = plain_rows(summarise([*known, *study(cell(method="c"), [0.2, 0.3], items=100)]))
+    assert [row["standing"] for row in rows] == ["best", "best", None]
+
+
 def majority(dataset="trec6"):
     answers = Predictions(
         ids=[f"item-{item}" for item in range(100)],
