@@ -134,7 +134,7 @@ def run(
     Raises:
         BenchError: what was asked for cannot be done; the message says why.
     """
-    from bench.reporting import load_results
+    from bench.reporting.frame import load_results
 
     planned = plan(
         experiment,

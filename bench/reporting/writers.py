@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bench.core.errors import BadInput
+from bench.core.files import write_atomic
 from bench.reporting import text
 from bench.reporting.columns import (
     EARLIER,
@@ -33,6 +37,22 @@ if TYPE_CHECKING:
 def csv_table(frame: pd.DataFrame) -> str:
     """Write a frame as CSV: all columns, plain numbers, nothing where a value is missing."""
     return frame.to_csv(index=False, lineterminator="\n")
+
+
+def write_files(out: Path, files: Iterable[tuple[str, bytes]], otherwise: str = "cannot be written") -> list[Path]:
+    """Write named contents into a folder, one after the other, and return the files.
+
+    Raises:
+        BadInput: the folder cannot be written.
+    """
+    written = []
+    try:
+        for name, data in files:
+            write_atomic(out / name, data)
+            written.append(out / name)
+    except OSError as error:
+        raise BadInput(f"{out}: {otherwise}: {error.strerror or error}") from None
+    return written
 
 
 def markdown_table(summary: pd.DataFrame) -> str:

@@ -11,7 +11,8 @@ from bench.experiment.cell import Cell, Target
 from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
 from bench.reporting.folders import Results
 from bench.reporting.page import html_page
-from bench.reporting.report import report_text
+from bench.reporting.references import References, with_references
+from bench.reporting.report import report_text, write_report
 from bench.reporting.table import summarise_cells
 from bench.runs.manifest import Manifest, Planned
 from bench.runs.record import Evaluated, Parameters, PhaseMemory, Predictions, Provenance, TransferTest, TrialRecord
@@ -142,6 +143,11 @@ def write_results(
 def report_text_of(results: Results) -> str:
     """The report of some results, in Markdown."""
     return report_text(results, summarise_cells(results.cells))
+
+
+def write_report_of(results: Results, out: Path, references: Sequence[References] = ()) -> Path:
+    """The report of some results, written; returns the path of ``report.md``."""
+    return write_report(results, out, with_references(summarise_cells(results.cells), references), references)
 
 
 def page_of(results: Results) -> str:

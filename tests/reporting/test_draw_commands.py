@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.core.errors import BadInput
-from bench.reporting import collect
 from bench.reporting.exports import FORMATS
+from bench.reporting.folders import collect
 from bench.reporting.statistics.verdict import difference
 from bench.reporting.table import summarise
 

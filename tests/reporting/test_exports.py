@@ -16,12 +16,13 @@ from report_records import cell, run, study, write_results
 
 from bench.core.distributions import Choice
 from bench.core.errors import BadInput
-from bench.reporting import collect, summarise, text
+from bench.reporting import text
 from bench.reporting.compare import compare
 from bench.reporting.exports import FORMATS, convert, lm_eval_results, long_frame, model_index
+from bench.reporting.folders import collect
 from bench.reporting.frame import results_frame
 from bench.reporting.grouping import group_cells
-from bench.reporting.table import summarise_cells
+from bench.reporting.table import summarise, summarise_cells
 from bench.reporting.writers import latex_table, markdown_table
 from bench.runs.record import Parameters
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.core.errors import BadInput
-from bench.reporting import collect
+from bench.reporting.folders import collect
 from bench.reporting.foreign.lm_eval import read_lm_eval
 from bench.reporting.foreign.peft import read_peft
 from bench.reporting.foreign.runs import ForeignRun, tables

@@ -12,8 +12,8 @@ import pytest
 from report_records import cell, run, study, write_results
 
 from bench.core.errors import BadInput
-from bench.reporting import collect, load_results
-from bench.reporting.frame import typed
+from bench.reporting.folders import collect
+from bench.reporting.frame import load_results, typed
 from bench.reporting.writers import csv_table
 from bench.runs.record import Evaluated
 
@@ -178,10 +178,10 @@ def test_importing_the_package_is_cheap_and_reporting_never_loads_torch(tmp_path
     root = write_results(tmp_path / "r", study(cell(), [0.7, 0.8]))
     code = f"""
 import sys
-import bench.reporting
+import bench
 early = {{"pandas", "matplotlib", "seaborn", "rich", "torch"}} & set(sys.modules)
 assert not early, early
-bench.reporting.load_results({str(root)!r})
+bench.load_results({str(root)!r})
 import bench.reporting.report, bench.reporting.figures.scale, seaborn
 late = {{"torch", "transformers", "peft", "optuna"}} & set(sys.modules)
 assert not late, late

@@ -8,7 +8,7 @@ from statistics import fmean
 
 import pandas as pd
 import pytest
-from report_records import answered, cell, report_text_of, run, study, write_results
+from report_records import answered, cell, report_text_of, run, study, write_report_of, write_results
 from rich.console import Console
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 from typer.testing import CliRunner
@@ -18,11 +18,13 @@ from bench.cli.report import draw_report
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.experiment.settings import Training
-from bench.reporting import collect, csv_table, markdown_table, sentences, summarise, terminal_table, write_report
+from bench.reporting import sentences
+from bench.reporting.folders import collect
 from bench.reporting.grouping import group_cells
 from bench.reporting.report import report_text
 from bench.reporting.statistics.verdict import difference
-from bench.reporting.table import summarise_cells
+from bench.reporting.table import summarise, summarise_cells
+from bench.reporting.writers import csv_table, markdown_table, terminal_table
 from bench.runs.manifest import Manifest, Planned
 from bench.runs.record import STATUSES, Answers, Evaluated, Predictions, Provenance
 
@@ -47,7 +49,7 @@ def terminal_text(summary, width=100):
 
 def test_a_report_has_its_table_figure_runs_and_words(tmp_path):
     records = [*study(cell("small"), [0.5, 0.6], base=100), *study(cell("big"), [0.8, 0.9], base=10_000)]
-    path = write_report([write_results(tmp_path / "r", records)], tmp_path / "out")
+    path = write_report_of(collect(write_results(tmp_path / "r", records)), tmp_path / "out")
     assert path == tmp_path / "out" / "report.md"
     assert sorted(p.name for p in path.parent.iterdir()) == [
         "index.html",
@@ -78,14 +80,14 @@ def test_accuracy_where_most_rows_have_one_label_is_read_with_care(tmp_path):
 
 def test_the_same_records_give_the_same_report(tmp_path):
     root = write_results(tmp_path / "r", study(cell(), [0.5, 0.6]))
-    one, two = (write_report([root], tmp_path / name).parent for name in ("one", "two"))
+    one, two = (write_report_of(collect(root), tmp_path / name).parent for name in ("one", "two"))
     for file in one.iterdir():
         assert file.read_bytes() == (two / file.name).read_bytes(), file.name
 
 
 def test_several_data_sets_have_a_figure_each(tmp_path):
     records = [*study(cell(dataset="boolq"), [0.5]), *study(cell(dataset="trec6"), [0.6])]
-    report = write_report([write_results(tmp_path / "r", records)], tmp_path / "out").read_text()
+    report = write_report_of(collect(write_results(tmp_path / "r", records)), tmp_path / "out").read_text()
     for name in ("scale-boolq", "scale-trec6"):
         assert f"({name}.png)" in report
         assert (tmp_path / "out" / f"{name}.png").exists() and (tmp_path / "out" / f"{name}.svg").exists()
@@ -285,7 +287,7 @@ def test_a_place_that_cannot_be_written_is_bad_input(tmp_path):
     root = write_results(tmp_path / "r", study(cell(), [0.5]))
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="the report cannot be written there"):
-        write_report([root], tmp_path / "file")
+        write_report_of(collect(root), tmp_path / "file")
 
 
 def test_texts_that_were_cut_are_in_the_cautions_and_in_every_table(tmp_path):
