@@ -15,9 +15,10 @@ from bench.experiment.cell import Cell
 from bench.experiment.terms import EQUAL_STEPS
 from bench.metrics import BaseMetric
 from bench.reporting.answers import answered, chance_score, metric_of, one_label_only, seeds_agree
+from bench.reporting.statistics.contrast import Bounds
 from bench.reporting.statistics.intervals import Interval
 from bench.reporting.statistics.runs import Runs
-from bench.reporting.statistics.verdict import Bounds, Difference, Verdicts, mean_interval, verdicts
+from bench.reporting.statistics.verdict import Difference, Verdicts, mean_interval, verdicts
 from bench.runs.record import Retention, TrialRecord
 from bench.runs.selection import best_trial, best_trials, finals_of
 

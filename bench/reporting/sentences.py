@@ -11,9 +11,9 @@ from bench.reporting import text
 from bench.reporting.cells import REVISIONS, CellResults, Group, groups
 from bench.reporting.findings import most_data_sets
 from bench.reporting.folders import Results
+from bench.reporting.statistics.contrast import Bounds
 from bench.reporting.statistics.intervals import MIN_SEEDS
 from bench.reporting.statistics.paired import MIN_DATA_SETS, MIN_ITEMS
-from bench.reporting.statistics.verdict import Bounds
 from bench.reporting.superseded import ADVICE, MOST_SHOWN
 from bench.reporting.terms import unequal_terms
 from bench.runs.record import FAILED, TrialRecord

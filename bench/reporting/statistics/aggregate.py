@@ -16,11 +16,8 @@ RESAMPLES = 2000
 def normalised(score: float, chance: float, perfect: float = 1.0) -> float:
     """Return a score on the scale of its task: 0 is the majority class, 1 is perfect. Where scores of tasks are pooled.
 
-    Raises:
-        ValueError: the majority class is perfect: the task has no scale.
+    There is no such scale where the majority class is perfect.
     """
-    if chance == perfect:
-        raise ValueError(f"the majority class scores {chance:g}, which is perfect: nothing is left to be learned")
     return (score - chance) / (perfect - chance)
 
 
@@ -40,16 +37,14 @@ def stratified_bootstrap(
     statistic: Callable[..., Any],
     generator: np.random.Generator,
     resamples: int = RESAMPLES,
-    level: float = LEVEL,
 ) -> Interval | None:
-    """Return the percentile interval of a statistic over all scores, seeds resampled within each task.
+    """Return the 95 % percentile interval of a statistic over all scores, seeds resampled within each task.
 
     Args:
         tasks: the scores of each task, one a seed; tasks may have different numbers of seeds.
         statistic: from an array of scores and ``axis`` to their statistic along it.
         generator: where the resamples come from.
         resamples: how many.
-        level: confidence of the interval.
 
     Returns:
         The interval; None where no task has two seeds, for then nothing can be resampled.
@@ -69,7 +64,7 @@ def stratified_bootstrap(
         return statistic(np.concatenate([*drawn, rest], axis=-1), axis=-1)
 
     found = bootstrap(
-        resampled, over_all, method="percentile", n_resamples=resamples, confidence_level=level, rng=generator
+        resampled, over_all, method="percentile", n_resamples=resamples, confidence_level=LEVEL, rng=generator
     ).confidence_interval
     return Interval(float(found.low), float(found.high))
 

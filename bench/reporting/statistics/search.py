@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -15,33 +14,23 @@ MIN_RATES = 3
 """Below so many different learning rates nothing is said about sensitivity."""
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One trial of a study, as far as its search is concerned."""
-
-    status: str
-    """Of the record: ``ok``, ``pruned``, ``diverged``, or why there is no score."""
-    score: float | None
-    """Best validation score."""
-    last: float | None = None
-    """Last validation score: what a pruned trial had reached."""
-
-
-def counted_score(trial: Trial, chance: float) -> float | None:
+def counted_score(status: str, best: float | None, last: float | None, chance: float) -> float | None:
     """Return what a trial counts as; None for one that was ended from outside, which says nothing of its setting.
 
     A finished trial counts with its score, a pruned one with its last, a diverged one (or one that was pruned before
     it had a score) as chance: left out, the settings that fail would make an unstable method look easy to tune.
 
     Args:
-        trial: however it ended.
+        status: how it ended.
+        best: its best score on validation.
+        last: its last.
         chance: score of the majority class.
     """
-    if trial.status == "ok":
-        return trial.score
-    if trial.status == "pruned":
-        return chance if trial.last is None else trial.last
-    return chance if trial.status == "diverged" else None
+    if status == "ok":
+        return best
+    if status == "pruned":
+        return chance if last is None else last
+    return chance if status == "diverged" else None
 
 
 def expected_best(scores: Sequence[float], trials: int, greater_is_better: bool = True) -> float:
