@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Literal
 
 from bench.experiment.cell import Cell
 from bench.experiment.terms import EQUAL_STEPS
@@ -214,17 +214,8 @@ class CellResults:
         kept = [one.ids for run in self.measured for one in (run.predictions, run.answers) if one]
         return max(map(len, kept), default=None)
 
-    @cached_property
-    def truncated(self) -> dict[str, int]:
-        """Texts that were cut to fit the context, by split (test, train): the most of any run that is measured."""
-        return self._cut("inputs")
-
-    @cached_property
-    def truncated_answers(self) -> dict[str, int]:
-        """Right answers that lost their end, likewise."""
-        return self._cut("answers")
-
-    def _cut(self, what: str) -> dict[str, int]:
+    def cut(self, what: Literal["inputs", "answers"]) -> dict[str, int]:
+        """Return how many texts were cut to fit the context, by split (test, train): the most of any measured run."""
         found = {}
         for split in ("test", "train"):
             cut = [run.notes.get(f"truncated_{split}_{what}") for run in self.measured]

@@ -15,7 +15,6 @@ from pathlib import Path
 from bench.core.errors import BadInput
 from bench.reporting.cells import CellResults
 from bench.reporting.grouping import group_cells
-from bench.reporting.superseded import Superseded
 from bench.reporting.superseded import superseded as superseded_cells
 from bench.runs.manifest import FILENAME, Manifest
 from bench.runs.record import TrialRecord, read_record
@@ -39,7 +38,7 @@ class Results:
     """The runs that count, by folder, cell, kind and number."""
     stale: int = 0
     """Records left out because they are of an earlier version of their experiment."""
-    superseded: tuple[Superseded, ...] = ()
+    superseded: tuple[str, ...] = ()
     """The cells of these records, and what has changed since."""
     unreadable: int = 0
     """Files left out because they are no whole record."""
@@ -84,17 +83,18 @@ def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None)
         raise BadInput("no results folder was given")
     manifests: list[Manifest] = []
     kept: dict[tuple[str, str], FolderRun] = {}
-    superseded: list[Superseded] = []
+    superseded: list[str] = []
     found = stale = unreadable = 0
     for resolved, folder in {path.resolve(): path for path in folders}.items():
         try:
             manifest = _read_manifest(folder)
-            records, torn = read_records(folder)
+            read = [read_record(path) for path in sorted((folder / "records").rglob("[!.]*.json"))]
         except OSError as error:
             raise BadInput(f"{error.filename or folder}: cannot be read: {error.strerror or error}") from None
         if manifest is not None:
             manifests.append(manifest)
-        unreadable += torn
+        records = [record for record in read if record is not None]
+        unreadable += len(read) - len(records)
         if manifest is not None:
             earlier = [record for record in records if record.cell_path not in manifest.cells]
             records = [record for record in records if record.cell_path in manifest.cells]
@@ -124,9 +124,9 @@ def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None)
     )
 
 
-def _nothing(stale: int, unreadable: int, superseded: Iterable[Superseded]) -> str:
+def _nothing(stale: int, unreadable: int, superseded: Iterable[str]) -> str:
     if stale:
-        cells = ", ".join(map(str, superseded))
+        cells = ", ".join(superseded)
         return f"no record counts: all {stale} are of an earlier version of the experiment; run it again ({cells})"
     if unreadable:
         return f"no record counts: none of the {unreadable} files under records/ is a whole record"
@@ -141,13 +141,6 @@ def _read_manifest(folder: Path) -> Manifest | None:
     if manifest is None and not (folder / "records").is_dir():
         raise BadInput(f"{folder}: is not a results folder (neither {FILENAME} nor records/ is in it)")
     return manifest
-
-
-def read_records(folder: Path) -> tuple[list[TrialRecord], int]:
-    """Return the records below a results folder, and the number of files that are none."""
-    read = [read_record(path) for path in sorted((folder / "records").rglob("[!.]*.json"))]
-    records = [record for record in read if record is not None]
-    return records, len(read) - len(records)
 
 
 def _distinct_methods(runs: Iterable[FolderRun]) -> dict[str, str]:

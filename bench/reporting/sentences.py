@@ -14,7 +14,7 @@ from bench.reporting.folders import Results
 from bench.reporting.statistics.contrast import Bounds
 from bench.reporting.statistics.intervals import MIN_SEEDS
 from bench.reporting.statistics.paired import MIN_DATA_SETS, MIN_ITEMS
-from bench.reporting.superseded import ADVICE, MOST_SHOWN
+from bench.reporting.superseded import ADVICE, first_ones
 from bench.reporting.terms import unequal_terms
 from bench.runs.record import FAILED, TrialRecord
 
@@ -168,12 +168,10 @@ def cautions(results: Results) -> Iterator[str]:
     for sentence in unequal_terms(results.cells):
         yield f"Unequal terms. {text.markdown(sentence, 2000)}."
     if results.stale:
-        shown = [*map(str, results.superseded[:MOST_SHOWN])]
-        more = len(results.superseded) - len(shown)
-        shown += [f"{more} more cells"] if more > 0 else []
+        shown = ", ".join(text.markdown(one, 2000) for one in first_ones(results.superseded))
         yield (
-            f"{text.number_of(results.stale, 'record')} of an earlier version of the experiment left out: "
-            f"{', '.join(text.markdown(one, 2000) for one in shown)}. {text.markdown(ADVICE)}."
+            f"{text.number_of(results.stale, 'record')} of an earlier version of the experiment left out: {shown}. "
+            f"{text.markdown(ADVICE)}."
         )
     if results.unreadable:
         yield f"{text.number_of(results.unreadable, 'file')} under records/ left out: not a whole record."
@@ -221,8 +219,8 @@ def _truncated(cells: Iterable[CellResults]) -> Iterator[str]:
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for cell in cells:
         for what, were, by_split in (
-            ("Texts", "were cut to fit the context", cell.truncated),
-            ("Right answers", "lost their end", cell.truncated_answers),
+            ("Texts", "were cut to fit the context", cell.cut("inputs")),
+            ("Right answers", "lost their end", cell.cut("answers")),
         ):
             for split, cut in by_split.items():
                 items = cell.test_items if split == "test" else None

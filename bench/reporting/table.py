@@ -124,8 +124,8 @@ _COLUMNS: dict[str, tuple[str, _Value]] = {
     "test_seeds": ("Int64", _tested_finals),
     "folds": ("Int64", lambda c: c.folds),
     "test_items": ("Int64", lambda c: c.test_items),
-    "truncated_test": ("Int64", lambda c: c.truncated.get("test")),
-    "truncated_train": ("Int64", lambda c: c.truncated.get("train")),
+    "truncated_test": ("Int64", lambda c: c.cut("inputs").get("test")),
+    "truncated_train": ("Int64", lambda c: c.cut("inputs").get("train")),
     "standing": ("string", _standing),
     "rank": ("Int64", _placed(lambda c: c.group.verdicts.ranks.get(c.key))),
     "gap_to_best": ("string", _to_best),
@@ -216,18 +216,6 @@ def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
         _transfer_column(one): [one.dataset, one.metric] for cell in cells for one in cell.transfers if one.scores
     }
     return frame
-
-
-def best_rows(summary: pd.DataFrame) -> set[int]:
-    """Return the positions of the best methods of each model on each data set: those that `Verdicts.best` names.
-
-    Methods that use no model are held against those of every model, and are best under none of them.
-    """
-    return {
-        position
-        for position, standing in enumerate(summary["standing"])
-        if standing is not pd.NA and standing == "best"
-    }
 
 
 _SHARES = {

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 from bench.experiment.settings import Finals
 from bench.reporting.frame import plain_rows
 from bench.reporting.grouping import group_cells
-from bench.reporting.table import best_rows, summarise
+from bench.reporting.table import summarise
 from bench.runs.record import STATUSES, Evaluated, Parameters, PhaseMemory, Predictions, Provenance
 
 MACRO = {"f1_macro": {"average": "macro"}}
@@ -68,7 +68,7 @@ def test_where_lower_is_better_the_lowest_trial_is_the_best_and_the_lowest_score
     assert plain_rows(summary)[0]["validation_best"] == 3.0
     first, second = group_cells(records)[0].group.tested
     assert (first.method, second.method) == ("lora", "prompt_tuning")
-    assert best_rows(summary) == set(), "of one seed and without predictions nobody is called best"
+    assert summary["standing"].isna().all(), "of one seed and without predictions nobody is called best"
 
 
 def test_a_trial_that_failed_or_was_pruned_is_never_the_best():
@@ -148,8 +148,7 @@ def test_rows_are_ordered_by_data_set_then_size_then_method():
 
 
 def best_methods(records):
-    summary = summarise(records)
-    return {plain_rows(summary)[position]["method"] for position in best_rows(summary)}
+    return {row["method"] for row in plain_rows(summarise(records)) if row["standing"] == "best"}
 
 
 def test_methods_within_chance_share_the_honour_and_baselines_without_a_model_have_none():
