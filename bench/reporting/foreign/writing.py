@@ -52,7 +52,7 @@ def sentences(table: ForeignTable) -> Iterator[str]:
         f"Foreign records, of {first.source}: {text.number_of(len(table.runs), 'run')}, {len(table.scored)} with a "
         "score. They are not ours, and are never averaged or ranked with ours."
     )
-    pairs, floor = table.unordered(), table.floor()
+    pairs, floor = table.unordered, table.floor
     count = min(FIRST, len(table.scored))
     if pairs is None or floor is None:
         if len(table.scored) > 1:
