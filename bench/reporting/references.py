@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bench.core.config import Config
 from bench.core.errors import BadInput, did_you_mean
-from bench.experiment.file import load_yaml
+from bench.experiment.file import read_config
 from bench.reporting.cells import CellResults
 from bench.reporting.frame import typed
 
@@ -67,14 +67,7 @@ def read_references(path: Path, cells: Iterable[CellResults]) -> tuple[Reference
     Raises:
         BadInput: what is wrong with the file; or scores of another task or by another metric than the cells'.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    data = load_yaml(text, str(path))
-    if not isinstance(data, dict):
-        raise BadInput(f"{path}: expected a mapping with the key 'references' at the top, found {type(data).__name__}")
-    found = _File.parse(data, str(path)).references
+    found = read_config(_File, path, "references").references
     ours = {(cell.dataset, cell.metric): cell for cell in cells}
     for place, one in enumerate(found):
         _check(one, ours, f"{path}: references[{place}]")
