@@ -21,16 +21,9 @@ def metric_of(cell: Cell, name: str) -> BaseMetric | None:
 
 
 def answered(finals: Sequence[TrialRecord], name: str, metric: BaseMetric | None, stochastic: bool) -> Runs | None:
-    """Return the finals' scores item by item.
+    """Return the scores by a metric, item by item, of the finals of a cell that ended well.
 
-    Args:
-        finals: those of a cell that ended well.
-        name: of the metric that they are scored by.
-        metric: that metric, as far as it is known here.
-        stochastic: whether seeds change the result.
-
-    Returns:
-        None where a final holds no scores of its items, and they cannot be computed without fetching anything.
+    None where a final holds no scores of its items, and they cannot be computed without fetching anything.
     """
     found = [_items(one, name, metric) for one in finals]
     kept = [one for one in found if one is not None]
