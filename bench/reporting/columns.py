@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from bench.reporting import text
 from bench.reporting.table import PHASES
 from bench.runs.record import STATUSES
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SummaryRow = Mapping[str, Any]
 

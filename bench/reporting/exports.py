@@ -6,8 +6,9 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import yaml
 
 from bench.core.errors import BadInput
@@ -17,9 +18,6 @@ from bench.reporting.folders import Results
 from bench.reporting.frame import results_frame
 from bench.reporting.table import summarise_cells
 from bench.reporting.writers import csv_table, latex_table, markdown_table, write_files
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _Files = Callable[[Results], Iterable[tuple[str, bytes]]]
 

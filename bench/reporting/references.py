@@ -5,10 +5,11 @@ They are marked wherever they stand, and are in no mean, rank or verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
+import pandas as pd
 from pydantic import Field
 
 from bench.core.config import Config
@@ -16,9 +17,6 @@ from bench.core.errors import BadInput, did_you_mean
 from bench.experiment.file import read_config
 from bench.reporting.cells import CellResults
 from bench.reporting.frame import typed
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MARK = "(reference)"
 
@@ -94,9 +92,22 @@ def _check(one: References, ours: dict[tuple[str, str], CellResults], where: str
 
 def with_references(summary: pd.DataFrame, references: Iterable[References]) -> pd.DataFrame:
     """Return a summary with a row for each reference score below those of its data set, marked, with its ``source``."""
-    import pandas as pd
-
-    rows = list(_rows(references))
+    rows = [
+        {
+            "dataset": one.dataset,
+            "metric": one.metric,
+            "model": score.model,
+            "method": f"{score.method} {MARK}",
+            "base_parameters": score.parameters,
+            "test_mean": score.score,
+            "test_sd": score.sd,
+            "test_seeds": score.seeds,
+            "test_items": score.items,
+            "source": f"{one.source}, {one.url}" if one.url else one.source,
+        }
+        for one in references
+        for score in one.scores
+    ]
     if not rows:
         return summary
     kinds = {**summary.dtypes, "source": "string"}
@@ -107,20 +118,3 @@ def with_references(summary: pd.DataFrame, references: Iterable[References]) -> 
     merged = merged.reset_index(drop=True)
     merged.attrs = summary.attrs
     return merged
-
-
-def _rows(references: Iterable[References]) -> Iterator[dict[str, Any]]:
-    for one in references:
-        for score in one.scores:
-            yield {
-                "dataset": one.dataset,
-                "metric": one.metric,
-                "model": score.model,
-                "method": f"{score.method} {MARK}",
-                "base_parameters": score.parameters,
-                "test_mean": score.score,
-                "test_sd": score.sd,
-                "test_seeds": score.seeds,
-                "test_items": score.items,
-                "source": f"{one.source}, {one.url}" if one.url else one.source,
-            }

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from bench.reporting import origin, sentences, text
 from bench.reporting.figures import Drawing, sections, stem
@@ -20,9 +21,6 @@ from bench.reporting.frame import results_frame
 from bench.reporting.page import html_page
 from bench.reporting.references import References
 from bench.reporting.writers import csv_table, latex_table, legend, markdown_table, write_files
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def write_report(results: Results, out: Path, summary: pd.DataFrame, references: Sequence[References] = ()) -> Path:

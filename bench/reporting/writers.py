@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import pandas as pd
+from rich import box
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from bench.core.errors import BadInput
 from bench.core.files import write_atomic
@@ -28,11 +34,6 @@ from bench.reporting.frame import plain_rows
 from bench.reporting.references import MARK
 from bench.reporting.statistics.intervals import MIN_SEEDS
 from bench.reporting.statistics.paired import MIN_ITEMS
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from rich.table import Table
-
 
 _Marks = tuple[str, str]
 
@@ -144,11 +145,6 @@ def terminal_table(summary: pd.DataFrame, width: int = _NARROW) -> Table:
 
     Data sets and models head the rows of their methods, so that names have room.
     """
-    from rich import box
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
-
     # Everything goes in as Text, which rich never reads as markup.
     columns = _terminal_columns(summary, narrow=width < _NARROW)
     rows = plain_rows(summary)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from bench.reporting import text
 from bench.reporting.foreign import peft
@@ -14,16 +15,11 @@ from bench.reporting.foreign.runs import COSTS, FIRST, ForeignRun, ForeignTable
 from bench.reporting.frame import typed
 from bench.reporting.writers import csv_table, write_files
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 HEADINGS = ("run", "score", "standard error", "rank", "trainable", "memory", "train time", "without a score")
 
 
 def frame(tables: Sequence[ForeignTable]) -> pd.DataFrame:
     """Return all runs as a frame, a row a run; the first column, ``source``, names the tool that they come from."""
-    import pandas as pd
-
     runs = [run for table in tables for run in table.runs]
     columns = {field.name: typed(getattr(run, field.name) for run in runs) for field in fields(ForeignRun)}
     ranks = [rank for table in tables for rank in table.ranks]

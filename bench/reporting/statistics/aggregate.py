@@ -40,14 +40,8 @@ def stratified_bootstrap(
 ) -> Interval | None:
     """Return the 95 % percentile interval of a statistic over all scores, seeds resampled within each task.
 
-    Args:
-        tasks: the scores of each task, one a seed; tasks may have different numbers of seeds.
-        statistic: from an array of scores and ``axis`` to their statistic along it.
-        generator: where the resamples come from.
-        resamples: how many.
-
-    Returns:
-        The interval; None where no task has two seeds, for then nothing can be resampled.
+    A task is its scores, one a seed; tasks may have different numbers of seeds. The statistic takes an array and an
+    ``axis``. None where no task has two seeds, for then nothing can be resampled.
 
     Source: Agarwal et al. (2021), section 4.1.
     """
@@ -74,12 +68,8 @@ def probability_of_improvement(
 ) -> float:
     """Return how likely a run of the first method beats one of the second, averaged over tasks; a tie is half.
 
-    Within a task it is Mann and Whitney's U divided by the number of pairs.
-
-    Args:
-        first: scores by task, one a seed.
-        second: the same tasks in the same order.
-        greater_is_better: whether a greater score is a better one.
+    Within a task it is Mann and Whitney's U divided by the number of pairs. Both have scores by task, one a seed, the
+    tasks in the same order.
 
     Source: Agarwal et al. (2021), section 4.3.
     """

@@ -44,12 +44,8 @@ def contrast(terms: Sequence[tuple[float, Runs | None]], bounds: Bounds = (0.0, 
     """Return the sum of weight times mean over some cells.
 
     What a test item or a draw of the splits does to all cells alike cancels,
-    or adds up, as it does in the sum (`parts_of`).
-
-    Args:
-        terms: a weight and the finals of each cell; None where no test item was recorded.
-        bounds: of the metric.
-        level: confidence of the interval.
+    or adds up, as it does in the sum (`parts_of`). A cell is its weight and its finals, None where no test item was
+    recorded.
     """
     if any(of is None or not of.by_seed for _, of in terms):
         return Contrast(None, None, "no predictions")
@@ -64,12 +60,9 @@ def contrast(terms: Sequence[tuple[float, Runs | None]], bounds: Bounds = (0.0, 
 def seeds_only(means: Sequence[tuple[float, Sequence[float], int]], level: float = LEVEL) -> Contrast:
     """Return the same for cells of which only each seed's score is known, not the answers to single items.
 
-    The items' part is bounded from above: a score between 0 and 1 that items give has no greater variance than
-    ``mean (1 - mean)``. The interval is then wider than need be, never narrower.
-
-    Args:
-        means: a weight, the scores by seed, from 0 to 1, and the number of test items of each cell.
-        level: confidence of the interval.
+    A cell is its weight, the scores by seed, from 0 to 1, and the number of its test items. The items' part is bounded
+    from above: a score between 0 and 1 that items give has no greater variance than ``mean (1 - mean)``. The interval
+    is then wider than need be, never narrower.
     """
     value = sum(weight * float(np.mean(scores)) for weight, scores, _ in means)
     parts = []

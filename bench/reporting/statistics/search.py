@@ -18,13 +18,8 @@ def counted_score(status: str, best: float | None, last: float | None, chance: f
     """Return what a trial counts as; None for one that was ended from outside, which says nothing of its setting.
 
     A finished trial counts with its score, a pruned one with its last, a diverged one (or one that was pruned before
-    it had a score) as chance: left out, the settings that fail would make an unstable method look easy to tune.
-
-    Args:
-        status: how it ended.
-        best: its best score on validation.
-        last: its last.
-        chance: score of the majority class.
+    it had a score) as chance, the score of the majority class: left out, the settings that fail would make an unstable
+    method look easy to tune.
     """
     if status == "ok":
         return best
@@ -61,13 +56,7 @@ def expected_best_band(
 
     With probability ``level`` it holds the whole true curve, where the trials are independent draws (random search):
     it is what a simultaneous band of the distribution function allows. Few trials say nothing of what lies above the
-    best one, so towards the end the upper end comes close to the upper bound.
-
-    Args:
-        scores: of the trials.
-        bounds: the lowest and the highest score that the metric can give.
-        greater_is_better: whether a greater score is a better one.
-        level: confidence.
+    best one, so towards the end the upper end comes close to the upper bound of the metric.
 
     Source: Lourie, Cho and He (2023), Show your work with confidence, with the band of equal tails at each order
     statistic; the mean in place of the median.
@@ -107,13 +96,9 @@ def learning_rate_sensitivity(
     """Return the score lost on average by a learning rate drawn log-uniformly instead of the best one.
 
     Between trials the score is interpolated linearly in the logarithm of the rate, beyond the outermost ones it stays
-    as it is; of several trials at one rate the best counts, for other settings vary too. None below `MIN_RATES` rates.
-
-    Args:
-        rates: of the trials.
-        scores: of all of them, diverged ones too (`counted_score`).
-        greater_is_better: whether a greater score is a better one.
-        declared: the range that was searched; None for the one between the trials.
+    as it is; of several trials at one rate the best counts, for other settings vary too. Diverged trials have
+    scores too (`counted_score`). ``declared`` is the range that was searched; None for the one between the trials. None
+    below `MIN_RATES` rates.
 
     Source: after Wortsman et al. (2023), Small-scale proxies for large-scale transformer training
     instabilities, section 2.2 (learning-rate sensitivity), with scores in place of losses.

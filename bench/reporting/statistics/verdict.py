@@ -86,12 +86,8 @@ def verdicts(
     """Hold all methods of one model and one data set against each other.
 
     All pairs are corrected together, not only those with the best: which one is best was read from the same scores.
-
-    Args:
-        methods: their finals; None where no test item was recorded.
-        baseline: the majority class on the same test items; nobody is best that is not beyond it.
-        bounds: of the metric.
-        greater_is_better: whether a greater score is a better one.
+    Finals are None where no test item was recorded. The baseline is the majority class on the same test items: nobody
+    is best that is not beyond it.
     """
     known = [name for name, of in methods.items() if unknown_of(of) is None]
     moved = [len(of.by_seed) for name, of in methods.items() if name in known and of and len(of.by_seed) > 1]
@@ -117,9 +113,7 @@ def differences(
 ) -> dict[Key, Difference]:
     """Compare pairs of runs, first minus second, and correct them together.
 
-    Args:
-        pairs: each of a method of its own, such as what it scored before and after, or it and the baseline.
-        bounds: of the metric.
+    Each pair is of a method of its own, such as what it scored before and after, or it and the baseline.
     """
     known = [pair for pair in pairs.values() if not any(map(unknown_of, pair))]
     moved = [[len(of.by_seed) for of in pair if of and len(of.by_seed) > 1] for pair in known]
@@ -133,12 +127,8 @@ def difference(first: Runs | None, second: Runs | None, bounds: Bounds = (0.0, 1
     """Compare two methods over seeds and test items together, first minus second.
 
     Runs are paired by seed where both methods have the same seeds, else the methods' seeds are independent; and by item
-    where both were tested on the same items, else the items are independent.
-
-    Args:
-        first: finals of a method; None where no test item was recorded.
-        second: those of the other.
-        bounds: of the metric.
+    where both were tested on the same items, else the items are independent. Finals are None where no test item was
+    recorded.
     """
     found = contrast([(1.0, first), (-1.0, second)], bounds)
     if found.value is None or found.interval is None:
