@@ -91,7 +91,10 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
     cut = "How many inputs were cut to fit the context of the model."
     names = [str(name) for name in summary.columns]
     columns = [
-        *name_columns(summary),
+        *([Column("data set", lambda row: row["dataset"], number=False)] if summary["dataset"].nunique() > 1 else []),
+        Column("model", lambda row: row["model"], number=False),
+        Column("method", lambda row: row["method"], number=False),
+        *metric_columns(summary),
         count("base parameters", "base_parameters", "Weights of the base model, without what the method adds."),
         Column(
             score_heading(summary),
@@ -200,23 +203,8 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
             meaning="Where a score that was not measured here was published.",
         ),
     ]
-    return [column for column in columns if column.needs is None or _has(summary, column.needs)]
-
-
-def paper_columns(summary: pd.DataFrame) -> list[Column]:
-    """Return what a table on paper has room for."""
-    return [column for column in all_columns(summary) if column.on_paper]
-
-
-def name_columns(summary: pd.DataFrame) -> list[Column]:
-    """Return the columns that name a row: data set and metric only where there are several."""
-    names = [
-        Column("model", lambda row: row["model"], number=False),
-        Column("method", lambda row: row["method"], number=False),
-    ]
-    if summary["dataset"].nunique() > 1:
-        names.insert(0, Column("data set", lambda row: row["dataset"], number=False))
-    return [*names, *metric_columns(summary)]
+    there = {None, *summary.columns[summary.notna().any()]}
+    return [column for column in columns if column.needs in there]
 
 
 def metric_columns(summary: pd.DataFrame) -> list[Column]:
@@ -289,7 +277,3 @@ def _params(row: SummaryRow) -> str:
         return text.MISSING
     params = json.loads(row["best_params"])
     return "one a fold" if isinstance(params, list) else params_text(params)
-
-
-def _has(summary: pd.DataFrame, name: str) -> bool:
-    return name in summary and bool(summary[name].notna().any())

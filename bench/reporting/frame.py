@@ -75,7 +75,7 @@ def results_frame(results: Results) -> pd.DataFrame:
     for name, (dtype, value) in _FIXED.items():
         columns[name] = typed([value(record) for record in records], dtype)
     columns["selected"] = typed([id(record) in selected for record in records], "boolean")
-    columns["results"] = typed([run.folder for run in results.runs], "string")
+    columns["results"] = typed(results.folders, "string")
     families = [_families(record) for record in records]
     for family in _families(records[0]):
         for key in sorted({key for values in families for key in values[family]}):

@@ -12,7 +12,6 @@ import pandas as pd
 from bench.core.config import canonical_json
 from bench.reporting.cells import CellResults, Transfer
 from bench.reporting.frame import typed
-from bench.reporting.grouping import group_cells
 from bench.reporting.statistics.intervals import Interval
 from bench.runs.record import STATUSES, Parameters, TrialRecord
 
@@ -171,8 +170,8 @@ _OPTIONAL |= {"retention_before", "retention_after", "retention_loss"}
 """Columns that are there only where something was measured."""
 
 
-def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """Summarise records, one row a cell; a cell without any good run has its row too.
+def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
+    """Summarise cells, in their order, one row a cell; a cell without any good run has its row too.
 
     ``test_mean``, ``test_sd`` (n - 1 below the line, missing below two seeds), ``test_low`` and
     ``test_high`` (95 % interval of the mean over seeds and test items, missing below three seeds, 20 items or without
@@ -197,11 +196,6 @@ def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     same in all its runs: git commit, model and data revision, device, precision, version of torch. Columns of memory
     by phase are there only where it was measured. ``model`` is ``none`` for methods that use no model.
     """
-    return summarise_cells(group_cells(records))
-
-
-def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
-    """Summarise cells that are already grouped, in their order; see `summarise`."""
     columns = {name: typed(map(value, cells), dtype) for name, (dtype, value) in _COLUMNS.items()}
     for name in _OPTIONAL:
         if columns[name].isna().all():

@@ -23,7 +23,6 @@ from bench.reporting.columns import (
     SummaryRow,
     all_columns,
     metric_columns,
-    paper_columns,
     repeats,
     score,
     score_heading,
@@ -80,7 +79,7 @@ def latex_table(summary: pd.DataFrame, caption: str = "") -> str:
 
     The columns are those that a page has room for; best is bold, second underlined, names are escaped.
     """
-    columns = paper_columns(summary)
+    columns = [column for column in all_columns(summary) if column.on_paper]
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from bench.core.entries import Entry
 from bench.experiment.cell import Cell, Target
 from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
 from bench.reporting.folders import Results
+from bench.reporting.grouping import group_cells
 from bench.reporting.page import html_page
 from bench.reporting.references import References, with_references
 from bench.reporting.report import report_text, write_report
@@ -138,6 +141,11 @@ def write_results(
     )
     manifest.write(root)
     return root
+
+
+def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
+    """The table of some records."""
+    return summarise_cells(group_cells(records))
 
 
 def report_text_of(results: Results) -> str:

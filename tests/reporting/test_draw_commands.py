@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from report_records import cell, study, write_results
+from report_records import cell, study, summarise, write_results
 from typer.testing import CliRunner
 
 from bench.cli import app
@@ -17,7 +17,6 @@ from bench.core.errors import BadInput
 from bench.reporting.exports import FORMATS
 from bench.reporting.folders import collect
 from bench.reporting.statistics.verdict import difference
-from bench.reporting.table import summarise
 
 PNG = b"\x89PNG"
 

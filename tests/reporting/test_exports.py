@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from hypothesis import given
 from hypothesis import strategies as st
-from report_records import cell, run, study, write_results
+from report_records import cell, run, study, summarise, write_results
 
 from bench.core.distributions import Choice
 from bench.core.errors import BadInput
@@ -22,7 +22,7 @@ from bench.reporting.exports import FORMATS, convert, lm_eval_results, long_fram
 from bench.reporting.folders import collect
 from bench.reporting.frame import results_frame
 from bench.reporting.grouping import group_cells
-from bench.reporting.table import summarise, summarise_cells
+from bench.reporting.table import summarise_cells
 from bench.reporting.writers import latex_table, markdown_table
 from bench.runs.record import Parameters
 

@@ -6,13 +6,12 @@ import json
 from statistics import stdev
 
 import pytest
-from report_records import cell, report_text_of, run, study, write_results
+from report_records import cell, report_text_of, run, study, summarise, write_results
 
 from bench.core.distributions import Float
 from bench.core.entries import Entry
 from bench.reporting.findings import expected_curve
 from bench.reporting.folders import collect
-from bench.reporting.table import summarise
 from bench.reporting.writers import markdown_table
 
 SCORES = [0.6, 0.8, 0.7, 0.9, 0.5]

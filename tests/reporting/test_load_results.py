@@ -111,7 +111,7 @@ def test_the_same_run_in_two_folders_is_one_seed_and_a_good_end_is_kept(tmp_path
 def test_a_folder_that_is_named_twice_counts_once(tmp_path):
     root = write_results(tmp_path / "r", study(cell(), [0.7]))
     found = collect([root, root / ".." / "r"])
-    assert (len(found.runs), found.repeated) == (2, 0)
+    assert (len(found.records), found.repeated) == (2, 0)
 
 
 def test_one_label_for_two_settings_becomes_two_methods_named_after_their_folders(tmp_path):

@@ -6,13 +6,12 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_records import MIB, answered, cell, run, study
+from report_records import MIB, answered, cell, run, study, summarise
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from bench.experiment.settings import Finals
 from bench.reporting.frame import plain_rows
 from bench.reporting.grouping import group_cells
-from bench.reporting.table import summarise
 from bench.runs.record import STATUSES, Evaluated, Parameters, PhaseMemory, Predictions, Provenance
 
 MACRO = {"f1_macro": {"average": "macro"}}

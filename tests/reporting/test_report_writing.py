@@ -8,7 +8,7 @@ from statistics import fmean
 
 import pandas as pd
 import pytest
-from report_records import answered, cell, report_text_of, run, study, write_report_of, write_results
+from report_records import answered, cell, report_text_of, run, study, summarise, write_report_of, write_results
 from rich.console import Console
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 from typer.testing import CliRunner
@@ -23,7 +23,7 @@ from bench.reporting.folders import collect
 from bench.reporting.grouping import group_cells
 from bench.reporting.report import report_text
 from bench.reporting.statistics.verdict import difference
-from bench.reporting.table import summarise, summarise_cells
+from bench.reporting.table import summarise_cells
 from bench.reporting.writers import csv_table, markdown_table, terminal_table
 from bench.runs.manifest import Manifest, Planned
 from bench.runs.record import STATUSES, Answers, Evaluated, Predictions, Provenance
