@@ -60,11 +60,6 @@ def _answers(final: TrialRecord) -> Run | None:
     return None
 
 
-def one_label_only(finals: Sequence[TrialRecord]) -> bool:
-    """Whether each final gave all items the same answer, as the majority class does."""
-    return bool(finals) and all(one.predictions and len(set(one.predictions.predictions)) == 1 for one in finals)
-
-
 def chance_score(finals: Sequence[TrialRecord], metric: BaseMetric | None) -> float | None:
     """Return what always giving the most frequent label of the test items scores; None where it is not known."""
     kept = [one.predictions.references for one in finals if one.predictions and one.predictions.references]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from bench.experiment.cell import Cell
 from bench.experiment.terms import EQUAL_STEPS
 from bench.metrics import BaseMetric
-from bench.reporting.answers import answered, chance_score, metric_of, one_label_only, seeds_agree
+from bench.reporting.answers import answered, chance_score, metric_of, seeds_agree
 from bench.reporting.statistics.contrast import Bounds
 from bench.reporting.statistics.intervals import Interval
 from bench.reporting.statistics.runs import Runs
@@ -256,7 +256,8 @@ class CellResults:
     @cached_property
     def one_label_only(self) -> bool:
         """Whether it is the majority class, or as good as that: no model, and the same answer to all items."""
-        return not self.uses_model and one_label_only(self._scored)
+        answers = [run.predictions.predictions if run.predictions else () for run in self._scored]
+        return not self.uses_model and bool(answers) and all(len(set(one)) == 1 for one in answers)
 
     @cached_property
     def chance(self) -> float | None:

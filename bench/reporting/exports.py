@@ -39,13 +39,10 @@ def long_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def lm_eval_results(cells: Sequence[CellResults]) -> dict[str, Any]:
-    """Return the results of one model with one method as lm-evaluation-harness writes them.
+    """Return the results of one model with one method, a cell a data set, as lm-evaluation-harness writes them.
 
     A task is a data set, its version what pins the data; ``_stderr`` is the standard error over seeds (theirs is over
     items).
-
-    Args:
-        cells: of one model and method, a data set each.
     """
     results: dict[str, dict[str, Any]] = {}
     for cell in cells:
@@ -93,11 +90,7 @@ def _data_version(cell: CellResults) -> str:
 
 
 def model_index(cells: Sequence[CellResults]) -> dict[str, Any]:
-    """Return the ``model-index`` of a model card on the Hub for one model with one method.
-
-    Args:
-        cells: of one model and method, a data set each.
-    """
+    """Return the ``model-index`` of a model card on the Hub for one model with one method, a cell a data set."""
     return {
         "model-index": [
             {

@@ -21,7 +21,6 @@ from bench.reporting.cells import CellResults, groups
 from bench.reporting.statistics import paired
 from bench.reporting.statistics.aggregate import (
     interquartile_mean,
-    normalised,
     probability_of_improvement,
     stratified_bootstrap,
 )
@@ -176,12 +175,12 @@ def _whole(table: Mapping[str, Mapping[str, Value]]) -> dict[str, dict[str, Valu
 
 
 def _normalised(cell: CellResults) -> list[float] | None:
-    """Return the scores on the scale of their task; None where it is not known."""
+    """Return the scores on the scale of their task, 0 the majority class and 1 perfect; None where it is not known."""
     chance, bounds = cell.group.chance, cell.bounds
     if chance is None or bounds is None:
         return None
     perfect = bounds[1] if cell.greater_is_better else bounds[0]
-    return None if chance == perfect else [normalised(score, chance, perfect) for score in cell.scores]
+    return None if chance == perfect else [(score - chance) / (perfect - chance) for score in cell.scores]
 
 
 def pair_tests(cells: Sequence[CellResults]) -> list[PairTest]:

@@ -22,11 +22,7 @@ _MOST_FAILURES = 50
 
 
 def verdicts(cells: Sequence[CellResults]) -> Iterator[str]:
-    """Say for each model which methods are best on a data set, and whether that is more than chance.
-
-    Args:
-        cells: of one data set and one metric.
-    """
+    """Say for each model which methods are best on one data set by one metric, and whether that is beyond chance."""
     for group in groups(cells):
         first = next(cell for cell in group.cells if cell.uses_model)
         size = first.base_parameters
@@ -56,7 +52,9 @@ def _verdict(group: Group) -> str:
     else:
         said = f"{_scored(first)} has the {_first_mean(first)}, followed by {_scored(second)}."
     against = _against_baseline(group) if group.baseline and not best else ""
-    return f"{said} {_gap(group, first, second)}{against}{_resolution(group)}{without}"
+    known = group.verdicts.resolution
+    floor = "" if known is None else f" Gaps under {points(known, first.bounds)} cannot be told apart."
+    return f"{said} {_gap(group, first, second)}{against}{floor}{without}"
 
 
 def _first_mean(cell: CellResults) -> str:
@@ -101,13 +99,6 @@ def _gap(group: Group, first: CellResults, second: CellResults) -> str:
     if gap.verdict == "beyond":
         return f"The {shown} ({interval}; {p}) is beyond chance over seeds and test items."
     return f"The {shown} is within chance over seeds and test items ({interval}; {p}): the order may be another."
-
-
-def _resolution(group: Group) -> str:
-    known = group.verdicts.resolution
-    if known is None:
-        return ""
-    return f" Gaps under {points(known, group.tested[0].bounds)} cannot be told apart."
 
 
 def points(gap: float, bounds: Bounds) -> str:
@@ -268,7 +259,7 @@ def _split(cells: Sequence[CellResults]) -> Iterator[str]:
     """Name the cells whose finals are in several rows, for they ran on several devices or in several precisions."""
     rows: dict[str, list[CellResults]] = {}
     for cell in cells:
-        rows.setdefault(cell.runs[0].cell_path, []).append(cell)
+        rows.setdefault(cell.path, []).append(cell)
     for split in rows.values():
         if len(split) > 1:
             named = " and ".join(text.markdown(cell.method) for cell in split)

@@ -109,6 +109,14 @@ def study(
     return [run(of, 0, score=validation, **values), *finals]
 
 
+def majority(right: int = 50, items: int = 100, dataset: str = "trec6") -> list[TrialRecord]:
+    """The majority class, which has so many of the test items right; they are those of `answered` where half are."""
+    references = [item % 2 if 2 * right == items else int(item >= right) for item in range(items)]
+    names = [f"item-{item}" for item in range(items)]
+    answers = Predictions(ids=names, references=references, predictions=[0] * items, labels=["a", "b"])
+    return study(cell(None, dataset, "majority", stochastic=False), [right / items], predictions=answers)
+
+
 def target(dataset: str, metric: str = "accuracy", greater_is_better: bool = True) -> Target:
     """A data set that finals are tested on too."""
     entry = Entry(name=dataset, label=dataset)

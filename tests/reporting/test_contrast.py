@@ -33,8 +33,6 @@ def test_the_weights_of_a_slope_are_those_of_least_squares():
     sizes, values = [1e6, 1.35e8, 2.7e8, 5e8], [0.1, 0.4, 0.7, 0.6]
     peer = scipy.stats.linregress(np.log10(sizes), values).slope
     assert np.dot(slope_weights(sizes), values) == pytest.approx(peer)
-    with pytest.raises(ValueError, match="two different sizes"):
-        slope_weights([5, 5])
 
 
 @pytest.mark.parametrize("shift", [0, 1], ids=["one test split", "redrawn splits"])

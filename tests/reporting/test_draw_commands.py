@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from report_records import cell, study, summarise, write_results
+from report_records import cell, study, write_results
 from typer.testing import CliRunner
 
 from bench.cli import app
@@ -111,12 +111,6 @@ def test_convert_writes_every_format_and_names_its_files(results, tmp_path, form
 def test_an_unknown_format_gets_the_nearest_one(results):
     with pytest.raises(BadInput, match="unknown format 'latx'; did you mean 'latex'"):
         bench("convert", "latx", results)
-
-
-def test_the_csv_is_what_pandas_writes(results, tmp_path):
-    bench("convert", "csv", results, "--out", tmp_path)
-    expected = summarise(records()).to_csv(index=False, lineterminator="\n")
-    assert (tmp_path / "table.csv").read_text() == expected
 
 
 def test_compare_fits_a_narrow_terminal_and_breaks_no_number(results, tmp_path):

@@ -6,13 +6,13 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_records import MIB, answered, cell, run, study, summarise
+from report_records import MIB, answered, cell, majority, run, study, summarise
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from bench.experiment.settings import Finals
 from bench.reporting.frame import plain_rows
 from bench.reporting.grouping import group_cells
-from bench.runs.record import STATUSES, Evaluated, Parameters, PhaseMemory, Predictions, Provenance
+from bench.runs.record import STATUSES, Evaluated, Parameters, PhaseMemory, Provenance
 
 MACRO = {"f1_macro": {"average": "macro"}}
 
@@ -169,16 +169,6 @@ def test_a_method_that_nothing_can_be_said_about_is_not_second():
     assert [row["standing"] for row in rows] == ["best", "best", None]
 
 
-def majority(dataset="trec6"):
-    answers = Predictions(
-        ids=[f"item-{item}" for item in range(100)],
-        references=[item % 2 for item in range(100)],
-        predictions=[0] * 100,
-        labels=["a", "b"],
-    )
-    return study(cell(None, dataset, "majority", stochastic=False), [0.5], predictions=answers)
-
-
 def test_nobody_is_best_that_is_not_beyond_the_majority_class():
     records = [
         *study(cell(method="a"), [0.52, 0.53, 0.51], items=100),
@@ -186,7 +176,7 @@ def test_nobody_is_best_that_is_not_beyond_the_majority_class():
     ]
     assert best_methods(records) == {"a"}
     assert best_methods([*records, *majority()]) == set()
-    assert best_methods([*records, *majority("other")]) == {"a"}, "another data set says nothing of this one"
+    assert best_methods([*records, *majority(dataset="other")]) == {"a"}, "another data set says nothing of this one"
 
 
 def test_one_item_in_a_hundred_is_not_beyond_chance_though_all_seeds_score_the_same():

@@ -14,7 +14,6 @@ from sklearn.metrics import f1_score
 
 from bench.reporting.statistics.aggregate import (
     interquartile_mean,
-    normalised,
     probability_of_improvement,
     stratified_bootstrap,
 )
@@ -37,11 +36,6 @@ def generator():
     return np.random.default_rng(0)
 
 
-@given(st.lists(score, min_size=1, max_size=30))
-def test_the_interquartile_mean_is_scipys_trimmed_mean(values):
-    assert interquartile_mean(values) == pytest.approx(scipy.stats.trim_mean(values, 0.25))
-
-
 def test_the_stratified_bootstrap_is_the_distribution_over_all_resamples():
     tasks = [[0.1, 0.5, 0.9, 0.32], [0.2, 0.3, 0.37]]
     drawn = (itertools.product(task, repeat=len(task)) for task in tasks)
@@ -62,12 +56,6 @@ def test_a_task_of_one_score_is_not_resampled():
     ).confidence_interval
     found = stratified_bootstrap([values, [0.7]], np.mean, generator(), resamples=500)
     assert (found.low, found.high) == pytest.approx((peer.low, peer.high))
-
-
-def test_a_normalised_score_is_0_for_the_majority_class_and_1_for_no_mistake():
-    assert normalised(0.25, 0.25) == 0.0
-    assert normalised(1.0, 0.25) == 1.0
-    assert normalised(0.1, 0.25) == pytest.approx(-0.2)
 
 
 def test_the_same_generator_gives_the_same_interval_and_one_seed_a_task_gives_none():

@@ -13,14 +13,6 @@ from bench.reporting.statistics.intervals import LEVEL, Interval
 RESAMPLES = 2000
 
 
-def normalised(score: float, chance: float, perfect: float = 1.0) -> float:
-    """Return a score on the scale of its task: 0 is the majority class, 1 is perfect. Where scores of tasks are pooled.
-
-    There is no such scale where the majority class is perfect.
-    """
-    return (score - chance) / (perfect - chance)
-
-
 def interquartile_mean(scores: Sequence[float] | Scores, axis: int | None = None) -> Any:
     """Return the mean of the middle half of the scores (a quarter is cut off at each end, rounded down).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -132,11 +131,11 @@ def unknown_of(of: Runs | None) -> Unknown | None:
 
 
 def slope_weights(sizes: Sequence[float]) -> list[float]:
-    """Return the weights by which values at some sizes give the slope of the least-squares line, a tenfold size."""
+    """Return the weights by which values at two sizes or more give the slope of their line, a tenfold size.
+
+    The line is that of least squares.
+    """
     at = np.log10(np.asarray(sizes, dtype=float))
     centred = at - at.mean()
-    total = float(centred @ centred)
-    if not total or not math.isfinite(total):
-        raise ValueError(f"two different sizes at least, found {sorted(set(sizes))}")
-    weights: list[float] = (centred / total).tolist()
+    weights: list[float] = (centred / (centred @ centred)).tolist()
     return weights
