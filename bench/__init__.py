@@ -12,7 +12,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_FUNCTIONS = {"run": "bench.api", "load_results": "bench.reporting"}
+_FUNCTIONS = {"run": "bench.api", "load_results": "bench.reporting.frame"}
 _PACKAGES = ("datasets", "methods", "metrics", "models")
 
 __all__ = ["__version__", "datasets", "load_results", "methods", "metrics", "models", "run"]

@@ -126,7 +126,7 @@ def run(
     Raises:
         BenchError: what was asked for cannot be done; the message says why.
     """
-    from bench.reporting import load_results
+    from bench.reporting.frame import load_results
 
     planned = plan(experiment, results, **options)
     execute(planned, [*planned.experiment.accept_licenses, *accept_licenses])

@@ -23,11 +23,12 @@ from bench.experiment.schema import Experiment, Override
 from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
 from bench.methods import methods
 from bench.planning.parameters import attach_weightless, parameters_of
-from bench.reporting import collect, text
+from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.claims.file import read_claims
 from bench.reporting.claims.verdicts import findings, read_experiments
 from bench.reporting.claims.writing import as_markdown
+from bench.reporting.folders import collect
 from bench.runs.manifest import FILENAME
 from bench.runs.record import json_schema
 from bench.training.costs import costs_of

@@ -13,10 +13,11 @@ from bench.core.errors import BadInput, did_you_mean
 from bench.core.files import write_atomic
 from bench.core.grouping import grouped
 from bench.experiment.file import assigned
-from bench.reporting import collect, text
+from bench.reporting import text
 from bench.reporting.figures.base import Drawing
 from bench.reporting.figures.canvas import FORMS, STYLES, Form
 from bench.reporting.figures.numbering import said
+from bench.reporting.folders import collect
 from bench.reporting.references import read_references
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.reporting import collect, terminal_table, write_report
+from bench.reporting.folders import collect
 from bench.reporting.references import read_references, with_references
+from bench.reporting.report import write_report
 from bench.reporting.superseded import told
 from bench.reporting.table import summarise_cells
+from bench.reporting.writers import terminal_table
 
 
 def draw_report(results: Sequence[Path], out: Path, metric: str | None = None, references: Path | None = None) -> None:

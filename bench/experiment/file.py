@@ -6,12 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
+from bench.core.config import Config
 from bench.core.errors import BadInput
 from bench.experiment.schema import Experiment
+
+_Config = TypeVar("_Config", bound=Config)
 
 
 class _Loader(yaml.SafeLoader):
@@ -101,6 +104,22 @@ def load_yaml(text: str, where: str) -> Any:
         raise BadInput(f"{where}: nested too deeply") from None
     except ValueError as error:  # a date such as 2026-13-01
         raise BadInput(f"{where}: not readable YAML: {error}") from None
+
+
+def read_config(kind: type[_Config], path: Path, key: str) -> _Config:
+    """Read a YAML file that holds ``key`` at its top.
+
+    Raises:
+        BadInput: one line a finding: file, key, what was found and what would be right.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    data = load_yaml(text, str(path))
+    if not isinstance(data, dict):
+        raise BadInput(f"{path}: expected a mapping with the key '{key}' at the top, found {type(data).__name__}")
+    return kind.parse(data, str(path))
 
 
 def _assign(data: Any, assignment: str) -> None:

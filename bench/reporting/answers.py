@@ -21,16 +21,9 @@ def metric_of(cell: Cell, name: str) -> BaseMetric | None:
 
 
 def answered(finals: Sequence[TrialRecord], name: str, metric: BaseMetric | None, stochastic: bool) -> Runs | None:
-    """Return the finals' scores item by item.
+    """Return the scores by a metric, item by item, of the finals of a cell that ended well.
 
-    Args:
-        finals: those of a cell that ended well.
-        name: of the metric that they are scored by.
-        metric: that metric, as far as it is known here.
-        stochastic: whether seeds change the result.
-
-    Returns:
-        None where a final holds no scores of its items, and they cannot be computed without fetching anything.
+    None where a final holds no scores of its items, and they cannot be computed without fetching anything.
     """
     found = [_items(one, name, metric) for one in finals]
     kept = [one for one in found if one is not None]
@@ -65,11 +58,6 @@ def _answers(final: TrialRecord) -> Run | None:
     if final.answers is not None and final.answers.hashes:
         return run(_pair(final), final.answers.ids, [int(one[:12], 16) for one in final.answers.hashes])
     return None
-
-
-def one_label_only(finals: Sequence[TrialRecord]) -> bool:
-    """Whether each final gave all items the same answer, as the majority class does."""
-    return bool(finals) and all(one.predictions and len(set(one.predictions.predictions)) == 1 for one in finals)
 
 
 def chance_score(finals: Sequence[TrialRecord], metric: BaseMetric | None) -> float | None:

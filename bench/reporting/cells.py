@@ -9,16 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Literal
 
 from bench.experiment.cell import Cell
 from bench.experiment.terms import EQUAL_STEPS
 from bench.metrics import BaseMetric
-from bench.reporting.answers import answered, chance_score, metric_of, one_label_only, seeds_agree
+from bench.reporting.answers import answered, chance_score, metric_of, seeds_agree
+from bench.reporting.statistics.contrast import Bounds
 from bench.reporting.statistics.intervals import Interval
 from bench.reporting.statistics.runs import Runs
-from bench.reporting.statistics.verdict import Bounds, Difference, Verdicts, mean_interval, verdicts
-from bench.runs.record import Provenance, Retention, TrialRecord
+from bench.reporting.statistics.verdict import Difference, Verdicts, mean_interval, verdicts
+from bench.runs.record import Retention, TrialRecord
 from bench.runs.selection import best_trial, best_trials, finals_of
 
 REVISIONS = {
@@ -197,11 +198,6 @@ class CellResults:
         return self.metrics.get(self.metric, [])
 
     @property
-    def tested_finals(self) -> int:
-        """Finals that the mean is over; of a method that the main metric does not score, those that another does."""
-        return len(self.scores) or max(map(len, self.metrics.values()), default=0)
-
-    @property
     def shots(self) -> int | None:
         """Solved examples that the prompt shows; None for a method that trains."""
         if not self.measured:
@@ -218,17 +214,8 @@ class CellResults:
         kept = [one.ids for run in self.measured for one in (run.predictions, run.answers) if one]
         return max(map(len, kept), default=None)
 
-    @cached_property
-    def truncated(self) -> dict[str, int]:
-        """Texts that were cut to fit the context, by split (test, train): the most of any run that is measured."""
-        return self._cut("inputs")
-
-    @cached_property
-    def truncated_answers(self) -> dict[str, int]:
-        """Right answers that lost their end, likewise."""
-        return self._cut("answers")
-
-    def _cut(self, what: str) -> dict[str, int]:
+    def cut(self, what: Literal["inputs", "answers"]) -> dict[str, int]:
+        """Return how many texts were cut to fit the context, by split (test, train): the most of any measured run."""
         found = {}
         for split in ("test", "train"):
             cut = [run.notes.get(f"truncated_{split}_{what}") for run in self.measured]
@@ -269,7 +256,8 @@ class CellResults:
     @cached_property
     def one_label_only(self) -> bool:
         """Whether it is the majority class, or as good as that: no model, and the same answer to all items."""
-        return not self.uses_model and one_label_only(self._scored)
+        answers = [run.predictions.predictions if run.predictions else () for run in self._scored]
+        return not self.uses_model and bool(answers) and all(len(set(one)) == 1 for one in answers)
 
     @cached_property
     def chance(self) -> float | None:
@@ -305,11 +293,6 @@ class CellResults:
         return fmean(losses) if losses else None
 
     @property
-    def workers(self) -> int | None:
-        """The most trials that ran at the same time as any run of this cell, itself counted; None if unknown."""
-        return max((one.workers for one in provenances(self.runs) if one.workers is not None), default=None)
-
-    @property
     def times_of_earlier_version(self) -> bool:
         """Whether train times hold tokenising, measuring and saving as well (see `TrialRecord.seconds`)."""
         return any(run.train_curve and "encode" not in run.seconds for run in self.measured)
@@ -319,12 +302,6 @@ class CellResults:
         """What cells with scores are sorted by, the best first."""
         assert self.mean is not None
         return -self.mean if self.greater_is_better else self.mean
-
-    @cached_property
-    def trains_everything(self) -> bool:
-        """Whether all parameters of the base model were trained: full fine-tuning, by whatever name."""
-        counts = next((run.parameters for run in self.runs if run.parameters), None)
-        return bool(counts and counts.base and counts.trainable >= counts.base)
 
     @property
     def trials(self) -> list[TrialRecord]:
@@ -341,7 +318,7 @@ class CellResults:
     def mixed(self) -> list[str]:
         """What differs between the runs of this cell that count, of `REVISIONS`."""
         trials = [run for run in self.runs if run.spec.kind == "trial"]
-        made = provenances([*trials, *(self.chosen_by or {}).values(), *self.finals])
+        made = [run.provenance for run in (*trials, *(self.chosen_by or {}).values(), *self.finals)]
         return [name for field, name in REVISIONS.items() if len({getattr(one, field) for one in made} - {None}) > 1]
 
 
@@ -401,8 +378,3 @@ class Group:
 def groups(cells: Iterable[CellResults]) -> list[Group]:
     """Return the groups of some cells, those of a model only, in the order of the cells."""
     return list({id(cell.group): cell.group for cell in cells if cell.uses_model}.values())
-
-
-def provenances(runs: Iterable[TrialRecord]) -> list[Provenance]:
-    """Return with what the runs were made, once where many share it, as those of a large folder do."""
-    return list({id(run.provenance): run.provenance for run in runs}.values())

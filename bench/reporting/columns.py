@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
+
+import pandas as pd
 
 from bench.reporting import text
 from bench.reporting.table import PHASES
 from bench.runs.record import STATUSES
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SummaryRow = Mapping[str, Any]
 
@@ -87,10 +87,14 @@ def repeats(row: SummaryRow) -> str:
 
 def all_columns(summary: pd.DataFrame) -> list[Column]:
     """Return the columns of a summary that have something to say."""
-    count, size, flops = _of(text.count), _of(text.file_size), _of(text.flops)
+    count, size, share, signed = _of(text.count), _of(text.file_size), _of(_share), _of(text.signed)
     cut = "How many inputs were cut to fit the context of the model."
+    names = [str(name) for name in summary.columns]
     columns = [
-        *name_columns(summary),
+        *([Column("data set", lambda row: row["dataset"], number=False)] if summary["dataset"].nunique() > 1 else []),
+        Column("model", lambda row: row["model"], number=False),
+        Column("method", lambda row: row["method"], number=False),
+        *metric_columns(summary),
         count("base parameters", "base_parameters", "Weights of the base model, without what the method adds."),
         Column(
             score_heading(summary),
@@ -106,35 +110,30 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
             sort="test_low",
             meaning="Where the mean may really be, had other seeds and other test items been drawn.",
         ),
-        Column(
+        count(
             "rank",
-            lambda row: text.count(row["rank"]),
-            needs="rank",
-            sort="rank",
-            meaning="One more than the number of methods that are better beyond chance. Methods share a rank.",
+            "rank",
+            "One more than the number of methods that are better beyond chance. Methods share a rank.",
+            optional=True,
         ),
         Column("seeds", repeats, sort="test_seeds", meaning="How many finals the mean is over."),
-        Column(
-            "seeds agree",
-            lambda row: _share(row["agreement"]),
-            needs="agreement",
-            sort="agreement",
-            meaning="How often two seeds answer the same test item alike.",
-        ),
+        share("seeds agree", "agreement", "How often two seeds answer the same test item alike.", optional=True),
         *(
             _mean_sd(f"{name.removeprefix('test.')} (test)", name, f"{name}.sd")
-            for name in map(str, summary.columns)
+            for name in names
             if name.startswith("test.") and not name.endswith(".sd")
         ),
         count("truncated texts (test)", "truncated_test", cut, optional=True),
         count("truncated texts (train)", "truncated_train", cut, optional=True),
-        *(_transfer(name, *of) for name, of in summary.attrs.get("transfer", {}).items()),
-        Column(
+        *(
+            _mean_sd(f"{metric} on {dataset} (transfer)", name, f"{name}_sd")
+            for name, (dataset, metric) in summary.attrs.get("transfer", {}).items()
+        ),
+        signed(
             "gap to full fine-tuning",
-            _gap,
-            needs="gap_to_full",
-            sort="gap_to_full",
-            meaning="Mean minus that of training all weights of the same model.",
+            "gap_to_full",
+            "Mean minus that of training all weights of the same model.",
+            optional=True,
         ),
         _of(text.score)(
             "validation (best trial)",
@@ -156,13 +155,21 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
             for kind, meaning in _CUDA.items()
             for phase in PHASES
         ),
-        *(_time(f"{phase} time", f"{phase}_seconds", meaning) for phase, meaning in _TIMES.items()),
+        *(
+            Column(f"{phase} time", partial(timed, name=f"{phase}_seconds"), sort=f"{phase}_seconds", meaning=meaning)
+            for phase, meaning in _TIMES.items()
+        ),
         *(
             count(f"tokens/s ({phase})", f"{phase}_tokens_per_second", "Tokens of text in a second, padding left out.")
             for phase in ("train", "test")
         ),
         *(
-            flops(f"FLOPs ({what})", name, "Floating-point operations; an estimate from tokens and parameters.", True)
+            _of(text.flops)(
+                f"FLOPs ({what})",
+                name,
+                "Floating-point operations; an estimate from tokens and parameters.",
+                optional=True,
+            )
             for what, name in (("training", "train_flops"), ("an example", "example_flops"))
         ),
         *(
@@ -172,21 +179,20 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
                 "Measured by the method itself; mean over the finals.",
                 optional=True,
             )
-            for name in map(str, summary.columns)
+            for name in names
             if name.startswith("measurement.")
         ),
-        Column(
+        signed(
             "loss on general text (bits/byte)",
-            _retention,
-            needs="retention_loss",
-            sort="retention_loss",
-            meaning="How much worse the model predicts general text after training than before: what it has forgotten.",
+            "retention_loss",
+            "How much worse the model predicts general text after training than before: what it has forgotten.",
+            optional=True,
         ),
-        Column(
+        share(
             "answers that are no label",
-            lambda row: _share(row["non_label_share"]),
-            needs="non_label_share",
-            meaning="Share of freely generated answers that are none of the labels, on a sample of the test split.",
+            "non_label_share",
+            "Share of freely generated answers that are none of the labels, on a sample of the test split.",
+            optional=True,
         ),
         Column("runs", statuses, number=False, meaning="How all trials and finals of the cell ended."),
         Column(
@@ -197,23 +203,8 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
             meaning="Where a score that was not measured here was published.",
         ),
     ]
-    return [column for column in columns if column.needs is None or _has(summary, column.needs)]
-
-
-def paper_columns(summary: pd.DataFrame) -> list[Column]:
-    """Return what a table on paper has room for."""
-    return [column for column in all_columns(summary) if column.on_paper]
-
-
-def name_columns(summary: pd.DataFrame) -> list[Column]:
-    """Return the columns that name a row: data set and metric only where there are several."""
-    names = [
-        Column("model", lambda row: row["model"], number=False),
-        Column("method", lambda row: row["method"], number=False),
-    ]
-    if summary["dataset"].nunique() > 1:
-        names.insert(0, Column("data set", lambda row: row["dataset"], number=False))
-    return [*names, *metric_columns(summary)]
+    there = {None, *summary.columns[summary.notna().any()]}
+    return [column for column in columns if column.needs in there]
 
 
 def metric_columns(summary: pd.DataFrame) -> list[Column]:
@@ -266,29 +257,10 @@ def _of(write: Callable[[Any], str]) -> Callable[..., Column]:
     return make
 
 
-def _time(heading: str, name: str, meaning: str) -> Column:
-    return Column(heading, lambda row: timed(row, name), sort=name, meaning=meaning)
-
-
-def _retention(row: SummaryRow) -> str:
-    return text.signed(row["retention_loss"])
-
-
 def _interval(row: SummaryRow) -> str:
     if row["test_low"] is None:
         return text.MISSING
     return f"{text.score(row['test_low'])} to {text.score(row['test_high'])}"
-
-
-def _gap(row: SummaryRow) -> str:
-    if row["gap_to_full"] is None:
-        return text.MISSING
-    return text.signed(row["gap_to_full"])
-
-
-def _transfer(name: str, dataset: str, metric: str) -> Column:
-    """Return the column for what was scored on another data set; ``name`` is the summary's for its mean."""
-    return _mean_sd(f"{metric} on {dataset} (transfer)", name, f"{name}_sd")
 
 
 def _mean_sd(heading: str, mean: str, sd: str) -> Column:
@@ -305,7 +277,3 @@ def _params(row: SummaryRow) -> str:
         return text.MISSING
     params = json.loads(row["best_params"])
     return "one a fold" if isinstance(params, list) else params_text(params)
-
-
-def _has(summary: pd.DataFrame, name: str) -> bool:
-    return name in summary and bool(summary[name].notna().any())

@@ -18,13 +18,28 @@ class Change:
 
     before: CellResults
     after: CellResults
-    gap: float | None
-    """Mean after minus mean before; None where one has no score on test."""
     between: Difference
-    """The same over seeds and test items, with its interval and verdict; corrected for all methods that are compared on
-    the same model, data set and metric."""
-    unlike: tuple[str, ...]
-    """What differs besides the score: settings, git commit, model or data revision."""
+    """Mean after minus mean before over seeds and test items, with its interval and verdict; corrected for all methods
+    that are compared on the same model, data set and metric."""
+
+    @property
+    def gap(self) -> float | None:
+        """Mean after minus mean before; None where one has no score on test."""
+        before, after = self.before.mean, self.after.mean
+        return None if before is None or after is None else after - before
+
+    @property
+    def unlike(self) -> tuple[str, ...]:
+        """What differs besides the score, of settings and `REVISIONS`; None is not known and so not different."""
+        found = ["settings"] if self.before.path != self.after.path else []
+        for field, name in REVISIONS.items():
+            sides = (
+                {getattr(run.provenance, field) for run in cell.runs} - {None} for cell in (self.before, self.after)
+            )
+            one, other = sides
+            if one and other and one != other:
+                found.append(name)
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -49,28 +64,11 @@ def compare(before: Results, after: Results) -> Comparison:
         pairs = {labels: (theirs[labels].answers, ours[labels].answers) for labels in family}
         between |= differences(pairs, theirs[family[0]].bounds)
     return Comparison(
-        tuple(_change(one, theirs[labels], between[labels]) for labels, one in ours.items() if labels in theirs),
+        tuple(Change(one, theirs[labels], between[labels]) for labels, one in ours.items() if labels in theirs),
         tuple(cell.title for labels, cell in ours.items() if labels not in theirs),
         tuple(cell.title for labels, cell in theirs.items() if labels not in ours),
     )
 
 
-def _change(before: CellResults, after: CellResults, between: Difference) -> Change:
-    gap = None if before.mean is None or after.mean is None else after.mean - before.mean
-    return Change(before, after, gap, between, _unlike(before, after))
-
-
 def _by_labels(cells: Iterable[CellResults]) -> dict[Labels, CellResults]:
     return {(*cell.labels, cell.metric): cell for cell in cells}
-
-
-def _unlike(before: CellResults, after: CellResults) -> tuple[str, ...]:
-    """Name what is not the same in both; None is not known and so not different."""
-    found = []
-    if before.runs[0].cell_path != after.runs[0].cell_path:
-        found.append("settings")
-    for field, name in REVISIONS.items():
-        one, other = ({getattr(run.provenance, field) for run in cell.runs} - {None} for cell in (before, after))
-        if one and other and one != other:
-            found.append(name)
-    return tuple(found)

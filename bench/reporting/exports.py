@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import yaml
 
 from bench.core.errors import BadInput
-from bench.core.files import write_atomic
 from bench.core.labels import slug
 from bench.reporting.cells import CellResults
 from bench.reporting.folders import Results
 from bench.reporting.frame import results_frame
 from bench.reporting.table import summarise_cells
-from bench.reporting.writers import csv_table, latex_table, markdown_table
+from bench.reporting.writers import csv_table, latex_table, markdown_table, write_files
 
-if TYPE_CHECKING:
-    import pandas as pd
+_Files = Callable[[Results], Iterable[tuple[str, bytes]]]
 
 _KEYS = ["model", "dataset", "method", "kind", "number", "seed", "status", "selected", "spec_hash"]
 _FAMILIES = ("validation", "test", "transfer", "seconds", "memory", "tokens_per_second", "flops", "measurement")
@@ -40,13 +39,10 @@ def long_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def lm_eval_results(cells: Sequence[CellResults]) -> dict[str, Any]:
-    """Return the results of one model with one method as lm-evaluation-harness writes them.
+    """Return the results of one model with one method, a cell a data set, as lm-evaluation-harness writes them.
 
     A task is a data set, its version what pins the data; ``_stderr`` is the standard error over seeds (theirs is over
     items).
-
-    Args:
-        cells: of one model and method, a data set each.
     """
     results: dict[str, dict[str, Any]] = {}
     for cell in cells:
@@ -94,11 +90,7 @@ def _data_version(cell: CellResults) -> str:
 
 
 def model_index(cells: Sequence[CellResults]) -> dict[str, Any]:
-    """Return the ``model-index`` of a model card on the Hub for one model with one method.
-
-    Args:
-        cells: of one model and method, a data set each.
-    """
+    """Return the ``model-index`` of a model card on the Hub for one model with one method, a cell a data set."""
     return {
         "model-index": [
             {
@@ -127,51 +119,38 @@ def model_index(cells: Sequence[CellResults]) -> dict[str, Any]:
     }
 
 
-def _by_model_and_method(cells: Sequence[CellResults]) -> Iterator[tuple[str, list[CellResults]]]:
-    """Yield a name for a file and the tested cells behind it."""
-    groups: dict[tuple[str, str], list[CellResults]] = {}
-    for cell in cells:
-        if cell.scores:
-            groups.setdefault((cell.model, cell.method), []).append(cell)
-    for (model, method), members in groups.items():
-        yield f"{slug(model)}__{slug(method)}", members
-
-
-def _lm_eval_files(results: Results) -> Iterator[tuple[str, bytes]]:
-    for name, cells in _by_model_and_method(results.cells):
-        yield f"{name}.json", (json.dumps(lm_eval_results(cells), indent=2, allow_nan=False) + "\n").encode()
-
-
-def _model_index_files(results: Results) -> Iterator[tuple[str, bytes]]:
-    for name, cells in _by_model_and_method(results.cells):
-        yield f"{name}.yaml", yaml.safe_dump(model_index(cells), sort_keys=False, allow_unicode=True).encode()
-
-
 def _parquet(frame: pd.DataFrame) -> bytes:
-    import io
-
-    buffer = io.BytesIO()
     frame.attrs = {}
-    frame.to_parquet(buffer, index=False, compression="zstd")
-    return buffer.getvalue()
+    return frame.to_parquet(index=False, compression="zstd")
 
 
-def _one(name: str, write: Callable[[Results], bytes]) -> Callable[[Results], Iterator[tuple[str, bytes]]]:
+def _one(name: str, write: Callable[[Results], bytes]) -> _Files:
+    return lambda results: [(name, write(results))]
+
+
+def _each(ending: str, write: Callable[[list[CellResults]], str]) -> _Files:
+    """Return what makes a file of the tested cells of each model with each method."""
+
     def files(results: Results) -> Iterator[tuple[str, bytes]]:
-        yield name, write(results)
+        groups: dict[tuple[str, str], list[CellResults]] = {}
+        for cell in results.cells:
+            if cell.scores:
+                groups.setdefault((cell.model, cell.method), []).append(cell)
+        for (model, method), cells in groups.items():
+            yield f"{slug(model)}__{slug(method)}.{ending}", write(cells).encode()
 
     return files
 
 
-FORMATS: Mapping[str, Callable[[Results], Iterator[tuple[str, bytes]]]] = {
+FORMATS: Mapping[str, _Files] = {
     "csv": _one("table.csv", lambda r: csv_table(summarise_cells(r.cells)).encode()),
     "parquet": _one("table.parquet", lambda r: _parquet(summarise_cells(r.cells))),
     "markdown": _one("table.md", lambda r: markdown_table(summarise_cells(r.cells)).encode()),
     "latex": _one("table.tex", lambda r: latex_table(summarise_cells(r.cells)).encode()),
     "runs": _one("runs.parquet", lambda r: _parquet(results_frame(r))),
     "long": _one("long.parquet", lambda r: _parquet(long_frame(results_frame(r)))),
-    "lm-eval": _lm_eval_files,
-    "model-index": _model_index_files,
+    "lm-eval": _each("json", lambda cells: json.dumps(lm_eval_results(cells), indent=2, allow_nan=False) + "\n"),
+    "model-index": _each("yaml", lambda cells: yaml.safe_dump(model_index(cells), sort_keys=False, allow_unicode=True)),
 }
 """Names of the formats, and the files that each makes."""
 
@@ -182,14 +161,7 @@ def convert(results: Results, form: str, out: Path) -> list[Path]:
     Raises:
         BadInput: there is nothing of that kind in the results, or the folder cannot be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        written = []
-        for name, data in FORMATS[form](results):
-            write_atomic(out / name, data)
-            written.append(out / name)
-    except OSError as error:
-        raise BadInput(f"{out}: cannot be written: {error.strerror or error}") from None
+    written = write_files(out, FORMATS[form](results))
     if not written:
         raise BadInput(f"{form}: no cell has a score on test yet")
     return written

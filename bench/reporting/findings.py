@@ -21,13 +21,11 @@ from bench.reporting.cells import CellResults, groups
 from bench.reporting.statistics import paired
 from bench.reporting.statistics.aggregate import (
     interquartile_mean,
-    normalised,
     probability_of_improvement,
     stratified_bootstrap,
 )
 from bench.reporting.statistics.intervals import MIN_SEEDS, Interval
 from bench.reporting.statistics.search import (
-    Trial,
     counted_score,
     expected_best,
     expected_best_band,
@@ -131,12 +129,15 @@ def _over_tasks(metric: str, cells: Sequence[CellResults]) -> OverTasks | None:
     for method, tasks in whole.items() if len(scaled) > 1 else ():
         members = [tasks[task] for task in scaled]
         scores = [_normalised(cell) or [] for cell in members]
+        few = any(cell.stochastic and len(cell.scores) < MIN_SEEDS for cell in members)
+        # A generator that depends on what it is for alone: a report drawn twice is the same.
+        generator = np.random.default_rng(derive_seed(0, "iqm", metric, method))
         places = placed.get(method, {})
         aggregates.append(
             Aggregate(
                 method,
                 interquartile_mean([score for task in scores for score in task]),
-                _iqm_interval(members, scores, _generator("iqm", metric, method)),
+                None if few else stratified_bootstrap(scores, interquartile_mean, generator),
                 fmean(places.values()) if set(shared) <= places.keys() else None,
             )
         )
@@ -174,20 +175,12 @@ def _whole(table: Mapping[str, Mapping[str, Value]]) -> dict[str, dict[str, Valu
 
 
 def _normalised(cell: CellResults) -> list[float] | None:
-    """Return the scores on the scale of their task; None where it is not known."""
+    """Return the scores on the scale of their task, 0 the majority class and 1 perfect; None where it is not known."""
     chance, bounds = cell.group.chance, cell.bounds
     if chance is None or bounds is None:
         return None
     perfect = bounds[1] if cell.greater_is_better else bounds[0]
-    return None if chance == perfect else [normalised(score, chance, perfect) for score in cell.scores]
-
-
-def _iqm_interval(
-    cells: Iterable[CellResults], scores: Sequence[Sequence[float]], generator: np.random.Generator
-) -> Interval | None:
-    if any(cell.stochastic and len(cell.scores) < MIN_SEEDS for cell in cells):
-        return None
-    return stratified_bootstrap(scores, interquartile_mean, generator)
+    return None if chance == perfect else [(score - chance) / (perfect - chance) for score in cell.scores]
 
 
 def pair_tests(cells: Sequence[CellResults]) -> list[PairTest]:
@@ -250,15 +243,15 @@ def counted_trials(cell: CellResults) -> list[tuple[TrialRecord, float]]:
 
     Where nothing says what the majority class scores, a diverged trial counts as the worst score of the study.
     """
-    trials = [(run, _trial(run)) for run in cell.trials]
-    scores = [one.score for _, one in trials if one.score is not None and one.status == "ok"]
+    scores = [run.objective for run in cell.trials if run.objective is not None and run.status == "ok"]
     if not scores:
         return []
     chance = cell.group.chance if cell.metric == cell.settings.objective else None
     if chance is None:
-        seen = [*scores, *(one.last for _, one in trials if one.last is not None and one.status == "pruned")]
+        stopped = [_last_score(run) for run in cell.trials if run.status == "pruned"]
+        seen = [*scores, *(last for last in stopped if last is not None)]
         chance = min(seen) if cell.settings.greater_is_better else max(seen)
-    counted = ((run, counted_score(one, chance)) for run, one in trials)
+    counted = ((run, counted_score(run.status, run.objective, _last_score(run), chance)) for run in cell.trials)
     return [(run, score) for run, score in counted if score is not None]
 
 
@@ -286,11 +279,5 @@ def rate_of(run: TrialRecord) -> float | None:
     return float(rate) if isinstance(rate, int | float) and rate > 0 else None
 
 
-def _trial(run: TrialRecord) -> Trial:
-    last = run.validation_curve[-1].metrics.get(run.spec.cell.objective) if run.validation_curve else None
-    return Trial(run.status, run.objective, last)
-
-
-def _generator(*of: str) -> np.random.Generator:
-    """Return a generator that depends on what it is for alone: a report drawn twice is the same."""
-    return np.random.default_rng(derive_seed(0, *of))
+def _last_score(run: TrialRecord) -> float | None:
+    return run.validation_curve[-1].metrics.get(run.spec.cell.objective) if run.validation_curve else None

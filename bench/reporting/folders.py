@@ -15,18 +15,9 @@ from pathlib import Path
 from bench.core.errors import BadInput
 from bench.reporting.cells import CellResults
 from bench.reporting.grouping import group_cells
-from bench.reporting.superseded import Superseded
 from bench.reporting.superseded import superseded as superseded_cells
 from bench.runs.manifest import FILENAME, Manifest
 from bench.runs.record import TrialRecord, read_record
-
-
-@dataclass(frozen=True)
-class FolderRun:
-    """A record, and the name of the results folder that it was read from."""
-
-    record: TrialRecord
-    folder: str
 
 
 @dataclass(frozen=True)
@@ -35,11 +26,13 @@ class Results:
 
     manifests: tuple[Manifest, ...]
     """What the runs were asked for; of folders that have an ``experiment.json``."""
-    runs: tuple[FolderRun, ...]
+    records: tuple[TrialRecord, ...]
     """The runs that count, by folder, cell, kind and number."""
+    folders: tuple[str, ...]
+    """The name of the folder that each was read from."""
     stale: int = 0
     """Records left out because they are of an earlier version of their experiment."""
-    superseded: tuple[Superseded, ...] = ()
+    superseded: tuple[str, ...] = ()
     """The cells of these records, and what has changed since."""
     unreadable: int = 0
     """Files left out because they are no whole record."""
@@ -48,11 +41,6 @@ class Results:
 
     metric: str | None = None
     """The metric on test that was chosen for tables and figures; None is each cell's own, which its study optimised."""
-
-    @property
-    def records(self) -> list[TrialRecord]:
-        """The records alone."""
-        return [run.record for run in self.runs]
 
     @cached_property
     def cells(self) -> list[CellResults]:
@@ -63,7 +51,7 @@ class Results:
     @cached_property
     def method_labels(self) -> dict[str, str]:
         """Cell path to the label of its method, distinct where merged folders use one label for two things."""
-        return _distinct_methods(self.runs)
+        return _distinct_methods(zip(self.records, self.folders, strict=True))
 
 
 def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None) -> Results:
@@ -83,18 +71,19 @@ def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None)
     if not folders:
         raise BadInput("no results folder was given")
     manifests: list[Manifest] = []
-    kept: dict[tuple[str, str], FolderRun] = {}
-    superseded: list[Superseded] = []
+    kept: dict[tuple[str, str], tuple[TrialRecord, str]] = {}
+    superseded: list[str] = []
     found = stale = unreadable = 0
     for resolved, folder in {path.resolve(): path for path in folders}.items():
         try:
             manifest = _read_manifest(folder)
-            records, torn = read_records(folder)
+            read = [read_record(path) for path in sorted((folder / "records").rglob("[!.]*.json"))]
         except OSError as error:
             raise BadInput(f"{error.filename or folder}: cannot be read: {error.strerror or error}") from None
         if manifest is not None:
             manifests.append(manifest)
-        unreadable += torn
+        records = [record for record in read if record is not None]
+        unreadable += len(read) - len(records)
         if manifest is not None:
             earlier = [record for record in records if record.cell_path not in manifest.cells]
             records = [record for record in records if record.cell_path in manifest.cells]
@@ -104,18 +93,19 @@ def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None)
         for record in records:
             found += 1
             key = (record.cell_path, record.spec_hash)
-            if key not in kept or (kept[key].record.status != "ok" and record.status == "ok"):
-                kept[key] = FolderRun(record, resolved.name)
+            if key not in kept or (kept[key][0].status != "ok" and record.status == "ok"):
+                kept[key] = (record, resolved.name)
     if not kept:
         raise BadInput(f"{', '.join(map(str, folders))}: {_nothing(stale, unreadable, superseded)}")
-    runs = tuple(kept.values())
+    counted, names = zip(*kept.values(), strict=True)
     if metric is not None:
-        recorded = {name for run in runs if run.record.test for name in run.record.test.metrics}
+        recorded = {name for record in counted if record.test for name in record.test.metrics}
         if metric not in recorded:
             raise BadInput(f"--metric {metric}: no record has it; recorded are {', '.join(sorted(recorded)) or 'none'}")
     return Results(
         tuple(manifests),
-        runs,
+        counted,
+        names,
         stale=stale,
         superseded=tuple(superseded),
         unreadable=unreadable,
@@ -124,9 +114,9 @@ def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None)
     )
 
 
-def _nothing(stale: int, unreadable: int, superseded: Iterable[Superseded]) -> str:
+def _nothing(stale: int, unreadable: int, superseded: Iterable[str]) -> str:
     if stale:
-        cells = ", ".join(map(str, superseded))
+        cells = ", ".join(superseded)
         return f"no record counts: all {stale} are of an earlier version of the experiment; run it again ({cells})"
     if unreadable:
         return f"no record counts: none of the {unreadable} files under records/ is a whole record"
@@ -143,14 +133,7 @@ def _read_manifest(folder: Path) -> Manifest | None:
     return manifest
 
 
-def read_records(folder: Path) -> tuple[list[TrialRecord], int]:
-    """Return the records below a results folder, and the number of files that are none."""
-    read = [read_record(path) for path in sorted((folder / "records").rglob("[!.]*.json"))]
-    records = [record for record in read if record is not None]
-    return records, len(read) - len(records)
-
-
-def _distinct_methods(runs: Iterable[FolderRun]) -> dict[str, str]:
+def _distinct_methods(runs: Iterable[tuple[TrialRecord, str]]) -> dict[str, str]:
     """Name the methods of all cells so that no two cells bear the same three labels.
 
     Two experiments may both have a ``lora`` and mean different settings: then each becomes ``lora
@@ -159,9 +142,9 @@ def _distinct_methods(runs: Iterable[FolderRun]) -> dict[str, str]:
     """
     labels: dict[str, tuple[str, str, str]] = {}
     origins: dict[str, str] = {}
-    for run in runs:
-        labels.setdefault(run.record.cell_path, run.record.spec.cell.labels)
-        origins.setdefault(run.record.cell_path, run.folder)
+    for record, folder in runs:
+        labels.setdefault(record.cell_path, record.spec.cell.labels)
+        origins.setdefault(record.cell_path, folder)
     shared = {labels[path][2] for path in _clashes(labels)}
     by_folder = {path: (*labels[path], origins[path]) for path in labels}
     still = {labels[path][2] for path in _clashes(by_folder)}

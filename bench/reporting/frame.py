@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bench.reporting.folders import Results, collect
-from bench.runs.record import Evaluated, PhaseMemory, TrialRecord
+from bench.runs.record import Evaluated, TrialRecord
 
 _Column = tuple[str, Callable[[TrialRecord], Any]]
 
@@ -75,9 +75,11 @@ def results_frame(results: Results) -> pd.DataFrame:
     for name, (dtype, value) in _FIXED.items():
         columns[name] = typed([value(record) for record in records], dtype)
     columns["selected"] = typed([id(record) in selected for record in records], "boolean")
-    columns["results"] = typed([run.folder for run in results.runs], "string")
-    for name, values in _family_columns(records):
-        columns[name] = typed(values)
+    columns["results"] = typed(results.folders, "string")
+    families = [_families(record) for record in records]
+    for family in _families(records[0]):
+        for key in sorted({key for values in families for key in values[family]}):
+            columns[f"{family}.{key}"] = typed(values[family].get(key) for values in families)
     frame = pd.DataFrame(columns)
     frame.attrs["left_out"] = {
         "stale": results.stale,
@@ -87,12 +89,13 @@ def results_frame(results: Results) -> pd.DataFrame:
     return frame
 
 
-def typed(values: Sequence[Any], dtype: str | None = None) -> pd.Series[Any]:
+def typed(values: Iterable[Any], dtype: str | None = None) -> pd.Series[Any]:
     """Make a column in which None is missing; without ``dtype`` the values' own type decides.
 
     pandas' own guess would turn whole numbers with a gap into floats, and scores that happen to be
     0.0 and 1.0 into whole numbers.
     """
+    values = list(values)
     if dtype is None:
         kinds = {type(value) for value in values if value is not None}
         if kinds == {bool}:
@@ -114,27 +117,7 @@ def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _family_columns(records: Sequence[TrialRecord]) -> Iterator[tuple[str, list[Any]]]:
-    """Yield names and values of all columns, families in the order of `_families`, names in a family sorted."""
-    families: dict[str, dict[str, list[Any]]] = {}
-    for place, record in enumerate(records):
-        for family, values in _families(record).items():
-            columns = families.setdefault(family, {})
-            for key, value in values.items():
-                if key not in columns:
-                    columns[key] = [None] * len(records)
-                columns[key][place] = value
-    for family, columns in families.items():
-        yield from ((f"{family}.{key}", columns[key]) for key in sorted(columns))
-
-
 def _families(record: TrialRecord) -> dict[str, Mapping[str, Any]]:
-    memory = {
-        f"{phase}.{figure}": value
-        for phase, figures in record.memory.items()
-        for figure in _FIGURES
-        if (value := getattr(figures, figure)) is not None
-    }
     return {
         "param": record.spec.params,
         "validation": _evaluated(validation_at_best(record)),
@@ -145,18 +128,19 @@ def _families(record: TrialRecord) -> dict[str, Mapping[str, Any]]:
             for name, value in _evaluated(one.test).items()
         },
         "seconds": record.seconds,
-        "memory": memory,
+        "memory": {
+            f"{phase}.{figure}": value
+            for phase, figures in record.memory.items()
+            for figure, value in figures.model_dump(exclude_none=True).items()
+        },
         "tokens_per_second": record.tokens_per_second,
         "flops": record.flops,
         "note": record.notes,
-        "retention": {
-            name: value for name in ("before", "after") if (value := getattr(record.retention, name, None)) is not None
-        },
+        "retention": record.retention.model_dump(include={"before", "after"}, exclude_none=True)
+        if record.retention
+        else {},
         "measurement": record.measurements,
     }
-
-
-_FIGURES = tuple(PhaseMemory.model_fields)
 
 
 def validation_at_best(record: TrialRecord) -> Evaluated | None:
@@ -168,7 +152,5 @@ def validation_at_best(record: TrialRecord) -> Evaluated | None:
 
 
 def _evaluated(point: Evaluated | None) -> dict[str, Any]:
-    if point is None:
-        return {}
-    extra = {"loss": point.loss, "perplexity": point.perplexity}
-    return {**point.metrics, **{key: value for key, value in extra.items() if value is not None}}
+    extra = {"loss", "perplexity"}
+    return {**point.metrics, **point.model_dump(include=extra, exclude_none=True)} if point else {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from bench.reporting import text
-from bench.reporting.cells import provenances
 from bench.reporting.folders import Results
 from bench.runs.record import TrialRecord
 
@@ -25,7 +24,6 @@ def provenance(results: Results) -> Iterator[str]:
         f"{text.number_of(len(records), 'run')}, the first begun {text.markdown(min(started))}, the last "
         f"{text.markdown(max(started))}; {text.duration(total)} of computing in all."
     )
-    made = provenances(records)
     for field, name in (
         ("git_commit", "Code (git commit)"),
         ("device", "Device"),
@@ -34,28 +32,26 @@ def provenance(results: Results) -> Iterator[str]:
         ("threads", "Threads"),
         ("platform", "Platform"),
     ):
-        values = {str(value) for one in made if (value := getattr(one, field)) is not None}
+        values = {str(value) for one in records if (value := getattr(one.provenance, field)) is not None}
         if values:
             yield f"{name}: {listed(values)}"
-    # One of those that share what they were made of and with: in a large folder nearly all do.
-    unlike = {(id(record.provenance), id(record.spec.cell)): record for record in records}.values()
     for field, name, label in (("model_revision", "Model", 0), ("data_revision", "Data set", 1)):
         revisions: dict[str, set[str]] = {}
-        for record in unlike:
+        for record in records:
             value = getattr(record.provenance, field)
             if value is not None:
                 revisions.setdefault(record.spec.cell.labels[label], set()).add(value)
         for owner, values in sorted(revisions.items()):
             yield f"{name} {text.markdown(owner)}: revision {listed(values)}"
-    if any(record.spec.cell.trust_remote_code for record in unlike):
+    if any(record.spec.cell.trust_remote_code for record in records):
         yield "Models were allowed to run their own Python code (trust\\_remote\\_code)."
 
 
 def versions(records: Iterable[TrialRecord]) -> str:
     """Say which versions of packages were used."""
     found: dict[str, set[str]] = {}
-    for one in provenances(records):
-        for package, version in one.versions.items():
+    for record in records:
+        for package, version in record.provenance.versions.items():
             found.setdefault(package, set()).add(version)
     if not found:
         return "The records do not say which versions of packages were used."

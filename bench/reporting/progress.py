@@ -74,7 +74,8 @@ def progress(results: Path, manifest: Manifest) -> list[Progress]:
 
 
 def _progress(folder: Path, labels: tuple[str, ...], planned: Planned) -> Progress:
-    ended = [one for file in _files(folder) if (one := _read(*file)) is not None]
+    files = [(file, file.stat().st_mtime_ns) for file in folder.glob("[!.]*.json")]
+    ended = [one for file in files if (one := _read(*file)) is not None]
     # Which runs count is asked where driver and report ask it; that looks at nothing that is not read here.
     runs = cast("list[TrialRecord]", ended)
     best = best_trial(runs)
@@ -90,11 +91,6 @@ def _progress(folder: Path, labels: tuple[str, ...], planned: Planned) -> Progre
         statuses=dict(trials + Counter(final.status for final in finals)),
         best=best.objective if best else None,
     )
-
-
-def _files(folder: Path) -> list[tuple[Path, int]]:
-    """Return each record, and when it changed."""
-    return [(file, file.stat().st_mtime_ns) for file in folder.glob("[!.]*.json")]
 
 
 @lru_cache(maxsize=20_000)  # ``bench watch`` asks every few seconds, mostly of files that have not changed

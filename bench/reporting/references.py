@@ -5,20 +5,18 @@ They are marked wherever they stand, and are in no mean, rank or verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
+import pandas as pd
 from pydantic import Field
 
 from bench.core.config import Config
 from bench.core.errors import BadInput, did_you_mean
-from bench.experiment.file import load_yaml
+from bench.experiment.file import read_config
 from bench.reporting.cells import CellResults
 from bench.reporting.frame import typed
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MARK = "(reference)"
 
@@ -67,14 +65,7 @@ def read_references(path: Path, cells: Iterable[CellResults]) -> tuple[Reference
     Raises:
         BadInput: what is wrong with the file; or scores of another task or by another metric than the cells'.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    data = load_yaml(text, str(path))
-    if not isinstance(data, dict):
-        raise BadInput(f"{path}: expected a mapping with the key 'references' at the top, found {type(data).__name__}")
-    found = _File.parse(data, str(path)).references
+    found = read_config(_File, path, "references").references
     ours = {(cell.dataset, cell.metric): cell for cell in cells}
     for place, one in enumerate(found):
         _check(one, ours, f"{path}: references[{place}]")
@@ -101,9 +92,22 @@ def _check(one: References, ours: dict[tuple[str, str], CellResults], where: str
 
 def with_references(summary: pd.DataFrame, references: Iterable[References]) -> pd.DataFrame:
     """Return a summary with a row for each reference score below those of its data set, marked, with its ``source``."""
-    import pandas as pd
-
-    rows = list(_rows(references))
+    rows = [
+        {
+            "dataset": one.dataset,
+            "metric": one.metric,
+            "model": score.model,
+            "method": f"{score.method} {MARK}",
+            "base_parameters": score.parameters,
+            "test_mean": score.score,
+            "test_sd": score.sd,
+            "test_seeds": score.seeds,
+            "test_items": score.items,
+            "source": f"{one.source}, {one.url}" if one.url else one.source,
+        }
+        for one in references
+        for score in one.scores
+    ]
     if not rows:
         return summary
     kinds = {**summary.dtypes, "source": "string"}
@@ -114,20 +118,3 @@ def with_references(summary: pd.DataFrame, references: Iterable[References]) -> 
     merged = merged.reset_index(drop=True)
     merged.attrs = summary.attrs
     return merged
-
-
-def _rows(references: Iterable[References]) -> Iterator[dict[str, Any]]:
-    for one in references:
-        for score in one.scores:
-            yield {
-                "dataset": one.dataset,
-                "metric": one.metric,
-                "model": score.model,
-                "method": f"{score.method} {MARK}",
-                "base_parameters": score.parameters,
-                "test_mean": score.score,
-                "test_sd": score.sd,
-                "test_seeds": score.seeds,
-                "test_items": score.items,
-                "source": f"{one.source}, {one.url}" if one.url else one.source,
-            }

@@ -7,69 +7,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.core.errors import BadInput
-from bench.core.files import write_atomic
+import pandas as pd
+
 from bench.reporting import origin, sentences, text
 from bench.reporting.figures import Drawing, sections, stem
 from bench.reporting.figures.canvas import FORMS
 from bench.reporting.figures.fonts import fonts_for
 from bench.reporting.figures.numbering import numbered, said
 from bench.reporting.figures.scale import Scale, drawable
-from bench.reporting.folders import Results, collect
+from bench.reporting.folders import Results
 from bench.reporting.frame import results_frame
 from bench.reporting.page import html_page
-from bench.reporting.references import References, with_references
-from bench.reporting.table import summarise_cells
-from bench.reporting.writers import csv_table, latex_table, legend, markdown_table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from bench.reporting.references import References
+from bench.reporting.writers import csv_table, latex_table, legend, markdown_table, write_files
 
 
-def write_report(
-    results: Sequence[str | Path] | Results,
-    out: str | Path,
-    summary: pd.DataFrame | None = None,
-    references: Sequence[References] = (),
-) -> Path:
-    """Draw the report of one results folder, or of several that are merged, or of results that are already read.
+def write_report(results: Results, out: Path, summary: pd.DataFrame, references: Sequence[References] = ()) -> Path:
+    """Draw the report of some results.
 
     Writes ``report.md``, ``table.csv`` (a row a cell), ``runs.csv`` (a row a run) and the figure
     ``scale.png`` and ``scale.svg`` (``scale-<data set>`` where there are several).
 
     Args:
-        results: folders, or what was read from them.
+        results: what was read from one folder, or from several.
         out: folder to write into.
-        summary: the summary of all cells, where it is known already.
+        summary: that of all cells.
         references: scores of others to stand beside ours (`bench.reporting.references.read_references`); they are rows
-            of a summary that is given.
+            of the summary already.
 
     Returns:
         The path of ``report.md``.
 
     Raises:
-        BadInput: a folder is missing, is no results folder, holds no record that counts, or ``out``
-            cannot be written.
+        BadInput: ``out`` cannot be written.
     """
-    found = results if isinstance(results, Results) else collect(results)
-    out = Path(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, data in _files(found, summary, references):
-            write_atomic(out / name, data)
-    except OSError as error:
-        raise BadInput(f"{out}: the report cannot be written there: {error.strerror or error}") from None
-    return out / "report.md"
+    return write_files(out, _files(results, summary, references), "the report cannot be written there")[-1]
 
 
-def _files(
-    results: Results, summary: pd.DataFrame | None, references: Sequence[References]
-) -> Iterator[tuple[str, bytes]]:
+def _files(results: Results, summary: pd.DataFrame, references: Sequence[References]) -> Iterator[tuple[str, bytes]]:
     """Yield names and contents; the report itself comes last, when all that it points to is there."""
-    if summary is None:
-        summary = with_references(summarise_cells(results.cells), references)
     yield "table.csv", csv_table(summary).encode()
     yield "table.tex", latex_table(summary, ", ".join(origin.names(results))).encode()
     yield "runs.csv", csv_table(results_frame(results)).encode()

@@ -11,10 +11,10 @@ from bench.reporting import text
 from bench.reporting.cells import REVISIONS, CellResults, Group, groups
 from bench.reporting.findings import most_data_sets
 from bench.reporting.folders import Results
+from bench.reporting.statistics.contrast import Bounds
 from bench.reporting.statistics.intervals import MIN_SEEDS
 from bench.reporting.statistics.paired import MIN_DATA_SETS, MIN_ITEMS
-from bench.reporting.statistics.verdict import Bounds
-from bench.reporting.superseded import ADVICE, MOST_SHOWN
+from bench.reporting.superseded import ADVICE, first_ones
 from bench.reporting.terms import unequal_terms
 from bench.runs.record import FAILED, TrialRecord
 
@@ -22,11 +22,7 @@ _MOST_FAILURES = 50
 
 
 def verdicts(cells: Sequence[CellResults]) -> Iterator[str]:
-    """Say for each model which methods are best on a data set, and whether that is more than chance.
-
-    Args:
-        cells: of one data set and one metric.
-    """
+    """Say for each model which methods are best on one data set by one metric, and whether that is beyond chance."""
     for group in groups(cells):
         first = next(cell for cell in group.cells if cell.uses_model)
         size = first.base_parameters
@@ -56,7 +52,9 @@ def _verdict(group: Group) -> str:
     else:
         said = f"{_scored(first)} has the {_first_mean(first)}, followed by {_scored(second)}."
     against = _against_baseline(group) if group.baseline and not best else ""
-    return f"{said} {_gap(group, first, second)}{against}{_resolution(group)}{without}"
+    known = group.verdicts.resolution
+    floor = "" if known is None else f" Gaps under {points(known, first.bounds)} cannot be told apart."
+    return f"{said} {_gap(group, first, second)}{against}{floor}{without}"
 
 
 def _first_mean(cell: CellResults) -> str:
@@ -101,13 +99,6 @@ def _gap(group: Group, first: CellResults, second: CellResults) -> str:
     if gap.verdict == "beyond":
         return f"The {shown} ({interval}; {p}) is beyond chance over seeds and test items."
     return f"The {shown} is within chance over seeds and test items ({interval}; {p}): the order may be another."
-
-
-def _resolution(group: Group) -> str:
-    known = group.verdicts.resolution
-    if known is None:
-        return ""
-    return f" Gaps under {points(known, group.tested[0].bounds)} cannot be told apart."
 
 
 def points(gap: float, bounds: Bounds) -> str:
@@ -168,12 +159,10 @@ def cautions(results: Results) -> Iterator[str]:
     for sentence in unequal_terms(results.cells):
         yield f"Unequal terms. {text.markdown(sentence, 2000)}."
     if results.stale:
-        shown = [*map(str, results.superseded[:MOST_SHOWN])]
-        more = len(results.superseded) - len(shown)
-        shown += [f"{more} more cells"] if more > 0 else []
+        shown = ", ".join(text.markdown(one, 2000) for one in first_ones(results.superseded))
         yield (
-            f"{text.number_of(results.stale, 'record')} of an earlier version of the experiment left out: "
-            f"{', '.join(text.markdown(one, 2000) for one in shown)}. {text.markdown(ADVICE)}."
+            f"{text.number_of(results.stale, 'record')} of an earlier version of the experiment left out: {shown}. "
+            f"{text.markdown(ADVICE)}."
         )
     if results.unreadable:
         yield f"{text.number_of(results.unreadable, 'file')} under records/ left out: not a whole record."
@@ -221,8 +210,8 @@ def _truncated(cells: Iterable[CellResults]) -> Iterator[str]:
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for cell in cells:
         for what, were, by_split in (
-            ("Texts", "were cut to fit the context", cell.truncated),
-            ("Right answers", "lost their end", cell.truncated_answers),
+            ("Texts", "were cut to fit the context", cell.cut("inputs")),
+            ("Right answers", "lost their end", cell.cut("answers")),
         ):
             for split, cut in by_split.items():
                 items = cell.test_items if split == "test" else None
@@ -270,7 +259,7 @@ def _split(cells: Sequence[CellResults]) -> Iterator[str]:
     """Name the cells whose finals are in several rows, for they ran on several devices or in several precisions."""
     rows: dict[str, list[CellResults]] = {}
     for cell in cells:
-        rows.setdefault(cell.runs[0].cell_path, []).append(cell)
+        rows.setdefault(cell.path, []).append(cell)
     for split in rows.values():
         if len(split) > 1:
             named = " and ".join(text.markdown(cell.method) for cell in split)
@@ -311,9 +300,7 @@ def _times(cells: Sequence[CellResults]) -> Iterator[str]:
 def _unlike(records: Sequence[TrialRecord]) -> Iterator[str]:
     """Say where rows that a reader will compare were made with different code, data or models."""
     seen: dict[tuple[str, str], set[str]] = {}
-    # One of those that share what they were made of and with: in a large folder nearly all do.
-    unlike = {(id(record.provenance), id(record.spec.cell)): record for record in records if not record.transfer}
-    for record in [*unlike.values(), *(record for record in records if record.transfer)]:
+    for record in records:
         model, dataset, _ = record.spec.cell.labels
         owners = {"git_commit": "the code", "model_revision": f"model {model}", "data_revision": f"data set {dataset}"}
         for field in REVISIONS:

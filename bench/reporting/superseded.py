@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,51 +12,43 @@ from bench.experiment.cell import Cell
 from bench.runs.manifest import Manifest
 from bench.runs.record import read_record
 
-MOST_SHOWN = 20
 ADVICE = "To keep both, run the changed experiment into another folder (bench run ... --results DIR)"
+_MOST_SHOWN = 20
 
 
-@dataclass(frozen=True)
-class Superseded:
-    """A cell with records that is not one of the current ones."""
-
-    title: str
-    changes: tuple[str, ...]
-    """What differs from the current cell of the same labels: ``training.max_steps 100, now 3``. Empty if there is none.
-    """
-
-    def __str__(self) -> str:
-        """Say it in a line: the cell, and what differs."""
-        return f"{self.title} ({'; '.join(self.changes) or 'no longer in the experiment'})"
+def first_ones(found: Sequence[str]) -> list[str]:
+    """Return as many as a reader wants to see, and the number of the others."""
+    more = len(found) - _MOST_SHOWN
+    return [*found[:_MOST_SHOWN], *([f"{more} more cells"] if more > 0 else [])]
 
 
-def told(found: Sequence[Superseded]) -> Iterator[str]:
+def told(found: Sequence[str]) -> Iterator[str]:
     """Name the cells, a line each, and say how to keep both."""
-    for cell in found[:MOST_SHOWN]:
-        yield f"of earlier settings, not shown: {cell}"
-    if len(found) > MOST_SHOWN:
-        yield f"of earlier settings, not shown: {len(found) - MOST_SHOWN} more cells"
+    yield from (f"of earlier settings, not shown: {cell}" for cell in first_ones(found))
     if found:
         yield ADVICE
 
 
-def superseded(cells: Iterable[Cell], manifest: Manifest) -> list[Superseded]:
-    """Hold cells that are not current against the current ones of the same labels."""
+def superseded(cells: Iterable[Cell], manifest: Manifest) -> list[str]:
+    """Say of cells that are not current how they differ from the current ones of the same labels.
+
+    Such as ``tiny / trec6 / lora (training.max_steps 100, now 3)``.
+    """
     identities = {tuple(path.split("/")[:3]): planned.identity for path, planned in manifest.cells.items()}
     found = []
     for cell in cells:
         place = tuple(cell.path.split("/")[:3])
         if place not in identities:
-            changes: tuple[str, ...] = ()
+            changes = "no longer in the experiment"
         elif (now := identities[place]) is None:  # of an earlier version of ours
-            changes = ("other settings",)
+            changes = "other settings"
         else:
-            changes = tuple(_changes(cell.identity, now)) or ("other settings",)
-        found.append(Superseded(cell.title, changes))
+            changes = "; ".join(_changes(cell.identity, now)) or "other settings"
+        found.append(f"{cell.title} ({changes})")
     return found
 
 
-def superseded_in(results: Path, manifest: Manifest) -> list[Superseded]:
+def superseded_in(results: Path, manifest: Manifest) -> list[str]:
     """Return the cells below a results folder that have records and are not current; a record of each is read."""
     root = results / "records"
     cells = []

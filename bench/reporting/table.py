@@ -12,8 +12,7 @@ import pandas as pd
 from bench.core.config import canonical_json
 from bench.reporting.cells import CellResults, Transfer
 from bench.reporting.frame import typed
-from bench.reporting.grouping import group_cells
-from bench.reporting.placement import Placement, placement
+from bench.reporting.statistics.intervals import Interval
 from bench.runs.record import STATUSES, Parameters, TrialRecord
 
 PHASES = ("load", "train", "validate", "test")
@@ -25,7 +24,7 @@ _MEMORY = {
     "cuda_reserved_peak_bytes": "cuda_reserved_peak_bytes",
 }
 
-_Value = Callable[[CellResults, Placement], Any]
+_Value = Callable[[CellResults], Any]
 
 
 def _over(
@@ -35,14 +34,14 @@ def _over(
 ) -> _Value:
     """Return what combines a figure of the runs that are measured, or of others; None where none has it."""
 
-    def combined(cell: CellResults, _: Placement) -> Any:
+    def combined(cell: CellResults) -> Any:
         values = [found for run in of(cell) if (found := value(run)) is not None]
         return combine(values) if values else None
 
     return combined
 
 
-def _ended(status: str, cell: CellResults, _: Placement) -> int:
+def _ended(status: str, cell: CellResults) -> int:
     return sum(run.status == status for run in cell.runs)
 
 
@@ -62,36 +61,83 @@ def _resident(run: TrialRecord) -> int | None:
     return max(peaks, default=None)
 
 
+def _tested_finals(cell: CellResults) -> int:
+    """Return how many the mean is over; of a method that the main metric does not score, those that another does."""
+    return len(cell.scores) or max(map(len, cell.metrics.values()), default=0)
+
+
+def _placed(value: _Value) -> _Value:
+    """Leave out methods that have no place among those of a model: without a model, or without a score."""
+    return lambda cell: value(cell) if cell.uses_model and cell.mean is not None else None
+
+
+@_placed
+def _standing(cell: CellResults) -> str | None:
+    """Return ``best`` for `Group.best`, ``second`` for the next rank; methods share a place."""
+    ranks = cell.group.verdicts.ranks
+    if not cell.group.best or cell.key not in ranks:
+        return None
+    second = min((rank for rank in ranks.values() if rank > 1), default=None)
+    return "best" if cell in cell.group.best else "second" if ranks[cell.key] == second else None
+
+
+@_placed
+def _to_best(cell: CellResults) -> str | None:
+    """Return the verdict on the gap to the highest mean; None for that one itself."""
+    first = cell.group.tested[0]
+    return None if cell is first else cell.group.between(cell, first).verdict
+
+
+def _full(cell: CellResults) -> CellResults | None:
+    """Return full fine-tuning of the same model, by whatever name: all parameters of the base model were trained."""
+    for one in cell.group.tested:
+        if (counts := _parameters(one)) and counts.base and counts.trainable >= counts.base:
+            return None if one is cell else one
+    return None
+
+
+@_placed
+def _gap_to_full(cell: CellResults) -> float | None:
+    full = _full(cell)
+    return None if full is None or full.mean is None or cell.mean is None else cell.mean - full.mean
+
+
+@_placed
+def _to_full(cell: CellResults) -> Interval | None:
+    full = _full(cell)
+    return None if full is None else cell.group.between(cell, full).interval
+
+
 _COLUMNS: dict[str, tuple[str, _Value]] = {
-    "dataset": ("string", lambda c, _: c.dataset),
-    "model": ("string", lambda c, _: c.model),
-    "method": ("string", lambda c, _: c.method),
-    "base_parameters": ("Int64", lambda c, _: c.base_parameters),
-    "metric": ("string", lambda c, _: c.metric),
-    "greater_is_better": ("boolean", lambda c, _: c.greater_is_better),
-    "stochastic": ("boolean", lambda c, _: c.stochastic),
-    "test_mean": ("Float64", lambda c, _: c.mean),
-    "test_sd": ("Float64", lambda c, _: c.sd),
-    "test_low": ("Float64", lambda c, _: c.interval and c.interval.low),
-    "test_high": ("Float64", lambda c, _: c.interval and c.interval.high),
-    "test_seeds": ("Int64", lambda c, _: c.tested_finals),
-    "folds": ("Int64", lambda c, _: c.folds),
-    "test_items": ("Int64", lambda c, _: c.test_items),
-    "truncated_test": ("Int64", lambda c, _: c.truncated.get("test")),
-    "truncated_train": ("Int64", lambda c, _: c.truncated.get("train")),
-    "standing": ("string", lambda _, p: p.place),
-    "rank": ("Int64", lambda _, p: p.rank),
-    "gap_to_best": ("string", lambda _, p: p.to_best),
-    "resolution": ("Float64", lambda _, p: p.resolution),
-    "agreement": ("Float64", lambda c, _: c.agreement),
-    "gap_to_full": ("Float64", lambda _, p: p.gap_to_full),
-    "gap_to_full_low": ("Float64", lambda _, p: p.to_full and p.to_full.interval and p.to_full.interval.low),
-    "gap_to_full_high": ("Float64", lambda _, p: p.to_full and p.to_full.interval and p.to_full.interval.high),
-    "validation_best": ("Float64", lambda c, _: c.validation_best),
-    "best_params": ("string", lambda c, _: None if c.best_params is None else canonical_json(c.best_params)),
-    "trainable_parameters": ("Int64", lambda c, _: (found := _parameters(c)) and found.trainable),
-    "total_parameters": ("Int64", lambda c, _: (found := _parameters(c)) and found.total),
-    "trainable_percent": ("Float64", lambda c, _: (found := _parameters(c)) and found.percent),
+    "dataset": ("string", lambda c: c.dataset),
+    "model": ("string", lambda c: c.model),
+    "method": ("string", lambda c: c.method),
+    "base_parameters": ("Int64", lambda c: c.base_parameters),
+    "metric": ("string", lambda c: c.metric),
+    "greater_is_better": ("boolean", lambda c: c.greater_is_better),
+    "stochastic": ("boolean", lambda c: c.stochastic),
+    "test_mean": ("Float64", lambda c: c.mean),
+    "test_sd": ("Float64", lambda c: c.sd),
+    "test_low": ("Float64", lambda c: c.interval and c.interval.low),
+    "test_high": ("Float64", lambda c: c.interval and c.interval.high),
+    "test_seeds": ("Int64", _tested_finals),
+    "folds": ("Int64", lambda c: c.folds),
+    "test_items": ("Int64", lambda c: c.test_items),
+    "truncated_test": ("Int64", lambda c: c.cut("inputs").get("test")),
+    "truncated_train": ("Int64", lambda c: c.cut("inputs").get("train")),
+    "standing": ("string", _standing),
+    "rank": ("Int64", _placed(lambda c: c.group.verdicts.ranks.get(c.key))),
+    "gap_to_best": ("string", _to_best),
+    "resolution": ("Float64", _placed(lambda c: c.group.verdicts.resolution)),
+    "agreement": ("Float64", lambda c: c.agreement),
+    "gap_to_full": ("Float64", _gap_to_full),
+    "gap_to_full_low": ("Float64", lambda c: (found := _to_full(c)) and found.low),
+    "gap_to_full_high": ("Float64", lambda c: (found := _to_full(c)) and found.high),
+    "validation_best": ("Float64", lambda c: c.validation_best),
+    "best_params": ("string", lambda c: None if c.best_params is None else canonical_json(c.best_params)),
+    "trainable_parameters": ("Int64", lambda c: (found := _parameters(c)) and found.trainable),
+    "total_parameters": ("Int64", lambda c: (found := _parameters(c)) and found.total),
+    "trainable_percent": ("Float64", lambda c: (found := _parameters(c)) and found.percent),
     "adapter_bytes": ("Int64", _over(max, lambda run: run.parameters and run.parameters.adapter_bytes)),
     "peak_resident_set_bytes": ("Int64", _over(max, _resident)),
     **{
@@ -106,15 +152,15 @@ _COLUMNS: dict[str, tuple[str, _Value]] = {
     "train_flops": ("Float64", _over(fmean, lambda run: run.flops.get("train"))),
     "example_flops": ("Float64", _over(fmean, lambda run: run.flops.get("example"))),
     "search_seconds": ("Float64", _over(sum, lambda run: run.seconds.get("total"), lambda cell: cell.trials)),
-    "workers": ("Int64", lambda c, _: c.workers),
-    "train_seconds_of_earlier_version": ("boolean", lambda c, _: c.times_of_earlier_version or None),
+    "workers": ("Int64", _over(max, lambda run: run.provenance.workers, lambda cell: cell.runs)),
+    "train_seconds_of_earlier_version": ("boolean", lambda c: c.times_of_earlier_version or None),
     "retention_before": ("Float64", _over(fmean, lambda one: one.before, lambda cell: cell.retained)),
     "retention_after": ("Float64", _over(fmean, lambda one: one.after, lambda cell: cell.retained)),
-    "retention_loss": ("Float64", lambda c, _: c.retention_loss),
+    "retention_loss": ("Float64", lambda c: c.retention_loss),
     "non_label_share": ("Float64", _over(fmean, lambda run: run.non_label_share)),
     **{f"runs_{status}": ("Int64", partial(_ended, status)) for status in STATUSES},
-    "superseded_finals": ("Int64", lambda c, _: c.superseded),
-    "differs": ("string", lambda c, _: ", ".join(c.mixed) or None),
+    "superseded_finals": ("Int64", lambda c: c.superseded),
+    "differs": ("string", lambda c: ", ".join(c.mixed) or None),
 }
 """What a row says of a cell and its place: the type of each column, and where its value comes from."""
 
@@ -124,8 +170,8 @@ _OPTIONAL |= {"retention_before", "retention_after", "retention_loss"}
 """Columns that are there only where something was measured."""
 
 
-def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """Summarise records, one row a cell; a cell without any good run has its row too.
+def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
+    """Summarise cells, in their order, one row a cell; a cell without any good run has its row too.
 
     ``test_mean``, ``test_sd`` (n - 1 below the line, missing below two seeds), ``test_low`` and
     ``test_high`` (95 % interval of the mean over seeds and test items, missing below three seeds, 20 items or without
@@ -150,13 +196,7 @@ def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
     same in all its runs: git commit, model and data revision, device, precision, version of torch. Columns of memory
     by phase are there only where it was measured. ``model`` is ``none`` for methods that use no model.
     """
-    return summarise_cells(group_cells(records))
-
-
-def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
-    """Summarise cells that are already grouped, in their order; see `summarise`."""
-    placed = [(cell, placement(cell)) for cell in cells]
-    columns = {name: typed([value(*one) for one in placed], dtype) for name, (dtype, value) in _COLUMNS.items()}
+    columns = {name: typed(map(value, cells), dtype) for name, (dtype, value) in _COLUMNS.items()}
     for name in _OPTIONAL:
         if columns[name].isna().all():
             del columns[name]
@@ -170,18 +210,6 @@ def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
         _transfer_column(one): [one.dataset, one.metric] for cell in cells for one in cell.transfers if one.scores
     }
     return frame
-
-
-def best_rows(summary: pd.DataFrame) -> set[int]:
-    """Return the positions of the best methods of each model on each data set: those that `Verdicts.best` names.
-
-    Methods that use no model are held against those of every model, and are best under none of them.
-    """
-    return {
-        position
-        for position, standing in enumerate(summary["standing"])
-        if standing is not pd.NA and standing == "best"
-    }
 
 
 _SHARES = {

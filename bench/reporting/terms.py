@@ -28,10 +28,10 @@ def _compared(cells: Iterable[CellResults]) -> tuple[list[Cell], str, dict[str, 
     trained = [cell for cell in cells if _trained(cell)]
     terms = {cell.terms for cell in trained}
     settings = [_settings(cell) for cell in trained]
-    paths = [one.path for one in settings]
-    measured = {path: _precision(cell) for path, cell in zip(paths, trained, strict=True)}
+    measured: dict[str, dict[str, str]] = {}
     rivals: dict[tuple[str, str], list[tuple[str, float]]] = {}
-    for path, cell in zip(paths, trained, strict=True):
+    for path, cell in zip((one.path for one in settings), trained, strict=True):
+        measured[path] = _precision(cell)
         # Another model cuts the same texts into other tokens: only methods of one model are held against each other.
         if seen := _tokens(cell):
             rivals.setdefault((cell.model, cell.dataset), []).append((path, seen))

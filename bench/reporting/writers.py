@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal
 
+import pandas as pd
+from rich import box
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from bench.core.errors import BadInput
+from bench.core.files import write_atomic
 from bench.reporting import text
 from bench.reporting.columns import (
     EARLIER,
     SHARED,
     WITHIN,
     Column,
+    SummaryRow,
     all_columns,
     metric_columns,
-    paper_columns,
     repeats,
     score,
     score_heading,
@@ -23,16 +33,29 @@ from bench.reporting.frame import plain_rows
 from bench.reporting.references import MARK
 from bench.reporting.statistics.intervals import MIN_SEEDS
 from bench.reporting.statistics.paired import MIN_ITEMS
-from bench.reporting.table import best_rows
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from rich.table import Table
+_Marks = tuple[str, str]
 
 
 def csv_table(frame: pd.DataFrame) -> str:
     """Write a frame as CSV: all columns, plain numbers, nothing where a value is missing."""
     return frame.to_csv(index=False, lineterminator="\n")
+
+
+def write_files(out: Path, files: Iterable[tuple[str, bytes]], otherwise: str = "cannot be written") -> list[Path]:
+    """Write named contents into a folder, one after the other, and return the files.
+
+    Raises:
+        BadInput: the folder cannot be written.
+    """
+    written = []
+    try:
+        for name, data in files:
+            write_atomic(out / name, data)
+            written.append(out / name)
+    except OSError as error:
+        raise BadInput(f"{out}: {otherwise}: {error.strerror or error}") from None
+    return written
 
 
 def markdown_table(summary: pd.DataFrame) -> str:
@@ -46,13 +69,8 @@ def markdown_table(summary: pd.DataFrame) -> str:
         _markdown_line(["---:" if column.number else "---" for column in columns]),
     ]
     for row in plain_rows(summary):
-        cells = [text.markdown(column.value(row)) for column in columns]
-        for place, column in enumerate(columns):
-            if column.is_score:
-                # <ins> is the underline that Markdown viewers let pass.
-                before, after = {"best": ("**", "**"), "second": ("<ins>", "</ins>")}.get(row["standing"], ("", ""))
-                cells[place] = f"{before}{cells[place]}{after}"
-        lines.append(_markdown_line(cells))
+        # <ins> is the underline that Markdown viewers let pass.
+        lines.append(_markdown_line(_cells(columns, row, text.markdown, ("**", "**"), ("<ins>", "</ins>"))))
     return "\n".join(lines) + "\n"
 
 
@@ -61,7 +79,7 @@ def latex_table(summary: pd.DataFrame, caption: str = "") -> str:
 
     The columns are those that a page has room for; best is bold, second underlined, names are escaped.
     """
-    columns = paper_columns(summary)
+    columns = [column for column in all_columns(summary) if column.on_paper]
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
@@ -77,12 +95,7 @@ def latex_table(summary: pd.DataFrame, caption: str = "") -> str:
         if group not in (None, (row["dataset"], row["model"])):
             lines.append(r"\addlinespace")
         group = (row["dataset"], row["model"])
-        cells = [text.latex(column.value(row)) for column in columns]
-        for place, column in enumerate(columns):
-            if column.is_score and row["standing"]:
-                command = {"best": "textbf", "second": "underline"}[row["standing"]]
-                cells[place] = rf"\{command}{{{cells[place]}}}"
-        lines.append(_latex_line(cells))
+        lines.append(_latex_line(_cells(columns, row, text.latex, (r"\textbf{", "}"), (r"\underline{", "}"))))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
@@ -131,11 +144,6 @@ def terminal_table(summary: pd.DataFrame, width: int = _NARROW) -> Table:
 
     Data sets and models head the rows of their methods, so that names have room.
     """
-    from rich import box
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
-
     # Everything goes in as Text, which rich never reads as markup.
     columns = _terminal_columns(summary, narrow=width < _NARROW)
     rows = plain_rows(summary)
@@ -145,17 +153,16 @@ def terminal_table(summary: pd.DataFrame, width: int = _NARROW) -> Table:
     for column in columns:
         justify: Literal["right", "left"] = "right" if column.number else "left"
         table.add_column(Text(column.heading), justify=justify, no_wrap=column.number, overflow="fold")
-    best = best_rows(summary)
     several = summary["dataset"].nunique() > 1
     dataset = group = ""
-    for position, row in enumerate(rows):
+    for row in rows:
         if several and dataset != (dataset := row["dataset"]):
             table.add_row(Text(dataset, style="bold cyan"))
         if group != (group := f"{dataset} {row['model']}"):
             size = row["base_parameters"]
             heading = "no model" if row["model"] == "none" else row["model"]
             table.add_row(Text(heading + (f" ({text.short_count(size)})" if size else ""), style="cyan"))
-        style = "bold" if position in best else None
+        style = "bold" if row["standing"] == "best" else None
         method = Padding(Text(row["method"]), (0, 0, 0, 2))
         table.add_row(method, *(Text(column.value(row)) for column in columns), style=style)
     return table
@@ -175,6 +182,15 @@ def _terminal_columns(summary: pd.DataFrame, narrow: bool) -> list[Column]:
         *([] if narrow else costs),
         Column("runs", statuses, number=False),
     ]
+
+
+def _cells(
+    columns: Iterable[Column], row: SummaryRow, escape: Callable[[str], str], best: _Marks, second: _Marks
+) -> list[str]:
+    """Write a row, with marks around the score of a method that is best or second."""
+    before, after = {"best": best, "second": second}.get(row["standing"], ("", ""))
+    cells = ((column, escape(column.value(row))) for column in columns)
+    return [f"{before}{cell}{after}" if column.is_score else cell for column, cell in cells]
 
 
 def _markdown_line(cells: list[str]) -> str:

@@ -6,12 +6,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from bench.core.entries import Entry
 from bench.experiment.cell import Cell, Target
 from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
 from bench.reporting.folders import Results
+from bench.reporting.grouping import group_cells
 from bench.reporting.page import html_page
-from bench.reporting.report import report_text
+from bench.reporting.references import References, with_references
+from bench.reporting.report import report_text, write_report
 from bench.reporting.table import summarise_cells
 from bench.runs.manifest import Manifest, Planned
 from bench.runs.record import Evaluated, Parameters, PhaseMemory, Predictions, Provenance, TransferTest, TrialRecord
@@ -105,6 +109,14 @@ def study(
     return [run(of, 0, score=validation, **values), *finals]
 
 
+def majority(right: int = 50, items: int = 100, dataset: str = "trec6") -> list[TrialRecord]:
+    """The majority class, which has so many of the test items right; they are those of `answered` where half are."""
+    references = [item % 2 if 2 * right == items else int(item >= right) for item in range(items)]
+    names = [f"item-{item}" for item in range(items)]
+    answers = Predictions(ids=names, references=references, predictions=[0] * items, labels=["a", "b"])
+    return study(cell(None, dataset, "majority", stochastic=False), [right / items], predictions=answers)
+
+
 def target(dataset: str, metric: str = "accuracy", greater_is_better: bool = True) -> Target:
     """A data set that finals are tested on too."""
     entry = Entry(name=dataset, label=dataset)
@@ -139,9 +151,19 @@ def write_results(
     return root
 
 
+def summarise(records: Iterable[TrialRecord]) -> pd.DataFrame:
+    """The table of some records."""
+    return summarise_cells(group_cells(records))
+
+
 def report_text_of(results: Results) -> str:
     """The report of some results, in Markdown."""
     return report_text(results, summarise_cells(results.cells))
+
+
+def write_report_of(results: Results, out: Path, references: Sequence[References] = ()) -> Path:
+    """The report of some results, written; returns the path of ``report.md``."""
+    return write_report(results, out, with_references(summarise_cells(results.cells), references), references)
 
 
 def page_of(results: Results) -> str:

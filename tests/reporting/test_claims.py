@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_records import cell, run, scored_there, study, target, write_results
+from report_records import cell, majority, run, scored_there, study, target, write_results
 from typer.testing import CliRunner
 
 from bench.api import plan
@@ -138,12 +138,7 @@ def test_a_verdict_that_can_do_without_a_model_says_which(tmp_path):
 
 def test_a_model_that_learns_nothing_is_no_sign_that_a_gap_has_closed(tmp_path):
     truths = {"prompt": (0.5, 0.5, 0.65), "full": (0.5, 0.8, 0.8)}
-    majority = cell(None, method="majority", stochastic=False)
-    references = [item % 2 for item in range(ITEMS)]
-    names = [f"item-{item}" for item in range(ITEMS)]
-    kept = Predictions(ids=names, references=references, predictions=[0] * ITEMS, labels=["a", "b"])
-    baseline = [run(majority, 0, "final", 0.5, predictions=kept), run(majority, 0, score=0.5)]
-    told = held(tmp_path, claim(test="slope", least=2), records(truths) + baseline)
+    told = held(tmp_path, claim(test="slope", least=2), records(truths) + majority(ITEMS // 2, ITEMS))
     assert told.verdict == "supported"
     assert any("small: no method is beyond the majority class there" in reason for reason in told.reasons)
 

@@ -14,10 +14,9 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.core.errors import BadInput
-from bench.reporting import collect
 from bench.reporting.exports import FORMATS
+from bench.reporting.folders import collect
 from bench.reporting.statistics.verdict import difference
-from bench.reporting.table import summarise
 
 PNG = b"\x89PNG"
 
@@ -104,12 +103,6 @@ def test_convert_writes_every_format_and_names_its_files(results, tmp_path, form
 def test_an_unknown_format_gets_the_nearest_one(results):
     with pytest.raises(BadInput, match="unknown format 'latx'; did you mean 'latex'"):
         bench("convert", "latx", results)
-
-
-def test_the_csv_is_what_pandas_writes(results, tmp_path):
-    bench("convert", "csv", results, "--out", tmp_path)
-    expected = summarise(records()).to_csv(index=False, lineterminator="\n")
-    assert (tmp_path / "table.csv").read_text() == expected
 
 
 def test_compare_fits_a_narrow_terminal_and_breaks_no_number(results, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from report_records import answered, cell, run, study
+from report_records import answered, cell, majority, run, study
 
 from bench.core.distributions import Float
 from bench.experiment.settings import Study
@@ -17,16 +17,8 @@ from bench.runs.record import Evaluated
 RATES = {"learning_rate": Float(low=1e-6, high=1e-1, log=True)}
 
 
-def one_answer(right, dataset):
-    """The majority class that has so many of 100 items right."""
-    answers = answered(right, 100)
-    references = [0] * right + [1] * (100 - right)
-    answers = answers.model_copy(update={"references": references, "predictions": [0] * 100})
-    return study(cell(None, dataset, "majority", stochastic=False), [right / 100], predictions=answers)
-
-
 def test_scores_of_different_tasks_are_pooled_on_the_scale_between_the_majority_class_and_perfect():
-    records = [*one_answer(50, "even"), *one_answer(90, "spam")]
+    records = [*majority(50, dataset="even"), *majority(90, dataset="spam")]
     for dataset, scores in (("even", {"a": 0.75, "b": 0.5}), ("spam", {"a": 0.95, "b": 0.9})):
         for method, score in scores.items():
             records += study(cell("tiny", dataset, method), [score] * 3, items=100)

@@ -6,12 +6,13 @@ import json
 from statistics import stdev
 
 import pytest
-from report_records import cell, report_text_of, run, study, write_results
+from report_records import cell, report_text_of, run, study, summarise, write_results
 
 from bench.core.distributions import Float
 from bench.core.entries import Entry
-from bench.reporting import collect, markdown_table, summarise
 from bench.reporting.findings import expected_curve
+from bench.reporting.folders import collect
+from bench.reporting.writers import markdown_table
 
 SCORES = [0.6, 0.8, 0.7, 0.9, 0.5]
 
@@ -32,18 +33,13 @@ def results(tmp_path):
 
 def test_the_spread_is_that_of_the_folds_and_the_table_says_so(results):
     summary = summarise(collect(results).records)
-    row = summary[summary["method"] == "prompt"].iloc[0]
+    baseline, row = (summary.set_index("method").loc[name] for name in ("majority", "prompt"))
     assert (row["folds"], row["test_seeds"]) == (5, 5)
     assert row["test_mean"] == pytest.approx(0.7)
     assert row["test_sd"] == pytest.approx(stdev(SCORES))
     assert "5 of 5 folds" in markdown_table(summary)
-
-
-def test_a_baseline_without_seeds_has_a_spread_over_folds_too(results):
-    summary = summarise(collect(results).records)
-    row = summary[summary["method"] == "majority"].iloc[0]
-    assert bool(row["stochastic"])
-    assert row["test_sd"] == pytest.approx(stdev([0.6, 0.6, 0.5, 0.6, 0.7]))
+    assert bool(baseline["stochastic"]), "without seeds it has a spread over folds too"
+    assert baseline["test_sd"] == pytest.approx(stdev([0.6, 0.6, 0.5, 0.6, 0.7]))
 
 
 def test_the_report_says_how_configurations_were_chosen(results):

@@ -9,15 +9,15 @@ import pytest
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
-from report_records import cell, scored_there, study, target, write_results
+from report_records import cell, scored_there, study, target, write_report_of, write_results
 
 from bench.core.labels import slug
 from bench.core.registry import NAME
 from bench.reporting.figures import figures, fonts
 from bench.reporting.figures.fonts import BASE, Fonts, fonts_for
 from bench.reporting.figures.numbering import numbered
+from bench.reporting.folders import collect
 from bench.reporting.grouping import group_cells
-from bench.reporting.report import write_report
 from bench.runs.record import Predictions
 
 CIRCLED, CHINESE, HINDI = "\u29c0\u29c1", ("正面", "负面"), "अच्छा"
@@ -167,7 +167,7 @@ def test_numbered_cells_have_the_verdicts_of_those_they_stand_for():
 def test_labels_are_as_written_in_every_table_and_page_and_the_files_have_plain_names(tmp_path, monkeypatch):
     monkeypatch.setattr(fonts, "installed", list)
     write_results(tmp_path / "results", [record for one in in_chinese() for record in one.runs])
-    write_report(tmp_path / "results", tmp_path / "out")
+    write_report_of(collect(tmp_path / "results"), tmp_path / "out")
     for file in ("report.md", "table.csv", "table.tex", "runs.csv", "index.html"):
         text = (tmp_path / "out" / file).read_text()
         assert all(label in text for label in LABELS), file

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.core.errors import BadInput
-from bench.reporting import collect
+from bench.reporting.folders import collect
 from bench.reporting.foreign.lm_eval import read_lm_eval
 from bench.reporting.foreign.peft import read_peft
 from bench.reporting.foreign.runs import ForeignRun, tables
@@ -66,7 +66,6 @@ def test_the_standard_error_is_that_of_a_share_of_the_test_items(tmp_path):
     assert (one.task, one.model, one.items, one.memory_bytes) == ("MetaMathQA", "made/up-1B", 1319, 22_000_000_000)
     p = 631 / 1319
     assert one.error == pytest.approx(math.sqrt(p * (1 - p) / 1319), rel=0.002)
-    assert one.interval.low < p < one.interval.high
 
 
 def test_whether_two_runs_can_be_ordered_is_the_test_of_two_shares(tmp_path):
@@ -74,7 +73,7 @@ def test_whether_two_runs_can_be_ordered_is_the_test_of_two_shares(tmp_path):
     assert [round(run.score * 1319) for run in table.runs] == [694, 640, 620]
     peer = stats.ttest_ind_from_stats(694 / 1319, 0.4995, 1319, 620 / 1319, 0.4993, 1319, equal_var=False).pvalue
     assert table.corrected[0, 2] == pytest.approx(3 * peer, rel=0.02)
-    assert len(table.unordered()) == 2
+    assert len(table.unordered) == 2
     assert table.ranks == [1, 1, 2]
 
 
@@ -216,7 +215,7 @@ def test_scores_of_lm_eval_are_compared_by_task_and_metric_with_its_standard_err
     assert (acc.title, norm.title) == ("made_up_task (5-shot): acc", "made_up_task (5-shot): acc_norm")
     assert [run.name for run in acc.runs] == ["owner/three", "owner/two", "owner/one"]
     assert acc.ranks == [1, 2, 2]
-    assert norm.unordered() is None and norm.ranks == [None] * 3
+    assert norm.unordered is None and norm.ranks == [None] * 3
     said = bench("import", "lm-eval", *sorted(tmp_path.glob("*.json")), "--out", tmp_path / "out")
     assert "Of the first 3 (0.800 to 0.600), 1 of 3 pairs cannot be ordered." in said
     assert "Which scores differ by more than chance cannot be told: no standard error." in said

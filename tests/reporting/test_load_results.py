@@ -12,8 +12,8 @@ import pytest
 from report_records import cell, run, study, write_results
 
 from bench.core.errors import BadInput
-from bench.reporting import collect, load_results
-from bench.reporting.frame import typed
+from bench.reporting.folders import collect
+from bench.reporting.frame import load_results, typed
 from bench.reporting.writers import csv_table
 from bench.runs.record import Evaluated
 
@@ -111,7 +111,7 @@ def test_the_same_run_in_two_folders_is_one_seed_and_a_good_end_is_kept(tmp_path
 def test_a_folder_that_is_named_twice_counts_once(tmp_path):
     root = write_results(tmp_path / "r", study(cell(), [0.7]))
     found = collect([root, root / ".." / "r"])
-    assert (len(found.runs), found.repeated) == (2, 0)
+    assert (len(found.records), found.repeated) == (2, 0)
 
 
 def test_one_label_for_two_settings_becomes_two_methods_named_after_their_folders(tmp_path):
@@ -178,10 +178,10 @@ def test_importing_the_package_is_cheap_and_reporting_never_loads_torch(tmp_path
     root = write_results(tmp_path / "r", study(cell(), [0.7, 0.8]))
     code = f"""
 import sys
-import bench.reporting
+import bench
 early = {{"pandas", "matplotlib", "seaborn", "rich", "torch"}} & set(sys.modules)
 assert not early, early
-bench.reporting.load_results({str(root)!r})
+bench.load_results({str(root)!r})
 import bench.reporting.report, bench.reporting.figures.scale, seaborn
 late = {{"torch", "transformers", "peft", "optuna"}} & set(sys.modules)
 assert not late, late

@@ -8,12 +8,11 @@ from html.parser import HTMLParser
 import pytest
 from browser import opened
 from markupsafe import escape
-from report_records import cell, page_of, run, study, write_results
+from report_records import cell, page_of, run, study, write_report_of, write_results
 
-from bench.reporting import collect
+from bench.reporting.folders import collect
 from bench.reporting.grouping import group_cells
 from bench.reporting.page import runs as page_runs
-from bench.reporting.report import write_report
 from bench.runs.record import Answers, Provenance, Text, TrainStep
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\""
@@ -191,7 +190,7 @@ def test_every_figure_has_a_text_in_its_place_and_that_of_scale_has_the_numbers(
 
 def test_every_data_set_has_its_figure_of_scale(tmp_path):
     found = [one for n in range(5) for one in study(cell(dataset=f"data{n}"), [0.5, 0.6, 0.7])]
-    report = write_report(write_results(tmp_path / "results", found), tmp_path / "report")
+    report = write_report_of(collect(write_results(tmp_path / "results", found)), tmp_path / "report")
     page = (report.parent / "index.html").read_text(encoding="utf-8")
     for n in range(5):
         assert re.search(rf"<img[^>]*alt=\"[^\"]*data{n}: accuracy on test", page)

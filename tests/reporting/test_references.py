@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 import yaml
 from matplotlib.text import Text
-from report_records import cell, study, write_results
+from report_records import cell, study, write_report_of, write_results
 from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.core.errors import BadInput
-from bench.reporting import collect
 from bench.reporting.figures.scale import Scale
+from bench.reporting.folders import collect
 from bench.reporting.grouping import group_cells
 from bench.reporting.references import read_references, with_references
-from bench.reporting.report import write_report
 from bench.reporting.table import summarise_cells
 
 
@@ -81,7 +80,7 @@ def test_no_number_and_no_verdict_of_ours_is_another_for_them(read):
 def test_report_table_and_figure_mark_them(read, tmp_path):
     results = collect(write_results(tmp_path / "r", [run for one in cells() for run in one.runs]))
     references = read(published())
-    write_report(results, tmp_path / "out", references=references)
+    write_report_of(results, tmp_path / "out", references)
     report = (tmp_path / "out/report.md").read_text()
     assert "| T5-XXL | prompt tuning (reference) | 11,000,000,000 | 0.900 ± 0.010 |" in report
     assert "Rows marked (reference) were not measured by us; they are in no mean, rank or verdict." in report

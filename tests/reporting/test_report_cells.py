@@ -6,14 +6,13 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_records import MIB, answered, cell, run, study
+from report_records import MIB, answered, cell, majority, run, study, summarise
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from bench.experiment.settings import Finals
 from bench.reporting.frame import plain_rows
 from bench.reporting.grouping import group_cells
-from bench.reporting.table import best_rows, summarise
-from bench.runs.record import STATUSES, Evaluated, Parameters, PhaseMemory, Predictions, Provenance
+from bench.runs.record import STATUSES, Evaluated, Parameters, PhaseMemory, Provenance
 
 MACRO = {"f1_macro": {"average": "macro"}}
 
@@ -68,7 +67,7 @@ def test_where_lower_is_better_the_lowest_trial_is_the_best_and_the_lowest_score
     assert plain_rows(summary)[0]["validation_best"] == 3.0
     first, second = group_cells(records)[0].group.tested
     assert (first.method, second.method) == ("lora", "prompt_tuning")
-    assert best_rows(summary) == set(), "of one seed and without predictions nobody is called best"
+    assert summary["standing"].isna().all(), "of one seed and without predictions nobody is called best"
 
 
 def test_a_trial_that_failed_or_was_pruned_is_never_the_best():
@@ -148,8 +147,7 @@ def test_rows_are_ordered_by_data_set_then_size_then_method():
 
 
 def best_methods(records):
-    summary = summarise(records)
-    return {plain_rows(summary)[position]["method"] for position in best_rows(summary)}
+    return {row["method"] for row in plain_rows(summarise(records)) if row["standing"] == "best"}
 
 
 def test_methods_within_chance_share_the_honour_and_baselines_without_a_model_have_none():
@@ -165,14 +163,10 @@ def test_methods_within_chance_share_the_honour_and_baselines_without_a_model_ha
     assert (rows["c"]["standing"], rows["c"]["gap_to_best"], rows["b"]["gap_to_best"]) == ("second", "beyond", "within")
 
 
-def majority(dataset="trec6"):
-    answers = Predictions(
-        ids=[f"item-{item}" for item in range(100)],
-        references=[item % 2 for item in range(100)],
-        predictions=[0] * 100,
-        labels=["a", "b"],
-    )
-    return study(cell(None, dataset, "majority", stochastic=False), [0.5], predictions=answers)
+def test_a_method_that_nothing_can_be_said_about_is_not_second():
+    known = [record for name in "ab" for record in study(cell(method=name), [0.80, 0.81, 0.82], items=100)]
+    rows = plain_rows(summarise([*known, *study(cell(method="c"), [0.2, 0.3], items=100)]))
+    assert [row["standing"] for row in rows] == ["best", "best", None]
 
 
 def test_nobody_is_best_that_is_not_beyond_the_majority_class():
@@ -182,7 +176,7 @@ def test_nobody_is_best_that_is_not_beyond_the_majority_class():
     ]
     assert best_methods(records) == {"a"}
     assert best_methods([*records, *majority()]) == set()
-    assert best_methods([*records, *majority("other")]) == {"a"}, "another data set says nothing of this one"
+    assert best_methods([*records, *majority(dataset="other")]) == {"a"}, "another data set says nothing of this one"
 
 
 def test_one_item_in_a_hundred_is_not_beyond_chance_though_all_seeds_score_the_same():

@@ -8,21 +8,22 @@ from statistics import fmean
 
 import pandas as pd
 import pytest
-from report_records import answered, cell, report_text_of, run, study, write_results
+from report_records import cell, majority, report_text_of, run, study, summarise, write_report_of, write_results
 from rich.console import Console
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.cli.report import draw_report
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.experiment.settings import Training
-from bench.reporting import collect, csv_table, markdown_table, sentences, summarise, terminal_table, write_report
+from bench.reporting import sentences
+from bench.reporting.folders import collect
 from bench.reporting.grouping import group_cells
 from bench.reporting.report import report_text
 from bench.reporting.statistics.verdict import difference
 from bench.reporting.table import summarise_cells
+from bench.reporting.writers import csv_table, markdown_table, terminal_table
 from bench.runs.manifest import Manifest, Planned
 from bench.runs.record import STATUSES, Answers, Evaluated, Predictions, Provenance
 
@@ -47,7 +48,7 @@ def terminal_text(summary, width=100):
 
 def test_a_report_has_its_table_figure_runs_and_words(tmp_path):
     records = [*study(cell("small"), [0.5, 0.6], base=100), *study(cell("big"), [0.8, 0.9], base=10_000)]
-    path = write_report([write_results(tmp_path / "r", records)], tmp_path / "out")
+    path = write_report_of(collect(write_results(tmp_path / "r", records)), tmp_path / "out")
     assert path == tmp_path / "out" / "report.md"
     assert sorted(p.name for p in path.parent.iterdir()) == [
         "index.html",
@@ -78,14 +79,14 @@ def test_accuracy_where_most_rows_have_one_label_is_read_with_care(tmp_path):
 
 def test_the_same_records_give_the_same_report(tmp_path):
     root = write_results(tmp_path / "r", study(cell(), [0.5, 0.6]))
-    one, two = (write_report([root], tmp_path / name).parent for name in ("one", "two"))
+    one, two = (write_report_of(collect(root), tmp_path / name).parent for name in ("one", "two"))
     for file in one.iterdir():
         assert file.read_bytes() == (two / file.name).read_bytes(), file.name
 
 
 def test_several_data_sets_have_a_figure_each(tmp_path):
     records = [*study(cell(dataset="boolq"), [0.5]), *study(cell(dataset="trec6"), [0.6])]
-    report = write_report([write_results(tmp_path / "r", records)], tmp_path / "out").read_text()
+    report = write_report_of(collect(write_results(tmp_path / "r", records)), tmp_path / "out").read_text()
     for name in ("scale-boolq", "scale-trec6"):
         assert f"({name}.png)" in report
         assert (tmp_path / "out" / f"{name}.png").exists() and (tmp_path / "out" / f"{name}.svg").exists()
@@ -152,16 +153,6 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_blank_lines():
     assert "0.555 ± 0.078" in shown and "3 ok, 1 oom" in shown and "10.0 MiB" not in shown
 
 
-def test_the_best_score_of_a_model_is_bold_in_markdown():
-    records = [
-        *study(cell(method="a"), [0.5, 0.51, 0.52], items=100),
-        *study(cell(method="b"), [0.9, 0.91, 0.92], items=100),
-    ]
-    table = markdown_table(summarise(records))
-    assert "**0.910 ± 0.010**" in table
-    assert "**0.510" not in table
-
-
 def test_memory_headings_say_what_they_are_and_name_no_gpu():
     table = markdown_table(summarise(study(cell(), [0.5])))
     assert "peak live tensors (train)" in table and "peak resident set" in table
@@ -200,16 +191,14 @@ def test_methods_whose_gap_may_be_chance_are_best_together_and_the_resolution_is
 
 
 def test_where_none_is_better_than_the_majority_class_none_is_best():
-    one_answer = answered(50, 100).model_copy(update={"predictions": [0] * 100})
-    majority = study(cell(None, method="majority", stochastic=False), [0.5], predictions=one_answer)
     a, b = study(cell(method="a"), [0.51, 0.52, 0.5], items=100), study(cell(method="b"), [0.2, 0.2, 0.2], items=100)
-    line, reference = sentences.verdicts(group_cells([*majority, *a, *b]))
+    line, reference = sentences.verdicts(group_cells([*majority(), *a, *b]))
     assert "a with 0.510 ± 0.010 (3 seeds) has the highest mean, followed by b" in line and "are best" not in line
     assert (
         "No method of the first rank is better than the majority class beyond chance, so none is called best." in line
     )
     assert reference == "For comparison, majority with 0.500 (no seed changes it) without a model."
-    better = next(sentences.verdicts(group_cells([*majority, *study(cell(), [0.9] * 3, items=100)])))
+    better = next(sentences.verdicts(group_cells([*majority(), *study(cell(), [0.9] * 3, items=100)])))
     assert "It is better than the majority class beyond chance." in better
 
 
@@ -285,7 +274,7 @@ def test_a_place_that_cannot_be_written_is_bad_input(tmp_path):
     root = write_results(tmp_path / "r", study(cell(), [0.5]))
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="the report cannot be written there"):
-        write_report([root], tmp_path / "file")
+        write_report_of(collect(root), tmp_path / "file")
 
 
 def test_texts_that_were_cut_are_in_the_cautions_and_in_every_table(tmp_path):
@@ -360,7 +349,8 @@ def test_cells_whose_settings_were_changed_are_named_with_what_differs(tmp_path)
     advice = "run the changed experiment into another folder (bench run ... --results DIR)"
     report = report_text_of(collect(root))
     status = CliRunner().invoke(app, ["status", str(root)]).output
-    for shown in (report, status):
+    terminal = CliRunner().invoke(app, ["report", str(root), "--out", str(tmp_path / "out")]).output
+    for shown in (report, status, terminal):
         assert all(one in shown for one in (*said, advice)), shown
         assert "majority (" not in shown, "that one is current"
     Manifest(experiment={"name": "demo"}, cells={now[0].path: Planned.of(now[0])}).write(root)
@@ -415,12 +405,3 @@ def test_how_written_answers_ended_stands_in_the_table_where_something_was_writt
     assert row["measurement.answers_that_end"] == row["measurement.answers_at_the_limit"] == 0.5
     (without,) = summarise_cells(group_cells(study(cell(), [0.5, 0.6]))).to_dict("records")
     assert "measurement.empty_answers" not in without
-
-
-def test_the_terminal_names_finished_cells_that_a_changed_setting_hides(tmp_path, capsys):
-    before, now = cell(training=Training(max_steps=100)), cell(training=Training(max_steps=3))
-    root = write_results(tmp_path / "r", [*study(before, [0.5]), *study(now, [0.6])], current=[now.path])
-    draw_report([root], tmp_path / "out")
-    said = capsys.readouterr().out
-    assert "of earlier settings, not shown: tiny / trec6 / lora (training.max_steps 100, now 3)" in said
-    assert "run the changed experiment into another folder (bench run ... --results DIR)" in said

@@ -14,14 +14,12 @@ from sklearn.metrics import f1_score
 
 from bench.reporting.statistics.aggregate import (
     interquartile_mean,
-    normalised,
     probability_of_improvement,
     stratified_bootstrap,
 )
 from bench.reporting.statistics.paired import holm, wilcoxon
 from bench.reporting.statistics.runs import agreement, item_scores
 from bench.reporting.statistics.search import (
-    Trial,
     _local_tail,
     counted_score,
     expected_best,
@@ -36,11 +34,6 @@ seeds = st.lists(score, min_size=2, max_size=8)
 
 def generator():
     return np.random.default_rng(0)
-
-
-@given(st.lists(score, min_size=1, max_size=30))
-def test_the_interquartile_mean_is_scipys_trimmed_mean(values):
-    assert interquartile_mean(values) == pytest.approx(scipy.stats.trim_mean(values, 0.25))
 
 
 def test_the_stratified_bootstrap_is_the_distribution_over_all_resamples():
@@ -63,14 +56,6 @@ def test_a_task_of_one_score_is_not_resampled():
     ).confidence_interval
     found = stratified_bootstrap([values, [0.7]], np.mean, generator(), resamples=500)
     assert (found.low, found.high) == pytest.approx((peer.low, peer.high))
-
-
-def test_a_normalised_score_is_0_for_the_majority_class_and_1_for_no_mistake():
-    assert normalised(0.25, 0.25) == 0.0
-    assert normalised(1.0, 0.25) == 1.0
-    assert normalised(0.1, 0.25) == pytest.approx(-0.2)
-    with pytest.raises(ValueError, match="nothing is left to be learned"):
-        normalised(1.0, 1.0)
 
 
 def test_the_same_generator_gives_the_same_interval_and_one_seed_a_task_gives_none():
@@ -166,18 +151,18 @@ def test_sensitivity_is_of_the_whole_declared_range():
 
 
 @pytest.mark.parametrize(
-    ("trial", "counts"),
+    ("status", "best", "last", "counts"),
     [
-        (Trial("ok", 0.8, 0.7), 0.8),
-        (Trial("pruned", 0.6, 0.4), 0.4),
-        (Trial("pruned", None), 0.25),
-        (Trial("diverged", 0.6, 0.5), 0.25),
-        (Trial("error", None), None),
-        (Trial("killed", 0.6, 0.5), None),
+        ("ok", 0.8, 0.7, 0.8),
+        ("pruned", 0.6, 0.4, 0.4),
+        ("pruned", None, None, 0.25),
+        ("diverged", 0.6, 0.5, 0.25),
+        ("error", None, None, None),
+        ("killed", 0.6, 0.5, None),
     ],
 )
-def test_a_pruned_trial_counts_with_its_last_score_and_a_diverged_one_as_chance(trial, counts):
-    assert counted_score(trial, chance=0.25) == counts
+def test_a_pruned_trial_counts_with_its_last_score_and_a_diverged_one_as_chance(status, best, last, counts):
+    assert counted_score(status, best, last, chance=0.25) == counts
 
 
 @pytest.mark.parametrize("trials", [1, 5, 24])

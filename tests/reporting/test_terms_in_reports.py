@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from report_records import cell, page_of, report_text_of, run, study, write_results
+from report_records import cell, page_of, report_text_of, run, study, summarise, write_results
 from test_scale_figure import draw
 
 from bench.experiment.settings import Training
-from bench.reporting import collect, load_results, summarise
 from bench.reporting.columns import all_columns
-from bench.reporting.frame import plain_rows
+from bench.reporting.folders import collect
+from bench.reporting.frame import load_results, plain_rows
 from bench.reporting.grouping import group_cells
 from bench.reporting.terms import unequal_terms
 from bench.reporting.writers import legend, markdown_table

@@ -6,14 +6,13 @@ from statistics import fmean, stdev
 
 import pandas as pd
 import pytest
-from report_records import cell, report_text_of, run, scored_there, target, write_results
+from report_records import cell, report_text_of, run, scored_there, summarise, target, write_results
 
 import bench
 from bench.reporting.columns import all_columns
 from bench.reporting.exports import long_frame
 from bench.reporting.folders import collect
 from bench.reporting.frame import plain_rows
-from bench.reporting.table import summarise
 from bench.runs.record import TrialRecord
 
 SCORES = (0.4, 0.5, 0.9)

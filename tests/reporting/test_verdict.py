@@ -224,13 +224,6 @@ def test_holm_and_groups_over_all_methods():
     assert all(abs(one.value) > found.resolution for one in found.pairs.values() if one.verdict == "beyond")
 
 
-def test_nobody_is_best_that_is_not_beyond_the_majority_class():
-    drawn = answers([Truth(0.3, 0.02), Truth(0.31, 0.02)], 3, 200, (0.3, 0.3), generator())
-    methods = {name: as_runs(scores) for name, scores in zip("ab", drawn, strict=True)}
-    found = verdicts(methods, fixed(some_of(60, 200)))
-    assert (found.ranks, found.best) == ({"a": 1, "b": 1}, ())
-
-
 def test_where_lower_is_better_the_lower_is_best():
     drawn = answers([Truth(0.3), Truth(0.9)], 3, 200, (0.3, 0.3), generator())
     found = verdicts(dict(zip("ab", map(as_runs, drawn), strict=True)), greater_is_better=False)

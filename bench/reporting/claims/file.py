@@ -8,8 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from bench.core.config import Config
-from bench.core.errors import BadInput
-from bench.experiment.file import load_yaml
+from bench.experiment.file import read_config
 
 
 class Claim(Config):
@@ -90,11 +89,4 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
     Raises:
         BadInput: one line a finding: file, key, what was found and what would be right.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    data = load_yaml(text, str(path))
-    if not isinstance(data, dict):
-        raise BadInput(f"{path}: expected a mapping with the key 'claims' at the top, found {type(data).__name__}")
-    return Claims.parse(data, str(path)).claims
+    return read_config(Claims, path, "claims").claims

@@ -117,16 +117,9 @@ def _finding(claim: Claim, cells: Sequence[CellResults]) -> Finding:
     if whole.interval is None:
         why = _REASONS[whole.unknown or "no predictions"]
         return Finding(claim, UNTOLD, whole.value, None, by_model, (why, *reasons))
-    return _told(claim, whole, by_model, reasons)
-
-
-def _told(
-    claim: Claim, number: Contrast, by_model: tuple[tuple[str, Contrast], ...], reasons: tuple[str, ...]
-) -> Finding:
-    assert number.interval is not None
-    verdict = judge(number.interval, claim)
+    verdict = judge(whole.interval, claim)
     wide = ("the interval holds both what the sentence says and its contrary",) if verdict == UNTOLD else ()
-    return Finding(claim, verdict, number.value, number.interval, by_model, wide + reasons)
+    return Finding(claim, verdict, whole.value, whole.interval, by_model, wide + reasons)
 
 
 def _any(claim: Claim, by_model: tuple[tuple[str, Contrast], ...], reasons: tuple[str, ...]) -> Finding:

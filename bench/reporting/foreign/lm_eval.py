@@ -54,7 +54,7 @@ def _runs(path: Path, data: _File) -> Iterator[ForeignRun]:
             if metric.endswith("_stderr") or metric == "sample_len" or not _number(score):
                 continue
             error = scores.get(f"{metric}_stderr,{kept}" if kept else f"{metric}_stderr")
-            known = _number(error)
+            error = error if _number(error) else None
             samples = data.samples.get(task)
             greater = data.higher_is_better.get(task, {}).get(metric)
             yield ForeignRun(
@@ -65,10 +65,10 @@ def _runs(path: Path, data: _File) -> Iterator[ForeignRun]:
                 task=task + (f" ({shots}-shot)" if isinstance(shots, int) else ""),
                 metric=metric + (f" ({kept})" if kept not in ("", "none") else ""),
                 score=score,
-                error=float(error) if known and error is not None else None,
+                error=error,
                 items=samples.effective if samples else None,
                 greater_is_better=greater is not False,
-                reason=None if known and samples else "no standard error" if samples else "no n-samples",
+                reason=None if error is not None and samples else "no standard error" if samples else "no n-samples",
             )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import BadInput
-from bench.reporting.foreign.runs import ForeignFile, ForeignRun, json_files, read_json
+from bench.reporting.foreign.runs import ForeignFile, ForeignRun, read_json
 from bench.reporting.statistics.components import over_items
 
 SOURCE = "PEFT method_comparison"
@@ -56,9 +56,15 @@ def read_peft(folder: Path, items: int | None = None) -> list[ForeignRun]:
         items: of the test split; known of MetaMathQA, whose test items are those of GSM8K.
 
     Raises:
-        BadInput: a file is not what method_comparison writes, or its accuracy is not one over so many items.
+        BadInput: there is no such folder, or no JSON file in it; a file is not what method_comparison writes, or its
+            accuracy is not one over so many items.
     """
-    return [_run(path, read_json(path, _File), items) for path in json_files(folder)]
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: there is no such folder")
+    found = [_run(path, read_json(path, _File), items) for path in sorted(folder.glob("*.json"))]
+    if not found:
+        raise BadInput(f"{folder}: holds no .json file")
+    return found
 
 
 def _run(path: Path, data: _File, items: int | None) -> ForeignRun:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ConfigDict
 
 from bench.core.config import Config
 from bench.core.errors import BadInput
 from bench.reporting.statistics.components import Part, critical, p_value, standard_error
-from bench.reporting.statistics.intervals import LEVEL, Interval
+from bench.reporting.statistics.intervals import LEVEL
 from bench.reporting.statistics.paired import MIN_ITEMS, holm
 from bench.runs.objectives import undominated
 
@@ -62,14 +62,6 @@ class ForeignRun:
             return None
         return Part("items", self.error**2, self.items - 1)
 
-    @property
-    def interval(self) -> Interval | None:
-        """95 % interval over test items alone."""
-        if self.part is None or self.score is None or self.error is None:
-            return None
-        half = critical([self.part], LEVEL) * self.error
-        return Interval(self.score - half, self.score + half)
-
 
 COSTS = {
     "memory_bytes": "accelerator memory, most reserved (bytes)",
@@ -108,19 +100,20 @@ class ForeignTable:
                 found[one, two] = p_value([first.part, second.part], first.score - second.score)
         return dict(zip(found, holm(list(found.values())), strict=True))
 
-    def unordered(self, first: int = FIRST) -> list[tuple[ForeignRun, ForeignRun]] | None:
+    @property
+    def unordered(self) -> list[tuple[ForeignRun, ForeignRun]] | None:
         """Return the pairs among the first runs of which no order can be told; None where nothing is known of items."""
-        pairs = {pair: p for pair, p in self.corrected.items() if max(pair) < first}
+        pairs = {pair: p for pair, p in self.corrected.items() if max(pair) < FIRST}
         return [(self.runs[a], self.runs[b]) for (a, b), p in pairs.items() if p >= 1 - LEVEL] if pairs else None
 
-    def floor(self, first: int = FIRST) -> float | None:
+    @property
+    def floor(self) -> float | None:
         """Return the smallest gap that could be told from chance between two of the first runs, were they the only two.
 
         None where nothing is known of the items.
         """
-        known = [[one.part, two.part] for one, two in combinations(self.scored[:first], 2) if one.part and two.part]
-        halves = [critical(parts, LEVEL) * standard_error(parts) for parts in known]
-        return min(halves, default=None)
+        known = combinations([run.part for run in self.scored[:FIRST] if run.part], 2)
+        return min((critical(parts, LEVEL) * standard_error(parts) for parts in known), default=None)
 
     @cached_property
     def ranks(self) -> list[int | None]:
@@ -161,7 +154,7 @@ def read_json(path: Path, kind: type[Kind]) -> Kind:
         BadInput: one line with the file and the key, where it is not what the tool writes.
     """
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
@@ -169,17 +162,3 @@ def read_json(path: Path, kind: type[Kind]) -> Kind:
     if not isinstance(data, dict):
         raise BadInput(f"{path}: expected an object at the top, found {type(data).__name__}")
     return kind.parse(data, str(path))
-
-
-def json_files(folder: Path) -> Sequence[Path]:
-    """Return the JSON files of a folder, by name.
-
-    Raises:
-        BadInput: there is no such folder, or none in it.
-    """
-    if not folder.is_dir():
-        raise BadInput(f"{folder}: there is no such folder")
-    found = sorted(folder.glob("*.json"))
-    if not found:
-        raise BadInput(f"{folder}: holds no .json file")
-    return found

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.core.errors import BadInput
-from bench.core.files import write_atomic
+import pandas as pd
+
 from bench.reporting import text
 from bench.reporting.foreign import peft
 from bench.reporting.foreign.drawing import pareto_figure
-from bench.reporting.foreign.runs import COSTS, FIRST, ForeignTable
+from bench.reporting.foreign.runs import COSTS, FIRST, ForeignRun, ForeignTable
 from bench.reporting.frame import typed
-from bench.reporting.writers import csv_table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from bench.reporting.writers import csv_table, write_files
 
 HEADINGS = ("run", "score", "standard error", "rank", "trainable", "memory", "train time", "without a score")
-_COLUMNS = {
-    "source": "string", "file": "string", "name": "string", "model": "string", "task": "string", "metric": "string",
-    "score": "Float64", "error": "Float64", "items": "Int64", "greater_is_better": "boolean",
-    "trainable_parameters": "Int64", "memory_bytes": "Int64", "train_seconds": "Float64", "adapter_bytes": "Int64",
-    "device": "string", "reason": "string",
-}  # fmt: skip
 
 
 def frame(tables: Sequence[ForeignTable]) -> pd.DataFrame:
     """Return all runs as a frame, a row a run; the first column, ``source``, names the tool that they come from."""
-    import pandas as pd
-
     runs = [run for table in tables for run in table.runs]
-    columns = {name: typed([getattr(run, name) for run in runs], kind) for name, kind in _COLUMNS.items()}
+    columns = {field.name: typed(getattr(run, field.name) for run in runs) for field in fields(ForeignRun)}
     ranks = [rank for table in tables for rank in table.ranks]
     return pd.DataFrame({**columns, "rank": typed(ranks, "Int64")})
 
@@ -59,7 +48,7 @@ def sentences(table: ForeignTable) -> Iterator[str]:
         f"Foreign records, of {first.source}: {text.number_of(len(table.runs), 'run')}, {len(table.scored)} with a "
         "score. They are not ours, and are never averaged or ranked with ours."
     )
-    pairs, floor = table.unordered(), table.floor()
+    pairs, floor = table.unordered, table.floor
     count = min(FIRST, len(table.scored))
     if pairs is None or floor is None:
         if len(table.scored) > 1:
@@ -122,13 +111,7 @@ def write(tables: Sequence[ForeignTable], out: Path) -> list[Path]:
         if any(table.front(cost) for cost in COSTS):
             files |= {f"{_stem(place, tables)}.{form}": data for form, data in pareto_figure(table).items()}
     files["foreign.md"] = report(tables).encode()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            write_atomic(out / name, data)
-    except OSError as error:
-        raise BadInput(f"{out}: cannot be written: {error.strerror or error}") from None
-    return [out / name for name in files]
+    return write_files(out, files.items())
 
 
 def _stem(place: int, tables: Sequence[ForeignTable]) -> str:

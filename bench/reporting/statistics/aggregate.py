@@ -13,17 +13,6 @@ from bench.reporting.statistics.intervals import LEVEL, Interval
 RESAMPLES = 2000
 
 
-def normalised(score: float, chance: float, perfect: float = 1.0) -> float:
-    """Return a score on the scale of its task: 0 is the majority class, 1 is perfect. Where scores of tasks are pooled.
-
-    Raises:
-        ValueError: the majority class is perfect: the task has no scale.
-    """
-    if chance == perfect:
-        raise ValueError(f"the majority class scores {chance:g}, which is perfect: nothing is left to be learned")
-    return (score - chance) / (perfect - chance)
-
-
 def interquartile_mean(scores: Sequence[float] | Scores, axis: int | None = None) -> Any:
     """Return the mean of the middle half of the scores (a quarter is cut off at each end, rounded down).
 
@@ -40,19 +29,11 @@ def stratified_bootstrap(
     statistic: Callable[..., Any],
     generator: np.random.Generator,
     resamples: int = RESAMPLES,
-    level: float = LEVEL,
 ) -> Interval | None:
-    """Return the percentile interval of a statistic over all scores, seeds resampled within each task.
+    """Return the 95 % percentile interval of a statistic over all scores, seeds resampled within each task.
 
-    Args:
-        tasks: the scores of each task, one a seed; tasks may have different numbers of seeds.
-        statistic: from an array of scores and ``axis`` to their statistic along it.
-        generator: where the resamples come from.
-        resamples: how many.
-        level: confidence of the interval.
-
-    Returns:
-        The interval; None where no task has two seeds, for then nothing can be resampled.
+    A task is its scores, one a seed; tasks may have different numbers of seeds. The statistic takes an array and an
+    ``axis``. None where no task has two seeds, for then nothing can be resampled.
 
     Source: Agarwal et al. (2021), section 4.1.
     """
@@ -69,7 +50,7 @@ def stratified_bootstrap(
         return statistic(np.concatenate([*drawn, rest], axis=-1), axis=-1)
 
     found = bootstrap(
-        resampled, over_all, method="percentile", n_resamples=resamples, confidence_level=level, rng=generator
+        resampled, over_all, method="percentile", n_resamples=resamples, confidence_level=LEVEL, rng=generator
     ).confidence_interval
     return Interval(float(found.low), float(found.high))
 
@@ -79,12 +60,8 @@ def probability_of_improvement(
 ) -> float:
     """Return how likely a run of the first method beats one of the second, averaged over tasks; a tie is half.
 
-    Within a task it is Mann and Whitney's U divided by the number of pairs.
-
-    Args:
-        first: scores by task, one a seed.
-        second: the same tasks in the same order.
-        greater_is_better: whether a greater score is a better one.
+    Within a task it is Mann and Whitney's U divided by the number of pairs. Both have scores by task, one a seed, the
+    tasks in the same order.
 
     Source: Agarwal et al. (2021), section 4.3.
     """

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from bench.reporting.statistics.components import Part, critical, standard_error
-from bench.reporting.statistics.intervals import LEVEL, Interval
+from bench.reporting.statistics.components import (
+    Part,
+    critical,
+    over_items,
+    over_seeds,
+    over_splits,
+    residual,
+    standard_error,
+)
+from bench.reporting.statistics.intervals import LEVEL, MIN_SEEDS, Interval
+from bench.reporting.statistics.paired import MIN_ITEMS
 from bench.reporting.statistics.runs import Runs
-from bench.reporting.statistics.verdict import Bounds, Unknown, parts_of, unknown_of
+
+Bounds = tuple[float, float] | None
+"""The lowest and the highest score that a metric can give; None where it has no ends."""
+Unknown = Literal["no predictions", "too few seeds", "too few items", "no spread"]
 
 
 @dataclass(frozen=True)
@@ -23,18 +35,16 @@ class Contrast:
     """None where nothing can be said about chance."""
     unknown: Unknown | None = None
     """Why there is no interval."""
+    parts: tuple[Part, ...] = ()
+    """Where the variance comes from."""
 
 
 def contrast(terms: Sequence[tuple[float, Runs | None]], bounds: Bounds = (0.0, 1.0), level: float = LEVEL) -> Contrast:
     """Return the sum of weight times mean over some cells.
 
-    With weights 1 and -1 it is `difference`. What a test item or a draw of the splits does to all cells alike cancels,
-    or adds up, as it does in the sum (`parts_of`).
-
-    Args:
-        terms: a weight and the finals of each cell; None where no test item was recorded.
-        bounds: of the metric.
-        level: confidence of the interval.
+    What a test item or a draw of the splits does to all cells alike cancels,
+    or adds up, as it does in the sum (`parts_of`). A cell is its weight and its finals, None where no test item was
+    recorded.
     """
     if any(of is None or not of.by_seed for _, of in terms):
         return Contrast(None, None, "no predictions")
@@ -43,20 +53,15 @@ def contrast(terms: Sequence[tuple[float, Runs | None]], bounds: Bounds = (0.0, 
     for _, of in known:
         if unknown := unknown_of(of):
             return Contrast(value, None, unknown)
-    width = bounds[1] - bounds[0] if bounds else 0.0
-    parts = parts_of(known, width)
-    return _with_interval(value, parts, level)
+    return _with_interval(value, parts_of(known, bounds[1] - bounds[0] if bounds else 0.0), level)
 
 
 def seeds_only(means: Sequence[tuple[float, Sequence[float], int]], level: float = LEVEL) -> Contrast:
     """Return the same for cells of which only each seed's score is known, not the answers to single items.
 
-    The items' part is bounded from above: a score between 0 and 1 that items give has no greater variance than
-    ``mean (1 - mean)``. The interval is then wider than need be, never narrower.
-
-    Args:
-        means: a weight, the scores by seed, from 0 to 1, and the number of test items of each cell.
-        level: confidence of the interval.
+    A cell is its weight, the scores by seed, from 0 to 1, and the number of its test items. The items' part is bounded
+    from above: a score between 0 and 1 that items give has no greater variance than ``mean (1 - mean)``. The interval
+    is then wider than need be, never narrower.
     """
     value = sum(weight * float(np.mean(scores)) for weight, scores, _ in means)
     parts = []
@@ -72,15 +77,65 @@ def _with_interval(value: float, parts: Sequence[Part], level: float) -> Contras
     if not error:
         return Contrast(value, None, "no spread")
     half = critical(parts, level) * error
-    return Contrast(value, Interval(value - half, value + half))
+    return Contrast(value, Interval(value - half, value + half), parts=tuple(parts))
+
+
+def parts_of(terms: Sequence[tuple[float, Runs]], width: float) -> list[Part]:
+    """Return the parts of the variance of a weighted sum of means; ``width`` is that of the metric's range, or 0.
+
+    Cells that were tested on the same items are summed item by item, and seed by seed where they have the same seeds;
+    without either they count as independent.
+    """
+    every = [of for _, of in terms]
+    reach = sum(abs(weight) for weight, _ in terms) * width / 2
+    if all(of.one_test and of.by_seed[0].items == every[0].by_seed[0].items for of in every):
+        if len({of.seeds for of in every if len(of.by_seed) > 1}) < 2:
+            # A method with one run, for seeds do not change it, stands beside each run of the others.
+            scores = np.asarray(sum(weight * of.scores for weight, of in terms))
+            return [over_items(scores, reach), *over_seeds(scores)]
+        means = np.asarray(sum(weight * of.scores.mean(axis=0) for weight, of in terms))
+        noise = sum(weight**2 * residual(of.scores) for weight, of in terms)
+        seeds = [_scaled(part, weight) for weight, of in terms for part in over_seeds(of.scores)]
+        return [over_items(means[None], reach, noise), *seeds]
+    tests = [[(run.seed, run.items) for run in of.by_seed] for of in every]
+    if not any(of.one_test for of in every) and all(test == tests[0] for test in tests):
+        summed = []
+        for runs in zip(*(of.by_seed for of in every), strict=True):
+            scores = np.asarray(sum(weight * run.scores for (weight, _), run in zip(terms, runs, strict=True)))
+            summed.append(replace(runs[0], scores=scores))
+        return own_parts(Runs(tuple(summed), True), reach)
+    return [_scaled(part, weight) for weight, of in terms for part in own_parts(of, width / 2)]
+
+
+def _scaled(part: Part, weight: float) -> Part:
+    return replace(part, variance=weight**2 * part.variance)
+
+
+def own_parts(of: Runs, reach: float) -> list[Part]:
+    """Return the parts of the variance of one method's mean, or of differences within runs."""
+    if of.one_test:
+        return [over_items(of.scores, reach), *over_seeds(of.scores)]
+    splits = over_splits([float(one.scores.mean()) for one in of.by_seed], of.test_over_train)
+    # Three means can lie close together by chance; the items that all runs were tested on bound the variance below.
+    items = over_items(of.by_item[None], reach)
+    return [replace(splits, variance=max(splits.variance, items.variance))]
+
+
+def unknown_of(of: Runs | None) -> Unknown | None:
+    """Return why nothing can be said about chance in a method's mean; None where something can."""
+    if of is None or not of.by_seed:
+        return "no predictions"
+    if len(of.by_seed) < MIN_SEEDS and (of.stochastic or not of.one_test):
+        return "too few seeds"
+    return "too few items" if min(len(one.items) for one in of.by_seed) < MIN_ITEMS else None
 
 
 def slope_weights(sizes: Sequence[float]) -> list[float]:
-    """Return the weights by which values at some sizes give the slope of the least-squares line, a tenfold size."""
+    """Return the weights by which values at two sizes or more give the slope of their line, a tenfold size.
+
+    The line is that of least squares.
+    """
     at = np.log10(np.asarray(sizes, dtype=float))
     centred = at - at.mean()
-    total = float(centred @ centred)
-    if not total or not math.isfinite(total):
-        raise ValueError(f"two different sizes at least, found {sorted(set(sizes))}")
-    weights: list[float] = (centred / total).tolist()
+    weights: list[float] = (centred / (centred @ centred)).tolist()
     return weights

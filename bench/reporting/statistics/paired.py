@@ -28,11 +28,7 @@ class Paired:
 
 
 def wilcoxon(first: Sequence[float], second: Sequence[float]) -> Paired | None:
-    """Test whether two methods differ over data sets; None below `MIN_DATA_SETS` of them.
-
-    Args:
-        first: a mean score a data set.
-        second: the same data sets in the same order.
+    """Test whether two methods, each a mean score a data set, differ over them; None below `MIN_DATA_SETS`.
 
     Source: Wilcoxon (1945); recommended for this by Demsar (2006), Statistical comparisons of
     classifiers over multiple data sets, section 3.1.3. Differences of zero are dropped.

@@ -38,12 +38,7 @@ def rate_ratio(pairs: Sequence[tuple[Tried, Tried]], generator: np.random.Genera
 
     The interval is a percentile bootstrap: trials are resampled, for other rates could have been drawn, and each score
     is drawn again around what was seen with the standard error of a share of so many validation items, for other items
-    could have been there.
-
-    Args:
-        pairs: of each model, the trials of the one method and of the other.
-        generator: where the resamples come from.
-        level: confidence of the interval.
+    could have been there. A pair is, of a model, the trials of the one method and of the other.
     """
     logs = [math.log(best_rate(one) / best_rate(other)) for one, other in pairs]
     drawn = np.mean([_resampled(one, generator) - _resampled(other, generator) for one, other in pairs], axis=0)

@@ -12,9 +12,8 @@ from bench.reporting.statistics.paired import MIN_ITEMS
 def discordance(accuracy: float, correlation: float = 0.0) -> float:
     """Return the share of items that two methods of the same accuracy answer differently, one right and one wrong.
 
-    Args:
-        accuracy: of both.
-        correlation: of being right on the same item; 0 is the worst case, methods on one model have about a half.
+    The correlation is that of being right on the same item: 0 is the worst case, two methods on one model have about a
+    half.
     """
     return 2 * accuracy * (1 - accuracy) * (1 - correlation)
 

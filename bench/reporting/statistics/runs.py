@@ -95,14 +95,10 @@ def item_scores(
     references: Sequence[int],
     metric: Callable[[Sequence[int], Sequence[int]], float] | None = None,
 ) -> Scores:
-    """Return a score an item whose mean is the metric.
+    """Return a score an item whose mean is the metric, from label indices, item for item.
 
-    Args:
-        predictions: label indices.
-        references: label indices, item for item.
-        metric: from predictions and references to a number; None for accuracy, whose items count 0 or 1. Any other
-            (macro F1, Matthews' correlation) is spread over the items by the jackknife: an item's score says how the
-            metric changes without it.
+    Without a metric it is accuracy, whose items count 0 or 1. Any other (macro F1, Matthews' correlation) is spread
+    over the items by the jackknife: an item's score says how the metric changes without it.
 
     Source: Tukey's pseudo-values; Efron and Tibshirani (1993), An introduction to the bootstrap, section 11.4. Their
     mean is moved from the jackknife's estimate to the metric itself.
@@ -125,8 +121,7 @@ def item_scores(
 def agreement(answers: Sequence[Sequence[Hashable]]) -> float | None:
     """Return how often two seeds answer the same item alike, the mean over all pairs of seeds; None below two seeds.
 
-    Args:
-        answers: [seeds, items], what each seed answered, right or wrong.
+    ``answers`` [seeds, items] are what each seed answered, right or wrong.
     """
     pairs = list(combinations(answers, 2))
     if not pairs or not answers[0]:

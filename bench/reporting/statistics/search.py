@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -15,33 +14,18 @@ MIN_RATES = 3
 """Below so many different learning rates nothing is said about sensitivity."""
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One trial of a study, as far as its search is concerned."""
-
-    status: str
-    """Of the record: ``ok``, ``pruned``, ``diverged``, or why there is no score."""
-    score: float | None
-    """Best validation score."""
-    last: float | None = None
-    """Last validation score: what a pruned trial had reached."""
-
-
-def counted_score(trial: Trial, chance: float) -> float | None:
+def counted_score(status: str, best: float | None, last: float | None, chance: float) -> float | None:
     """Return what a trial counts as; None for one that was ended from outside, which says nothing of its setting.
 
     A finished trial counts with its score, a pruned one with its last, a diverged one (or one that was pruned before
-    it had a score) as chance: left out, the settings that fail would make an unstable method look easy to tune.
-
-    Args:
-        trial: however it ended.
-        chance: score of the majority class.
+    it had a score) as chance, the score of the majority class: left out, the settings that fail would make an unstable
+    method look easy to tune.
     """
-    if trial.status == "ok":
-        return trial.score
-    if trial.status == "pruned":
-        return chance if trial.last is None else trial.last
-    return chance if trial.status == "diverged" else None
+    if status == "ok":
+        return best
+    if status == "pruned":
+        return chance if last is None else last
+    return chance if status == "diverged" else None
 
 
 def expected_best(scores: Sequence[float], trials: int, greater_is_better: bool = True) -> float:
@@ -72,13 +56,7 @@ def expected_best_band(
 
     With probability ``level`` it holds the whole true curve, where the trials are independent draws (random search):
     it is what a simultaneous band of the distribution function allows. Few trials say nothing of what lies above the
-    best one, so towards the end the upper end comes close to the upper bound.
-
-    Args:
-        scores: of the trials.
-        bounds: the lowest and the highest score that the metric can give.
-        greater_is_better: whether a greater score is a better one.
-        level: confidence.
+    best one, so towards the end the upper end comes close to the upper bound of the metric.
 
     Source: Lourie, Cho and He (2023), Show your work with confidence, with the band of equal tails at each order
     statistic; the mean in place of the median.
@@ -118,13 +96,9 @@ def learning_rate_sensitivity(
     """Return the score lost on average by a learning rate drawn log-uniformly instead of the best one.
 
     Between trials the score is interpolated linearly in the logarithm of the rate, beyond the outermost ones it stays
-    as it is; of several trials at one rate the best counts, for other settings vary too. None below `MIN_RATES` rates.
-
-    Args:
-        rates: of the trials.
-        scores: of all of them, diverged ones too (`counted_score`).
-        greater_is_better: whether a greater score is a better one.
-        declared: the range that was searched; None for the one between the trials.
+    as it is; of several trials at one rate the best counts, for other settings vary too. Diverged trials have
+    scores too (`counted_score`). ``declared`` is the range that was searched; None for the one between the trials. None
+    below `MIN_RATES` rates.
 
     Source: after Wortsman et al. (2023), Small-scale proxies for large-scale transformer training
     instabilities, section 2.2 (learning-rate sensitivity), with scores in place of losses.

@@ -7,33 +7,20 @@ all that they compare. `difference` is a single pair. The method and its limits:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal, TypeVar
 
-import numpy as np
-
-from bench.reporting.statistics.components import (
-    Part,
-    critical,
-    over_items,
-    over_seeds,
-    over_splits,
-    p_value,
-    residual,
-    standard_error,
-)
-from bench.reporting.statistics.intervals import LEVEL, MIN_SEEDS, Interval
-from bench.reporting.statistics.paired import MIN_ITEMS, holm
+from bench.reporting.statistics.components import Part, critical, p_value, standard_error
+from bench.reporting.statistics.contrast import Bounds, Unknown, contrast, own_parts, unknown_of
+from bench.reporting.statistics.intervals import LEVEL, Interval
+from bench.reporting.statistics.paired import holm
 from bench.reporting.statistics.runs import Runs
 
-Unknown = Literal["no predictions", "too few seeds", "too few items", "no spread"]
 Outcome = Literal["win", "tie", "loss", "undecided"]
 """Better beyond chance, within chance, worse beyond chance, or nothing can be said."""
 Key = TypeVar("Key")
-Bounds = tuple[float, float] | None
-"""The lowest and the highest score that a metric can give; None where it has no ends."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +86,8 @@ def verdicts(
     """Hold all methods of one model and one data set against each other.
 
     All pairs are corrected together, not only those with the best: which one is best was read from the same scores.
-
-    Args:
-        methods: their finals; None where no test item was recorded.
-        baseline: the majority class on the same test items; nobody is best that is not beyond it.
-        bounds: of the metric.
-        greater_is_better: whether a greater score is a better one.
+    Finals are None where no test item was recorded. The baseline is the majority class on the same test items: nobody
+    is best that is not beyond it.
     """
     known = [name for name, of in methods.items() if unknown_of(of) is None]
     moved = [len(of.by_seed) for name, of in methods.items() if name in known and of and len(of.by_seed) > 1]
@@ -130,9 +113,7 @@ def differences(
 ) -> dict[Key, Difference]:
     """Compare pairs of runs, first minus second, and correct them together.
 
-    Args:
-        pairs: each of a method of its own, such as what it scored before and after, or it and the baseline.
-        bounds: of the metric.
+    Each pair is of a method of its own, such as what it scored before and after, or it and the baseline.
     """
     known = [pair for pair in pairs.values() if not any(map(unknown_of, pair))]
     moved = [[len(of.by_seed) for of in pair if of and len(of.by_seed) > 1] for pair in known]
@@ -146,29 +127,17 @@ def difference(first: Runs | None, second: Runs | None, bounds: Bounds = (0.0, 1
     """Compare two methods over seeds and test items together, first minus second.
 
     Runs are paired by seed where both methods have the same seeds, else the methods' seeds are independent; and by item
-    where both were tested on the same items, else the items are independent.
-
-    Args:
-        first: finals of a method; None where no test item was recorded.
-        second: those of the other.
-        bounds: of the metric.
+    where both were tested on the same items, else the items are independent. Finals are None where no test item was
+    recorded.
     """
-    unknown = unknown_of(first) or unknown_of(second)
-    if "no predictions" in (unknown, unknown_of(second)) or not (first and second):
-        return Difference(None, None, None, None, "no predictions")
-    value = first.mean - second.mean
-    if unknown:
-        return Difference(value, None, None, None, unknown)
+    found = contrast([(1.0, first), (-1.0, second)], bounds)
+    if found.value is None or found.interval is None:
+        return Difference(found.value, None, None, None, found.unknown or "no predictions")
     width = bounds[1] - bounds[0] if bounds else math.inf
-    parts = parts_of([(1.0, first), (-1.0, second)], width if bounds else 0.0)
-    error = standard_error(parts)
-    if not error:
-        return Difference(value, None, None, None, "no spread")
-    half = critical(parts, LEVEL) * error
-    interval = Interval(max(value - half, -width), min(value + half, width))
-    p = p_value(parts, value)
-    sides = sum(len(of.by_seed) > 1 for of in (first, second))
-    return Difference(value, interval, p, p, _verdict(p), tuple(parts), sides)
+    interval = Interval(max(found.interval.low, -width), min(found.interval.high, width))
+    p = p_value(found.parts, found.value)
+    sides = sum(len(of.by_seed) > 1 for of in (first, second) if of)
+    return Difference(found.value, interval, p, p, _verdict(p), found.parts, sides)
 
 
 def mean_interval(of: Runs | None, bounds: Bounds = (0.0, 1.0)) -> Interval | None:
@@ -196,56 +165,6 @@ def mean_interval(of: Runs | None, bounds: Bounds = (0.0, 1.0)) -> Interval | No
     centre = (share + t**2 / (2 * count)) / (1 + t**2 / count)
     half = t / (1 + t**2 / count) * math.sqrt(share * (1 - share) / count + (t / (2 * count)) ** 2)
     return Interval(low + (high - low) * max(0.0, centre - half), low + (high - low) * min(1.0, centre + half))
-
-
-def parts_of(terms: Sequence[tuple[float, Runs]], width: float) -> list[Part]:
-    """Return the parts of the variance of a weighted sum of means; ``width`` is that of the metric's range, or 0.
-
-    Cells that were tested on the same items are summed item by item, and seed by seed where they have the same seeds;
-    without either they count as independent.
-    """
-    every = [of for _, of in terms]
-    reach = sum(abs(weight) for weight, _ in terms) * width / 2
-    if all(of.one_test and of.by_seed[0].items == every[0].by_seed[0].items for of in every):
-        if len({of.seeds for of in every if len(of.by_seed) > 1}) < 2:
-            # A method with one run, for seeds do not change it, stands beside each run of the others.
-            scores = np.asarray(sum(weight * of.scores for weight, of in terms))
-            return [over_items(scores, reach), *over_seeds(scores)]
-        means = np.asarray(sum(weight * of.scores.mean(axis=0) for weight, of in terms))
-        noise = sum(weight**2 * residual(of.scores) for weight, of in terms)
-        seeds = [_scaled(part, weight) for weight, of in terms for part in over_seeds(of.scores)]
-        return [over_items(means[None], reach, noise), *seeds]
-    tests = [[(run.seed, run.items) for run in of.by_seed] for of in every]
-    if not any(of.one_test for of in every) and all(test == tests[0] for test in tests):
-        summed = []
-        for runs in zip(*(of.by_seed for of in every), strict=True):
-            scores = np.asarray(sum(weight * run.scores for (weight, _), run in zip(terms, runs, strict=True)))
-            summed.append(replace(runs[0], scores=scores))
-        return own_parts(Runs(tuple(summed), True), reach)
-    return [_scaled(part, weight) for weight, of in terms for part in own_parts(of, width / 2)]
-
-
-def _scaled(part: Part, weight: float) -> Part:
-    return replace(part, variance=weight**2 * part.variance)
-
-
-def own_parts(of: Runs, reach: float) -> list[Part]:
-    """Return the parts of the variance of one method's mean, or of differences within runs."""
-    if of.one_test:
-        return [over_items(of.scores, reach), *over_seeds(of.scores)]
-    splits = over_splits([float(one.scores.mean()) for one in of.by_seed], of.test_over_train)
-    # Three means can lie close together by chance; the items that all runs were tested on bound the variance below.
-    items = over_items(of.by_item[None], reach)
-    return [replace(splits, variance=max(splits.variance, items.variance))]
-
-
-def unknown_of(of: Runs | None) -> Unknown | None:
-    """Return why nothing can be said about chance in a method's mean; None where something can."""
-    if of is None or not of.by_seed:
-        return "no predictions"
-    if len(of.by_seed) < MIN_SEEDS and (of.stochastic or not of.one_test):
-        return "too few seeds"
-    return "too few items" if min(len(one.items) for one in of.by_seed) < MIN_ITEMS else None
 
 
 def _verdict(p: float) -> Literal["beyond", "within"]:
