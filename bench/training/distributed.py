@@ -17,13 +17,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn import Parameter
-from torch.nn.functional import cross_entropy
 
 from bench.forward.batch import Batch, evaluation_batches
 from bench.methods.base import TunedModel
 from bench.runs.record import Status
-from bench.training.device import autocast
 from bench.training.encoding import Encoder, Pair
 from bench.training.evaluation import Scored, Scorer
 from bench.training.ranks import Ranks
@@ -59,7 +58,10 @@ class Shared:
 
     def save(self, folder: Path) -> None:
         """Keep the weights in each process, and write them whole from rank 0."""
-        self._best = {name: p.detach().cpu().clone() for name, p in self._tuned.trainable().items()}
+        self._best = {name: local(p).detach().cpu().clone() for name, p in self._tuned.trainable().items()}
+        self._write(folder)
+
+    def _write(self, folder: Path) -> None:
         if dist.get_rank() == 0:
             self._tuned.save(folder)
 
@@ -67,7 +69,7 @@ class Shared:
         """Put back what was saved last; the file is of rank 0 alone."""
         with torch.no_grad():
             for name, parameter in self._tuned.trainable().items():
-                parameter.copy_(self._best[name])
+                local(parameter).copy_(self._best[name])
 
     def detach(self) -> None:
         """Do nothing: a model that was spread over processes is not used again."""
@@ -77,28 +79,14 @@ class SharedStepper(Stepper):
     """Takes a step over a batch of which each process runs its part."""
 
     def _accumulate(self, pairs: Sequence[Pair]) -> tuple[float, int]:
-        supervised = sum(len(target) for _, target in pairs)
-        size = math.ceil(len(pairs) / self._settings.gradient_accumulation_steps)
-        rank, world = dist.get_rank(), dist.get_world_size()
-        total, tokens = 0.0, 0
-        for start in range(0, len(pairs), size):
-            together = pairs[start : start + size]
-            # A process without an example runs one all the same, for nothing: the others gather weights from it.
-            mine, weight = together[rank::world] or together[:1], float(rank < len(together))
-            batch = self.encoder.batch(mine)
-            with autocast(self.encoder.device, self._dtype):
-                logits = self.tuned.logits(batch)
-            loss = cross_entropy(logits.float(), batch.targets, reduction="sum") * (weight / supervised)
-            loss.backward()
-            total += loss.item()
-            tokens += int(batch.attention_mask.sum() * weight)
-        self._add_gradients()
-        added = summed(np.array([total, tokens]), self.encoder.device)
-        return float(added[0]), int(added[1])
+        mine = super()._accumulate(pairs)
+        add_gradients([p for p in self.parameters if not isinstance(p, DTensor)])  # of the sharded ones they are added
+        loss, tokens = summed(np.array(mine), self.encoder.device)
+        return float(loss), int(tokens)
 
-    def _add_gradients(self) -> None:
-        """Add up the gradients of all processes."""
-        add_gradients(self.parameters)
+    def _mine(self, pairs: Sequence[Pair]) -> tuple[Sequence[Pair], bool]:
+        # A process without an example runs one all the same, for nothing: the others gather weights from it.
+        return pairs[dist.get_rank() :: dist.get_world_size()] or pairs[:1], dist.get_rank() < len(pairs)
 
 
 class SharedScorer(Scorer):
@@ -155,10 +143,16 @@ def add_gradients(parameters: Sequence[Parameter]) -> None:
             parameter.grad = part.view_as(parameter).to(parameter.dtype)
 
 
-def same_everywhere(parameters: Sequence[Parameter]) -> None:
-    """Give every process the values of rank 0."""
-    for parameter in parameters:
-        dist.broadcast(parameter.data, 0)
+def same_everywhere(tuned: TunedModel) -> None:
+    """Give every process what rank 0 has of the trained parameters that stand whole in each."""
+    for parameter in tuned.trainable().values():
+        if not isinstance(parameter, DTensor):
+            dist.broadcast(parameter.data, 0)
+
+
+def local(parameter: Tensor) -> Tensor:
+    """Return what this process holds of a parameter."""
+    return parameter.to_local() if isinstance(parameter, DTensor) else parameter
 
 
 class Together(Ranks):
@@ -190,7 +184,7 @@ class Together(Ranks):
 
     def _spread(self, tuned: TunedModel, base: set[Parameter], encoder: Encoder) -> tuple[Shared, int]:
         """Return the model as all processes have it, and how many of its parameters stand whole in each."""
-        same_everywhere(list(tuned.trainable().values()))
+        same_everywhere(tuned)
         return Shared(tuned), sum(p.numel() for p in tuned.network.parameters())
 
     def report_failure(self, status: Status, reason: str) -> None:
@@ -208,8 +202,3 @@ class Together(Ranks):
             "distributed": f"{self.how}; {what}",
             "unsharded_parameters": self._kept_whole,
         }
-
-
-def own_device(encoder: Encoder) -> torch.device:
-    """Return the device of this process, for a model that was loaded on the host."""
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else encoder.device

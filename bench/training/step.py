@@ -110,12 +110,17 @@ class Stepper:
         size = math.ceil(len(pairs) / self._settings.gradient_accumulation_steps)
         total, tokens = 0.0, 0
         for start in range(0, len(pairs), size):
-            batch = self.encoder.batch(pairs[start : start + size])
+            mine, counts = self._mine(pairs[start : start + size])
+            batch = self.encoder.batch(mine)
             with autocast(self.encoder.device, self._dtype):
                 logits = self.tuned.logits(batch)
             # The sum over all micro-batches is divided once, so that the result does not depend on their size.
-            loss = cross_entropy(logits.float(), batch.targets, reduction="sum") / supervised
+            loss = cross_entropy(logits.float(), batch.targets, reduction="sum") / (supervised if counts else math.inf)
             loss.backward()
             total += loss.item()
-            tokens += int(batch.attention_mask.sum())
+            tokens += int(batch.attention_mask.sum()) if counts else 0
         return total, tokens
+
+    def _mine(self, pairs: Sequence[Pair]) -> tuple[Sequence[Pair], bool]:
+        """Return what this process runs of a micro-batch, and whether it counts; one process alone runs all of it."""
+        return pairs, True
