@@ -19,10 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from bench.core.errors import BenchError
 from bench.core.heartbeat import Pulse, beat
 from bench.core.registry import load_target
-from bench.engines.running import Runner, guarded
+from bench.engines.running import Runner, answered
 from bench.runs.spec import TrialSpec
 
 PROGRESS_SECONDS = 0.2
@@ -101,12 +100,7 @@ def serve(scratch: str, make_runner: Callable[[], Runner]) -> None:
     while True:
         message = channel.receive()
         spec = TrialSpec.model_validate(message["run"])
-        try:
-            record = guarded(run, spec, channel, Path(message["artifacts"]), message["threads"])
-        except BenchError as error:
-            channel.send({"refused": str(error)})
-        else:
-            channel.send({"record": record.model_dump(mode="json")})
+        channel.send(answered(run, spec, channel, Path(message["artifacts"]), message["threads"]))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil
 import pytest
 import torch
 from demo import EXPERIMENT, demo_cell, demo_spec
@@ -198,17 +197,6 @@ def test_a_method_that_sleeps_for_ever_in_a_step_is_found_although_its_process_l
     assert record.reason == "it hung: no step and no batch for 2 s (runtime.hang_timeout)"
 
 
-def test_closing_leaves_no_process_and_no_file_behind(home, tmp_path):
-    pool = Acting(workers=2).start(Heard())
-    for number in range(2):
-        pool.submit(scripted_spec(tmp_path, number, "wait"), home / "artifacts")
-    running, scratch = pids(pool), [Path(worker._scratch.name) for worker in pool._workers]
-    assert len(running) == 2
-    pool.close()
-    assert not any(psutil.pid_exists(pid) for pid in running)
-    assert not any(folder.exists() for folder in scratch)
-
-
 LATE = """
 import sys, time
 time.sleep(2)
@@ -230,17 +218,13 @@ def test_a_worker_that_is_slow_to_start_is_no_hung_worker(tmp_path, monkeypatch)
         pool.close()
 
 
-def test_half_a_line_of_a_dying_worker_is_its_end():
+@pytest.mark.parametrize(
+    "said",
+    ['{"progress": [1, 2, 0.5]}\n{"rec', '[2026-11-22] [WARNING] no GPU\n\n7\n{"progress": [1, 2, 0.5]}\n'],
+    ids=["half a line of a dying worker", "what a launcher prints"],
+)
+def test_what_is_no_message_is_passed_over(said):
     worker = object.__new__(ProcessWorker)
-    worker._process = SimpleNamespace(stdout=io.StringIO('{"progress": [1, 2, 0.5]}\n{"rec'))
-    events: queue.SimpleQueue = queue.SimpleQueue()
-    worker._listen(events)
-    assert [events.get_nowait()[1] for _ in range(2)] == [{"progress": [1, 2, 0.5]}, None]
-
-
-def test_what_a_launcher_prints_is_no_message():
-    worker = object.__new__(ProcessWorker)
-    said = '[2026-11-22] [WARNING] no GPU\n\n7\n{"progress": [1, 2, 0.5]}\n'
     worker._process = SimpleNamespace(stdout=io.StringIO(said))
     events: queue.SimpleQueue = queue.SimpleQueue()
     worker._listen(events)
