@@ -1,12 +1,22 @@
-"""Which examples form the batches of a training."""
+"""How many batches a training takes, and which examples form them."""
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 
+from bench.experiment.settings import Training
+
 SORTED_TOGETHER = 16
 """Batches among which examples are sorted by length; large enough that little padding is left."""
+
+
+def planned_steps(settings: Training, examples: int) -> int:
+    """Return the number of optimizer steps of a run over ``examples`` training examples."""
+    if settings.num_train_epochs is None:
+        return settings.max_steps
+    return max(1, math.ceil(settings.num_train_epochs * math.ceil(examples / settings.batch_size)))
 
 
 def training_batches(

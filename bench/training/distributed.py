@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +24,8 @@ from torch.nn import Parameter
 from bench.forward.batch import Batch, evaluation_batches
 from bench.methods.base import TunedModel
 from bench.runs.record import Status
-from bench.training.encoding import Encoder, Pair
+from bench.training.answers import Pair
+from bench.training.encoding import Encoder
 from bench.training.evaluation import Scored, Scorer
 from bench.training.ranks import Ranks
 from bench.training.step import Stepper
@@ -92,7 +94,9 @@ class SharedStepper(Stepper):
 class SharedScorer(Scorer):
     """Scores a split of which each process runs its part; every process has all scores in the end."""
 
-    no_gradients = staticmethod(torch.no_grad)  # what is gathered in inference mode cannot be used in training
+    def no_gradients(self) -> AbstractContextManager[Any]:
+        """Surround every forward pass: what is gathered in inference mode cannot be used in training."""
+        return torch.no_grad()
 
     def _scored(self, examples: Sequence[Example]) -> Scored:
         self._divided = len(examples) >= dist.get_world_size()
@@ -102,9 +106,9 @@ class SharedScorer(Scorer):
         if not self._divided:
             return  # so few that every process has run them all
         # Not the inputs that were cut: every process encodes the whole split.
-        mine = [done.counts.tokens, done.counts.answers]
+        mine = [done.counts["tokens"], done.counts["answers"]]
         added = summed(np.concatenate([done.scores.reshape(-1), done.right.reshape(-1), mine]), self._encoder().device)
-        done.counts.tokens, done.counts.answers = map(round, added[-2:])
+        done.counts["tokens"], done.counts["answers"] = map(round, added[-2:])
         done.scores[:] = added[: done.scores.size].reshape(done.scores.shape)
         done.right[:] = added[done.scores.size : -2].reshape(done.right.shape)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 
 from bench.forward.settings import Generate
-from bench.training.encoding import Pair
+from bench.training.answers import Pair
 from bench.training.evaluation import Scorer
 from bench.training.memory import LiveTensors
 from benchmarks.speed.peers import generate, plain_steps, predict, with_plain_loop, with_trainer

@@ -88,16 +88,21 @@ def test_an_option_is_chosen_by_the_mean_likelihood_of_its_own_tokens():
         assert np.isneginf(row[len(expected) :]).all()
 
 
+def prompted(base, family="llama"):
+    """A model with a soft prompt, and PEFT's with the same prompt."""
+    tuned = PromptTuning(num_virtual_tokens=4).attach(base, tiny_splits(), 0)
+    peer = get_peft_model(tiny_network(family), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4))
+    peer.prompt_encoder.default.embedding.weight.data.copy_(tuned.prompt.detach())
+    return tuned, peer
+
+
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_gradients_are_those_of_peft_on_the_same_masked_labels(family):
     base = tiny_model(family)
     encoder = Encoder(base, TEMPLATE, (), FreeText())
     pairs, _ = encoder.pairs(TEXTS, None)
     assert pairs == [tokens_of(base, example, example.answers[0], True) for example in TEXTS]
-    tuned = PromptTuning(num_virtual_tokens=4).attach(base, tiny_splits(), 0)
-    peer = get_peft_model(tiny_network(family), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4))
-    peer.prompt_encoder.default.embedding.weight.data.copy_(tuned.prompt.detach())
-
+    tuned, peer = prompted(base, family)
     batch = encoder.batch(pairs)
     cross_entropy(tuned.logits(batch), batch.targets).backward()
     rows = [[*ids, *target] for ids, target in pairs]
@@ -116,9 +121,7 @@ def test_gradients_are_those_of_peft_on_the_same_masked_labels(family):
 def test_loss_and_gradient_are_those_of_trls_trainer_with_the_loss_on_the_completion_alone(tmp_path):
     base = tiny_model()
     encoder = Encoder(base, TEMPLATE, (), FreeText())
-    tuned = PromptTuning(num_virtual_tokens=4).attach(base, tiny_splits(), 0)
-    peer = get_peft_model(tiny_network(), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4))
-    peer.prompt_encoder.default.embedding.weight.data.copy_(tuned.prompt.detach())
+    tuned, peer = prompted(base)
     settings = SFTConfig(
         output_dir=str(tmp_path),
         completion_only_loss=True,
