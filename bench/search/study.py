@@ -28,13 +28,6 @@ warnings.filterwarnings("ignore", message="Constraints have been set")
 
 # Out of memory, divergence and impossible configurations are told as pruned and as violating a constraint: the
 # sampler learns to leave the region. A failed trial it ignores, and samples there again.
-_STATES = {
-    "ok": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "diverged": TrialState.PRUNED,
-    "oom": TrialState.PRUNED,
-    "infeasible": TrialState.PRUNED,
-}
 _WALLS = ("diverged", "oom", "infeasible")
 CONSTRAINT = "runs"
 """Name of the constraint that such a trial violates."""
@@ -117,8 +110,6 @@ class Search:
 
     def reopen(self, number: int, params: Mapping[str, Scalar]) -> None:
         """Begin a trial again whose point is known, because its worker had died."""
-        if number in self._open:
-            return
         self._study.sampler = optuna.samplers.RandomSampler(seed=0)
         self._study.enqueue_trial(dict(params))
         self._begin(number)
@@ -198,11 +189,10 @@ def directions(cell: Cell) -> list[StudyDirection]:
 
 def outcome(record: TrialRecord) -> tuple[TrialState, list[float] | None]:
     """Return state and values that tell Optuna how a trial ended."""
-    state = _STATES.get(record.status, TrialState.FAIL)
     values = objective_values(record, record.spec.cell.study.objectives)
-    if state is TrialState.COMPLETE and values is None:
-        state = TrialState.FAIL
-    return state, values if state is TrialState.COMPLETE else None
+    if values is not None:
+        return TrialState.COMPLETE, values
+    return TrialState.PRUNED if record.status in ("pruned", *_WALLS) else TrialState.FAIL, None
 
 
 def curve(record: TrialRecord) -> dict[int, float]:

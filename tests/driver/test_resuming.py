@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import demo
 import pytest
 from demo import Pretend, Warned, demo_plan, ended
 from plugin import write_table, write_tiny_model
@@ -18,11 +19,8 @@ from bench.runs.store import RecordStore
 from bench.search.study import Search
 
 
-def drive(planned, play=ended, retry_failed=False, watcher=None):
-    engine = Pretend(play=play, specs=[])
-    parts = (planned.manifest, planned.cells, planned.results, engine, watcher or Watcher())
-    with Driver(*parts, planned.storage, retry_failed) as driver:
-        driver.run()
+def drive(planned, play=ended, **more):
+    engine = demo.drive(planned, Pretend(play=play, specs=[]), **more)
     return [(spec.kind, spec.number) for spec in engine.specs]
 
 
