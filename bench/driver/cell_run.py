@@ -21,7 +21,6 @@ class CellRun:
     def __init__(self, experiment: str, cell: Cell, store: RecordStore, retry_failed: bool = False) -> None:
         self.cell = cell
         self.path = cell.path
-        self._hash = cell.hash
         self._experiment = experiment
         self._running: dict[str, TrialSpec] = {}
         self._again: list[TrialSpec] = []
@@ -112,7 +111,7 @@ class CellRun:
                 cell=self.cell,
                 kind="trial",
                 number=number,
-                seed=derive_seed(self.cell.seed, self._hash, "trial", number),
+                seed=derive_seed(self.cell.seed, self.cell.hash, "trial", number),
                 params=self._searches[number % self.cell.studies].ask(number),
             )
         else:

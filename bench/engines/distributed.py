@@ -198,11 +198,7 @@ def training_runner(group: _Rank) -> Runner:
 
 
 def sharing(tell: Callable[[Status, str], None]) -> Together:
-    """Return this process as one of its group, which shares a model as ``accelerate launch`` was told to.
-
-    Args:
-        tell: called in the process that fails alone, with status and reason.
-    """
+    """Return this process as one of its group, which shares a model as ``accelerate launch`` was told to."""
     from bench.training.distributed import Together
     from bench.training.fully_sharded import FullySharded
 

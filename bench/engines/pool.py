@@ -16,8 +16,9 @@ from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
 
 Message = dict[str, Any]
-"""What a worker says: ``{"begun": true}``, ``{"alive": true}``, ``{"progress": [step, steps, loss]}``,
-``{"validated": [step, value]}`` (it then waits for the answer), ``{"record": record}``, ``{"refused": reason}``."""
+"""What a worker says: ``{"begun": true}``, ``{"alive": true}`` every now and then if the trial gets on, ``{"progress":
+[step, steps, loss]}``, ``{"validated": [step, value]}`` (it then waits for the answer), ``{"record": record}``, and
+``{"refused": reason}`` for a spec that cannot run here at all."""
 
 
 class Worker(ABC):

@@ -40,14 +40,15 @@ def training_runner(ranks: Ranks | None = None) -> Runner:
     Raises (the runner):
         BenchError: nothing can run here as it was asked for.
     """
-    from bench.training.device import configure_threads
+    import torch
+
     from bench.training.session import Session
     from bench.training.trial import run_trial
 
     session = Session(ranks)
 
     def run(spec: TrialSpec, listener: Any, artifacts: Path, threads: int) -> TrialRecord:
-        configure_threads(spec.cell.runtime, threads)
+        torch.set_num_threads(spec.cell.runtime.threads or threads)
         return run_trial(spec, session, listener, artifacts)
 
     return run

@@ -1,9 +1,8 @@
 """A worker process: takes specs as JSON lines on stdin, gives progress and records as JSON lines on stdout.
 
 Messages in: ``{"run": spec, "artifacts": path, "threads": n}`` and ``{"keep_going": bool}``, the
-answer to a validation. Messages out: ``{"alive": true}`` every now and then if the trial gets on, ``{"progress": [step,
-steps, loss]}``, ``{"validated": [step, value]}`` (then the worker waits for the answer), ``{"record": record}``, and
-``{"refused": reason}`` for a spec that cannot run here at all. JSON, not pickle: nothing that arrives can run code.
+answer to a validation. Messages out: see `bench.engines.pool.Message`. JSON, not pickle: nothing that arrives can run
+code.
 """
 
 from __future__ import annotations

@@ -63,9 +63,7 @@ class Search:
         records = list(records)
         known = {record.spec.number: record for record in records if record.spec.number % cell.studies == study}
         again = {number: params for number, params in (again or {}).items() if number % cell.studies == study}
-        self._hash = cell.hash
         self._distributions = distributions(cell)
-        self._several = len(cell.study.objectives) > 1
         self._grid = _grid(cell) if cell.study.sampler == "grid" else None
         memoryless = cell.study.sampler in MEMORYLESS_SAMPLERS
         replay = not (memoryless and cell.study.pruner in MEMORYLESS_PRUNERS)
@@ -74,7 +72,6 @@ class Search:
             pruner=build_pruner(cell.study, cell.training),
             study_name=cell.path,  # Hyperband derives a trial's bracket from it
         )
-        self._points = number_of_points(cell.search)
         self._tried: dict[int, str] = {}
         """The points so far, by number."""
         self._open: dict[int, optuna.trial.Trial] = {}
@@ -98,7 +95,8 @@ class Search:
             return dict(self._open[number].params)
         self._study.sampler = build_sampler(self.cell.study, self._seed(number))
         tried = set(self._tried.values())
-        if self._points is not None and len(tried) < self._points:
+        points = number_of_points(self.cell.search)
+        if points is not None and len(tried) < points:
             self._study.sampler = Unrepeated(
                 self._study.sampler, self.cell.search, self._distributions, tried, self._seed(number)
             )
@@ -116,7 +114,7 @@ class Search:
 
     def should_prune(self, number: int, step: int, value: float) -> bool:
         """Hear of a validation score of a running trial; True if the trial is not worth going on."""
-        if self._several:
+        if len(self.cell.study.objectives) > 1:
             return False
         trial = self._open[number]
         # A trial that runs again after its worker died reports its first steps again.
@@ -178,7 +176,7 @@ class Search:
         self.tell(record)
 
     def _seed(self, number: int) -> int:
-        return derive_seed(self.cell.seed, self._hash, "sampler", number)
+        return derive_seed(self.cell.seed, self.cell.hash, "sampler", number)
 
 
 def directions(cell: Cell) -> list[StudyDirection]:

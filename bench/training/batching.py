@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from bench.experiment.settings import Training
 
@@ -30,20 +30,14 @@ def training_batches(
     generator = random.Random(seed)
     batches: list[list[int]] = []
     while len(batches) < steps:
-        batches.extend(_epoch(lengths, batch_size, generator, group_by_length))
+        order = list(range(len(lengths)))
+        generator.shuffle(order)
+        if group_by_length:
+            window = batch_size * SORTED_TOGETHER
+            windows = [order[i : i + window] for i in range(0, len(order), window)]
+            order = [index for part in windows for index in sorted(part, key=lengths.__getitem__)]
+        epoch = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+        if group_by_length:
+            generator.shuffle(epoch)
+        batches.extend(epoch)
     return batches[:steps]
-
-
-def _epoch(
-    lengths: Sequence[int], batch_size: int, generator: random.Random, group_by_length: bool
-) -> Iterator[list[int]]:
-    order = list(range(len(lengths)))
-    generator.shuffle(order)
-    if group_by_length:
-        window = batch_size * SORTED_TOGETHER
-        windows = [order[i : i + window] for i in range(0, len(order), window)]
-        order = [index for part in windows for index in sorted(part, key=lengths.__getitem__)]
-    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    if group_by_length:
-        generator.shuffle(batches)
-    yield from batches

@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn import Parameter
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from bench.forward.batch import Batch, evaluation_batches
 from bench.methods.base import TunedModel
@@ -61,17 +62,33 @@ class Shared:
     def save(self, folder: Path) -> None:
         """Keep the weights in each process, and write them whole from rank 0."""
         self._best = {name: local(p).detach().cpu().clone() for name, p in self._tuned.trainable().items()}
-        self._write(folder)
-
-    def _write(self, folder: Path) -> None:
-        if dist.get_rank() == 0:
-            self._tuned.save(folder)
+        with self._gathered():
+            if dist.get_rank() == 0:
+                self._tuned.save(folder)
 
     def load(self, folder: Path) -> None:
         """Put back what was saved last; the file is of rank 0 alone."""
         with torch.no_grad():
             for name, parameter in self._tuned.trainable().items():
                 local(parameter).copy_(self._best[name])
+
+    @contextmanager
+    def _gathered(self) -> Iterator[None]:
+        """Have whole parameters in rank 0, in the memory of the host, gathered one after the other."""
+        needed = any(isinstance(p, DTensor) for p in self._tuned.trainable().values())
+        replaced: list[tuple[nn.Module, str, Parameter]] = []
+        for module in self._tuned.network.modules() if needed else ():
+            for name, parameter in list(module._parameters.items()):
+                if isinstance(parameter, DTensor):
+                    whole = parameter.detach().full_tensor()  # every process takes part
+                    if dist.get_rank() == 0:
+                        replaced.append((module, name, parameter))
+                        module._parameters[name] = Parameter(whole.cpu(), parameter.requires_grad)
+        try:
+            yield
+        finally:
+            for module, name, parameter in replaced:
+                module._parameters[name] = parameter
 
     def detach(self) -> None:
         """Do nothing: a model that was spread over processes is not used again."""
@@ -82,9 +99,32 @@ class SharedStepper(Stepper):
 
     def _accumulate(self, pairs: Sequence[Pair]) -> tuple[float, int]:
         mine = super()._accumulate(pairs)
-        add_gradients([p for p in self.parameters if not isinstance(p, DTensor)])  # of the sharded ones they are added
+        add_gradients(self._whole)  # those of the sharded ones have been added on the way
         loss, tokens = summed(np.array(mine), self.encoder.device)
         return float(loss), int(tokens)
+
+    def _groups(self) -> list[list[Parameter]]:
+        """Return whole and sharded parameters apart: an optimizer works on one kind at a time."""
+        self._whole = [p for p in self.parameters if not isinstance(p, DTensor)]
+        self._parts: list[Parameter] = [p for p in self.parameters if isinstance(p, DTensor)]
+        return [self._whole, self._parts]
+
+    def _clip(self) -> float:
+        squares = 0.0
+        for group in (self._whole, self._parts):
+            total = get_total_norm([p.grad for p in group if p.grad is not None])
+            squares += float(total.full_tensor() if isinstance(total, DTensor) else total) ** 2
+        norm = math.sqrt(squares)
+        for group in (self._whole, self._parts):
+            clip_grads_with_norm_(group, self._settings.max_grad_norm or math.inf, torch.tensor(norm))
+        return norm
+
+    def _count_gradients(self) -> int:
+        whole, parts = (
+            sum(int(local(p.grad).count_nonzero()) for p in group if p.grad is not None)
+            for group in (self._whole, self._parts)
+        )
+        return whole + int(summed(np.array([parts]), self.encoder.device)[0])
 
     def _mine(self, pairs: Sequence[Pair]) -> tuple[Sequence[Pair], bool]:
         # A process without an example runs one all the same, for nothing: the others gather weights from it.

@@ -132,19 +132,6 @@ def test_other_content_of_a_file_of_the_same_name_is_another_cell(tmp_path):
     assert local(tmp_path).cells, "what is missing is said when it is needed, not when a plan is made"
 
 
-def test_what_does_not_change_a_result_does_not_change_the_cell():
-    same = [
-        demo_plan(study={"trials": 3, "max_failures": 1, "budget": {"seconds": 4}, "storage": "sqlite:///x.db"}),
-        demo_plan(runtime={"hang_timeout": 5, "retries": 4, "threads": 1}),
-        demo_plan(finals={"seeds": 9}),
-    ]
-    assert {planned.cells[0].hash for planned in same} == {demo_plan().cells[0].hash}
-    other = [demo_plan(study={"sampler": "random"}), demo_plan(study={"objectives": ["score", "memory"]})]
-    assert demo_plan().cells[0].hash not in {planned.cells[0].hash for planned in other}
-    searchless = [demo_plan(methods=["hard_prompt"], study={"sampler": name}).cells[0].hash for name in ("tpe", "grid")]
-    assert len(set(searchless)) == 1, "nothing is searched: it does not matter how"
-
-
 def test_an_override_leaves_cells_out(tmp_path):
     planned = plan(
         {

@@ -20,9 +20,9 @@ from bench.api import plan
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.engines import engines
-from bench.engines.base import Listener
 from bench.engines.processes import Processes, ProcessWorker, visible_gpus
 from bench.runs.record import TrialRecord
+from bench.testing.engine import RecordingListener
 from bench.testing.scripted import scripted_spec
 
 
@@ -30,20 +30,12 @@ class Acting(Processes):
     runner = "bench.testing.scripted:scripted_runner"
 
 
-class Heard(Listener):
-    """Notes what it hears; ``limit`` validations are allowed."""
+class Heard(RecordingListener):
+    """Notes what it hears, and prunes a trial that has come to step ``limit``."""
 
     def __init__(self, limit: int = 99) -> None:
-        self.steps: list[int] = []
-        self.values: list[tuple[int, float]] = []
+        super().__init__()
         self.limit = limit
-
-    def progress(self, spec, step, steps, loss):
-        self.steps.append(step)
-
-    def validated(self, spec, step, value):
-        self.values.append((step, value))
-        return len(self.values) < self.limit
 
 
 STUCK = SHIFT.replace("return super().logits(batch) + self.bias", "__import__('time').sleep(1e6)")
@@ -180,12 +172,12 @@ def test_another_number_of_threads_changes_no_more_than_rounding(inline, home):
 
 
 def test_a_trial_that_the_study_gives_up_ends_as_pruned_with_what_it_had(either, home):
-    either._listener = heard = Heard(limit=2)
+    either._listener = heard = Heard(limit=4)
     either.submit(demo_spec(cell_of(home, "prompt_tuning"), num_virtual_tokens=4), home / "artifacts")
     (record,) = wait(either)
     assert record.status == "pruned"
-    assert [(e.step, e.metrics["accuracy"]) for e in record.validation_curve] == heard.values
-    assert len(heard.values) == 2
+    assert [e.step for e in record.validation_curve] == [2, 4]
+    assert [e.metrics["accuracy"] for e in record.validation_curve] == heard.values[0]
 
 
 def test_a_method_that_sleeps_for_ever_in_a_step_is_found_although_its_process_lives(pool, home):

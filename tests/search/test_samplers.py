@@ -201,15 +201,11 @@ def test_a_trial_that_was_lost_among_others_gets_none_of_their_points_in_a_small
     for seed in range(8):
         search = Search(cell.model_copy(update={"seed": seed}), [])
         points = {number: search.ask(number) for number in range(3)}
+        assert sorted(point["num_virtual_tokens"] for point in points.values()) == [4, 16, 32]
         known = [ended(demo_spec(search.cell, number, **points[number])) for number in (0, 2)]
         assert Search(search.cell, known).ask(1) == points[1]
         other = [known[0], ended(demo_spec(search.cell, 2, **points[1]))]  # as if two workers had been quicker
         assert Search(search.cell, other).ask(1) == points[2]
-
-
-def test_workers_at_the_same_time_get_different_points_of_a_small_space():
-    search = Search(small_cell(sampler="random"), [])
-    assert sorted(search.ask(number)["num_virtual_tokens"] for number in range(3)) == [4, 16, 32]
 
 
 def test_a_plan_says_where_there_are_fewer_points_than_trials():
