@@ -116,10 +116,13 @@ class PretendPool(Pool):
         self._waiting.clear()
 
 
-def drive(planned: Plan, engine: Pretend | None = None, watcher: Watcher | None = None) -> Pretend:
+def drive(
+    planned: Plan, engine: Pretend | None = None, watcher: Watcher | None = None, retry_failed: bool = False
+) -> Pretend:
     """Run a plan by an engine that pretends, and return the engine."""
     engine = engine or Pretend(specs=[])
-    with Driver(planned.manifest, planned.cells, planned.results, engine, watcher or Watcher()) as driver:
+    parts = (planned.manifest, planned.cells, planned.results, engine, watcher or Watcher())
+    with Driver(*parts, planned.storage, retry_failed) as driver:
         driver.run()
     return engine
 

@@ -48,3 +48,13 @@ def _array(values) -> np.ndarray:
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu().double().numpy()
     return np.asarray(values, dtype=np.float64)
+
+
+def log_likelihoods(base, ids, target):
+    """Return the log-probability of every token of ``target`` after ``ids``, by one plain forward pass."""
+    with torch.no_grad():
+        if base.kind == "seq2seq":
+            logits = base.network(input_ids=torch.tensor([ids]), labels=torch.tensor([target])).logits[0]
+        else:
+            logits = base.network(torch.tensor([[*ids, *target]])).logits[0, len(ids) - 1 : -1]
+    return logits.log_softmax(-1)[range(len(target)), target].tolist()

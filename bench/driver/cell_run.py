@@ -15,16 +15,12 @@ class CellRun:
     """One cell on its way.
 
     Args:
-        experiment: the experiment's name.
-        cell: what to run.
-        store: where its records are.
         retry_failed: run every trial again that did not end well, not just those that lost their worker.
     """
 
     def __init__(self, experiment: str, cell: Cell, store: RecordStore, retry_failed: bool = False) -> None:
         self.cell = cell
         self.path = cell.path
-        self._hash = cell.hash
         self._experiment = experiment
         self._running: dict[str, TrialSpec] = {}
         self._again: list[TrialSpec] = []
@@ -36,7 +32,6 @@ class CellRun:
         self._finals: dict[str, TrialRecord] = {}
         self._failures = self._tokens = 0
         self._seconds = 0.0
-        self._next = 0
         self._infeasible: str | None = None
         self._refused: dict[str, TrialRecord] = {}
         """Records that say why no trial began, on a machine that may not have been this one."""
@@ -65,7 +60,7 @@ class CellRun:
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return not self._running and self.peek() is None
+        return not self._running and not self.ready
 
     @property
     def stopped(self) -> str | None:
@@ -94,38 +89,34 @@ class CellRun:
             if self._refused[spec.hash].reason == reason:
                 self._again.remove(spec)
                 self._keep(self._refused[spec.hash], spec)
-        speaks = self.next_spec() if not self.records and self.peek() is not None else None
+        speaks = self.next_spec() if not self.records and self.ready else None
         self._infeasible = reason
         self._again.clear()
         return speaks
 
-    def peek(self) -> str | None:
-        """Return what `next_spec` would give: ``retry``, ``trial``, ``final``, or None if it waits or is through."""
-        if self._retry() is not None:
-            return "retry"
-        if self._missing_trial() is not None:
-            return "trial"
-        if any(spec.kind == "trial" for spec in self._running.values()):
-            return None
-        return "final" if self._missing_final() is not None else None
+    @property
+    def ready(self) -> bool:
+        """Whether a run can begin now; else the cell waits, or is through."""
+        if self._retry() is not None or self._missing_trial() is not None:
+            return True
+        return not self._trial_runs and self._missing_final() is not None
 
     def next_spec(self) -> TrialSpec:
         """Return the next run to begin."""
-        if (retry := self._retry()) is not None:
-            spec = self._again.pop(retry)
+        if (spec := self._retry()) is not None:
+            self._again.remove(spec)
         elif (number := self._missing_trial()) is not None:
             spec = TrialSpec(
                 experiment=self._experiment,
                 cell=self.cell,
                 kind="trial",
                 number=number,
-                seed=derive_seed(self.cell.seed, self._hash, "trial", number),
+                seed=derive_seed(self.cell.seed, self.cell.hash, "trial", number),
                 params=self._searches[number % self.cell.studies].ask(number),
             )
         else:
-            final = self._missing_final()
-            assert final is not None, "nothing left to run"
-            spec = final
+            spec = self._missing_final()
+            assert spec is not None, "nothing left to run"
         self._running[spec.hash] = spec
         return spec
 
@@ -161,24 +152,22 @@ class CellRun:
         else:
             self._finals[record.spec_hash] = kept
 
-    def _retry(self) -> int | None:
-        """Return the place of the first run to repeat. Finals wait: a repeated trial may become the best one."""
-        trials_end = not any(spec.kind == "trial" for spec in self._running.values())
-        for place, spec in enumerate(self._again):
-            if spec.kind == "trial":
-                return place
-        for place, spec in enumerate(self._again):
-            if trials_end and self._missing_trial() is None and spec.params == self._final_params(spec.study):
-                return place
-        return None
+    @property
+    def _trial_runs(self) -> bool:
+        return any(spec.kind == "trial" for spec in self._running.values())
+
+    def _retry(self) -> TrialSpec | None:
+        """Return the first run to repeat. Finals wait: a repeated trial may become the best one."""
+        trial = next((spec for spec in self._again if spec.kind == "trial"), None)
+        if trial is not None or self._trial_runs or self._missing_trial() is not None:
+            return trial
+        return next((spec for spec in self._again if spec.params == self._final_params(spec.study)), None)
 
     def _missing_trial(self) -> int | None:
-        if self._next >= self.cell.study.trials:
+        if self.stopped is not None:
             return None
         taken = {spec.number for spec in [*self._running.values(), *self._again] if spec.kind == "trial"}
-        while self._next in self.trials or self._next in taken:
-            self._next += 1
-        return self._next if self._next < self.cell.study.trials and self.stopped is None else None
+        return next((n for n in range(self.cell.study.trials) if n not in self.trials and n not in taken), None)
 
     def _final_params(self, study: int) -> dict[str, bool | int | float | str | None] | None:
         """Return what a study's finals run: its best trial's values, the defaults if nothing is searched, or None."""

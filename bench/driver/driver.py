@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -30,9 +29,6 @@ class Driver:
     Args:
         manifest: what was asked for; written into the results folder.
         cells: what to run, in this order.
-        results: the results folder.
-        engine: where trials run.
-        watcher: hears of everything.
         storage: URL of the database for Optuna's tools; None is ``study.db`` in the results folder.
         retry_failed: run again what did not end well.
         shard: run beside other drivers of the folder: cells that they run are left to them, and so is ``study.db``.
@@ -128,8 +124,7 @@ class Driver:
         spec = run.refuse(reason)
         if spec is not None:
             self._watcher.started(spec)
-            began = datetime.now(UTC).isoformat(timespec="seconds")
-            self._take_in(TrialRecord.of(spec, status="infeasible", reason=reason, started_at=began))
+            self._take_in(TrialRecord.of(spec, status="infeasible", reason=reason))
 
     def _write_manifest(self) -> None:
         """Write down what was asked for.
@@ -185,7 +180,7 @@ class Driver:
 
     def _submit(self, pool: Pool) -> None:
         while pool.free():
-            ready = [run for run in self.cells if run.peek()]
+            ready = [run for run in self.cells if run.ready]
             if not ready:
                 return
             # A cell with nothing running first: within a cell a study learns most from trials one by one.

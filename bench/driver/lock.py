@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -31,7 +30,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self._lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=0)
-        self._named = path.with_name(f"{path.name}.json")
+        self._named = path.with_name(f"{path.name}.txt")
 
     def acquire(self) -> bool:
         """Lock, unless somebody else has."""
@@ -40,7 +39,7 @@ class Lock:
         except Timeout:
             return False
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        self._named.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+        self._named.write_text(f"process {os.getpid()} on {socket.gethostname()} since {since}")
         return True
 
     def release(self) -> None:
@@ -52,9 +51,8 @@ class Lock:
     def holder(self) -> str:
         """Who has locked it."""
         try:
-            who = json.loads(self._named.read_text())
-            return f"process {who['pid']} on {who['host']} since {who['since']}"
-        except (OSError, ValueError, KeyError, TypeError):
+            return self._named.read_text() or "another process"
+        except OSError:
             return "another process"
 
 

@@ -32,15 +32,13 @@ class Shard:
             raise BadInput(f"--shard: expected K/N with K from 1 to N, such as 2/8, found '{text}'")
         return cls(int(found[1]), int(found[2]))
 
-    def share(self, cells: Sequence[Cell], costs: Sequence[float] | None = None) -> list[Cell]:
+    def share(self, cells: Sequence[Cell]) -> list[Cell]:
         """Return this shard's cells: the dearest cell first, each goes to the shard that has least so far.
 
         Args:
             cells: all of them, in an order that is the same for every shard.
-            costs: what each is expected to take, if not by `bench.planning.schedule.cost`.
         """
-        if costs is None:
-            costs = [cost(cell).total for cell in cells]
+        costs = [cost(cell).total for cell in cells]
         load = [0.0] * self.of
         mine = set()
         for index in sorted(range(len(cells)), key=lambda i: -costs[i]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -13,7 +12,7 @@ from pydantic import Field
 
 from bench.core.config import Config
 from bench.core.trust import Trusted
-from bench.runs.record import Status, TrialRecord
+from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
 
 
@@ -76,13 +75,6 @@ class Engine(Config):
     def start(self, listener: Listener) -> Pool:
         """Return a pool that is ready to take specs."""
         raise NotImplementedError
-
-
-def lost(spec: TrialSpec, status: Status, reason: str) -> TrialRecord:
-    """Return the record of a trial that could not write its own."""
-    return TrialRecord.of(
-        spec, status=status, reason=reason, started_at=datetime.now(UTC).isoformat(timespec="seconds")
-    )
 
 
 def cores() -> int:

@@ -12,23 +12,29 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import yaml
 from pydantic import Field, model_validator
 
-from bench.core.errors import BadInput, BenchError
+from bench.core.errors import BadInput, one_line
+from bench.core.files import write_atomic
 from bench.core.registry import load_target
 from bench.engines import running
-from bench.engines.base import Listener, Pool, cores, lost
+from bench.engines.base import Listener, Pool, cores
 from bench.engines.processes import Processes, ProcessPool
-from bench.engines.running import Runner, guarded
-from bench.engines.sharing import check_accelerate_file, sharing
+from bench.engines.running import Runner, answered
 from bench.engines.worker import Channel
-from bench.runs.record import Status
+from bench.runs.record import Status, TrialRecord
 from bench.runs.spec import TrialSpec
 
+if TYPE_CHECKING:
+    from bench.training.distributed import Together
+
+_KINDS = ("FSDP", "MULTI_GPU", "MULTI_CPU")
 _FAILED = "failed.json"
 """In the group's scratch folder: what a rank that has failed alone has to say."""
 _LOOK_SECONDS = 0.5
@@ -58,7 +64,7 @@ class Distributed(Processes):
     @model_validator(mode="after")
     def _check_file(self) -> Self:
         if self.config_file is not None:
-            check_accelerate_file(self.config_file.expanduser())
+            _check_accelerate_file(self.config_file.expanduser())
         return self
 
     def start(self, listener: Listener) -> Pool:
@@ -76,6 +82,26 @@ class Distributed(Processes):
             launch += ["--use_fsdp", "--fsdp_version", "2"]
         # A port of its own: several groups may run at once.
         return [*launch, "--main_process_port", "0", "--module", self.module]
+
+
+def _check_accelerate_file(file: Path) -> None:
+    """Check what ``accelerate config`` has written.
+
+    Raises:
+        ValueError: it cannot be read, or asks for what this engine does not do.
+    """
+    try:
+        told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} cannot be read as an accelerate configuration: {one_line(error)}") from None
+    kind = told.get("distributed_type") if isinstance(told, dict) else None
+    if kind not in _KINDS:
+        raise ValueError(
+            f"{file}: distributed_type is {kind!r}; this engine shards by FSDP, or copies by MULTI_GPU; "
+            "write one by 'accelerate config'"
+        )
+    if told.get("num_machines", 1) != 1:
+        raise ValueError(f"{file}: num_machines is {told['num_machines']}; a trial runs on one machine")
 
 
 class _GroupPool(ProcessPool):
@@ -141,9 +167,7 @@ class _Rank:
 
     def failed(self, status: Status, reason: str) -> None:
         """Say to rank 0 that this process has failed alone."""
-        told = self._failed.with_suffix(f".{self.rank}")
-        told.write_text(json.dumps({"status": status, "reason": f"rank {self.rank}: {reason}"}))
-        told.replace(self._failed)
+        write_atomic(self._failed, json.dumps({"status": status, "reason": f"rank {self.rank}: {reason}"}).encode())
 
     def failure(self) -> dict[str, Any] | None:
         """Return what a process has said that failed alone."""
@@ -160,12 +184,10 @@ class _GroupListener:
         self._group, self._channel = group, channel
 
     def progress(self, step: int, steps: int, loss: float) -> None:
-        """Tell of an optimizer step."""
         if self._channel is not None:
             self._channel.progress(step, steps, loss)
 
     def validated(self, step: int, value: float) -> bool:
-        """Tell of a validation score, once, and return the verdict everywhere."""
         verdict = self._channel.validated(step, value) if self._channel is not None else None
         return bool(self._group.tell(verdict))
 
@@ -173,6 +195,20 @@ class _GroupListener:
 def training_runner(group: _Rank) -> Runner:
     """Return what runs trials together with the other processes of the group."""
     return running.training_runner(sharing(group.failed))
+
+
+def sharing(tell: Callable[[Status, str], None]) -> Together:
+    """Return this process as one of its group, which shares a model as ``accelerate launch`` was told to."""
+    from bench.training.distributed import Together
+    from bench.training.fully_sharded import FullySharded
+
+    if _says("ACCELERATE_USE_FSDP", "false"):
+        return FullySharded(tell, _says("FSDP_RESHARD_AFTER_FORWARD", "true"), _says("FSDP_OFFLOAD_PARAMS", "false"))
+    return Together(tell)
+
+
+def _says(name: str, default: str) -> bool:
+    return os.environ.get(name, default).lower() in ("true", "1", "yes")
 
 
 def _watch_parent() -> None:
@@ -188,7 +224,7 @@ def _watch_group(group: _Rank, channel: Channel, now: list[TrialSpec]) -> None:
     while (failure := group.failure()) is None:
         time.sleep(_LOOK_SECONDS)
     if now:
-        channel.send({"record": lost(now[0], failure["status"], failure["reason"]).model_dump(mode="json")})
+        channel.send({"record": TrialRecord.of(now[0], **failure).model_dump(mode="json")})
 
 
 def serve(scratch: str, runner: str) -> None:
@@ -209,14 +245,9 @@ def serve(scratch: str, runner: str) -> None:
         message = group.tell(channel.receive() if channel is not None else None)
         spec = TrialSpec.model_validate(message["run"])
         now[:] = [spec]
-        answer: dict[str, Any]
-        try:
-            record = guarded(run, spec, _GroupListener(group, channel), Path(message["artifacts"]), message["threads"])
-            if record.status == "error" and not group.whole():
-                os._exit(1)  # no error of the trial's: another process has died, and this one has heard of it first
-            answer = {"record": record.model_dump(mode="json")}
-        except BenchError as error:
-            answer = {"refused": str(error)}
+        answer = answered(run, spec, _GroupListener(group, channel), Path(message["artifacts"]), message["threads"])
+        if answer.get("record", {}).get("status") == "error" and not group.whole():
+            os._exit(1)  # no error of the trial's: another process has died, and this one has heard of it first
         now.clear()
         if channel is not None:
             channel.send(answer)

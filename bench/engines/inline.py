@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 from pydantic import field_validator
 
@@ -25,10 +27,10 @@ class Inline(Engine):
 
     def start(self, listener: Listener) -> Pool:
         """Return a pool of this process alone."""
-        return InlinePool(listener, self.runner)
+        return _InlinePool(listener, self.runner)
 
 
-class InlinePool(Pool):
+class _InlinePool(Pool):
     """Holds at most one spec and runs it when it is polled."""
 
     def __init__(self, listener: Listener, runner: str) -> None:
@@ -37,35 +39,23 @@ class InlinePool(Pool):
         self._next: tuple[TrialSpec, Path] | None = None
 
     def free(self) -> int:
-        """One, or none."""
         return int(self._next is None)
 
     def submit(self, spec: TrialSpec, artifacts: Path) -> None:
-        """Keep the spec for the next `poll`."""
         self._next = (spec, artifacts)
 
     def poll(self, timeout: float) -> list[TrialRecord]:
-        """Run the trial that was submitted; the timeout does not interrupt it."""
+        # The timeout does not interrupt it.
         if self._next is None:
             return []
         spec, artifacts = self._next
         try:
-            return [guarded(self._run, spec, _Bound(spec, self._listener), artifacts, cores())]
+            listener = SimpleNamespace(
+                progress=partial(self._listener.progress, spec), validated=partial(self._listener.validated, spec)
+            )
+            return [guarded(self._run, spec, listener, artifacts, cores())]
         finally:
             self._next = None
 
     def close(self) -> None:
-        """Do nothing: the base model goes with the pool."""
-
-
-class _Bound:
-    """Speaks to the engine's listener for one trial."""
-
-    def __init__(self, spec: TrialSpec, listener: Listener) -> None:
-        self._spec, self._listener = spec, listener
-
-    def progress(self, step: int, steps: int, loss: float) -> None:
-        self._listener.progress(self._spec, step, steps, loss)
-
-    def validated(self, step: int, value: float) -> bool:
-        return self._listener.validated(self._spec, step, value)
+        pass  # the base model goes with the pool

@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from bench.core.errors import BadInput
-from bench.engines.base import Listener, Pool, lost
+from bench.engines.base import Listener, Pool
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
 
 Message = dict[str, Any]
-"""What a worker says: ``{"begun": true}``, ``{"alive": true}``, ``{"progress": [step, steps, loss]}``,
-``{"validated": [step, value]}`` (it then waits for the answer), ``{"record": record}``, ``{"refused": reason}``."""
+"""What a worker says: ``{"begun": true}``, ``{"alive": true}`` every now and then if the trial gets on, ``{"progress":
+[step, steps, loss]}``, ``{"validated": [step, value]}`` (it then waits for the answer), ``{"record": record}``, and
+``{"refused": reason}`` for a spec that cannot run here at all."""
 
 
 class Worker(ABC):
     """A worker, wherever it is, as the driver sees it. It keeps its base model resident between trials."""
 
-    start_seconds: ClassVar[float | None] = None
-    """Silence that it is granted at its start, whatever the trial says; None waits for ever: it may be in a queue."""
+    start_seconds: ClassVar[float] = math.inf
+    """Silence that it is granted at its start, whatever the trial says; without an end: it may be in a queue."""
 
     def __init__(self) -> None:
         self.spec: TrialSpec | None = None
@@ -164,7 +165,7 @@ class WorkerPool(Pool, Generic[W]):
         if unseen:  # it died while it was idle, and this trial has not reached it
             self.submit(spec, worker.artifacts)
             return None
-        return lost(spec, "killed", worker.how_it_ended())
+        return TrialRecord.of(spec, status="killed", reason=worker.how_it_ended())
 
     def _ended(self, worker: W, record: TrialRecord) -> TrialRecord | None:
         """Return a record, unless its trial may have suffered from what ran in the worker before it."""
@@ -172,14 +173,10 @@ class WorkerPool(Pool, Generic[W]):
         if record.status in ("oom", "error"):
             place = self._drop(worker)  # what such an end leaves in memory is not known
             if record.status == "oom" and worker.trials > 1:
-                self._submit_fresh(place, record.spec, worker.artifacts)
+                fresh = self._workers[place] = self._new_worker(place)
+                fresh.begin(record.spec, worker.artifacts)
                 return None
         return record
-
-    def _submit_fresh(self, place: int, spec: TrialSpec, artifacts: Path) -> None:
-        """Give a spec to a new worker in a place that is free."""
-        fresh = self._workers[place] = self._new_worker(place)
-        fresh.begin(spec, artifacts)
 
     def _overdue(self) -> list[TrialRecord]:
         """Kill workers that take too long or get no further, and return the records of their trials."""
@@ -188,14 +185,16 @@ class WorkerPool(Pool, Generic[W]):
             spec = worker.spec
             if spec is None:
                 continue
+            granted = 0.0 if worker.placed else worker.start_seconds
             limit, silence = spec.cell.runtime.trial_timeout, spec.cell.runtime.hang_timeout
             if limit is not None and worker.began is not None and now - worker.began > limit:
-                self._drop(worker)
-                ended.append(lost(spec, "timeout", f"stopped after {limit:g} s (runtime.trial_timeout)"))
-            elif silence is not None and now - worker.heard > max(silence, _granted(worker)):
-                self._drop(worker)
-                why = f"it hung: no step and no batch for {silence:g} s (runtime.hang_timeout)"
-                ended.append(lost(spec, "killed", why))
+                status, why = "timeout", f"stopped after {limit:g} s (runtime.trial_timeout)"
+            elif silence is not None and now - worker.heard > max(silence, granted):
+                status, why = "killed", f"it hung: no step and no batch for {silence:g} s (runtime.hang_timeout)"
+            else:
+                continue
+            self._drop(worker)
+            ended.append(TrialRecord.of(spec, status=status, reason=why))
         return ended
 
     def _drop(self, worker: W) -> int:
@@ -205,9 +204,3 @@ class WorkerPool(Pool, Generic[W]):
         worker.spec = None
         worker.kill()
         return place
-
-
-def _granted(worker: Worker) -> float:
-    if worker.placed:
-        return 0.0
-    return math.inf if worker.start_seconds is None else worker.start_seconds

@@ -12,7 +12,7 @@ import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import ClassVar
 
 from bench.engines.base import Engine, Listener, Pool, cores
 from bench.engines.pool import Message, Worker, WorkerPool
@@ -69,35 +69,24 @@ class ProcessWorker(Worker):
         self, command: list[str], runner: str, threads: int, log: Path | None, events: Events, gpu: str | None
     ) -> None:
         super().__init__()
-        self._command = command
-        self._runner = runner
         self._threads = threads
-        self._gpu = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
-        self._log = log
+        own = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
+        self._log = log or Path(os.devnull)
         # A worker that is killed cannot clean up; what it had in here goes with it.
         self._scratch = tempfile.TemporaryDirectory(prefix="bench-worker-", ignore_cleanup_errors=True)
-        self._process = self._start()
-        threading.Thread(target=self._listen, args=(events,), daemon=True).start()
-
-    def _start(self) -> subprocess.Popen[str]:
-        errors: int | IO[str] = subprocess.DEVNULL
-        if self._log is not None:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            errors = self._log.open("a", encoding="utf-8")
-        try:
-            return subprocess.Popen(
-                [*self._command, self._scratch.name, self._runner],
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("a", encoding="utf-8") as errors:
+            self._process = subprocess.Popen(
+                [*command, self._scratch.name, runner],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
                 encoding="utf-8",
                 start_new_session=True,
-                env={**ENVIRONMENT, **os.environ, **self._gpu, "TMPDIR": self._scratch.name},
+                env={**ENVIRONMENT, **os.environ, **own, "TMPDIR": self._scratch.name},
             )
-        finally:
-            if not isinstance(errors, int):
-                errors.close()
+        threading.Thread(target=self._listen, args=(events,), daemon=True).start()
 
     def send(self, spec: TrialSpec, artifacts: Path) -> None:
         """Begin a trial: nothing is in its way here, so its time counts from now."""
@@ -137,10 +126,8 @@ class ProcessWorker(Worker):
             how = f"signal {signal.Signals(-code).name}"
             if -code == signal.SIGKILL:
                 how += " (did the machine run out of memory?)"
-        last = ""
-        if self._log is not None and self._log.exists():
-            lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            last = f"; last line of its log: {lines[-1][:300]}" if lines else ""
+        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        last = f"; last line of its log: {lines[-1][:300]}" if lines else ""
         return f"the worker process ended with {how}{last}"
 
     def _listen(self, events: Events) -> None:

@@ -16,13 +16,13 @@ from typing import Any
 
 from pydantic import Field
 
-from bench.core.errors import BenchError, Unavailable, one_line
+from bench.core.errors import Unavailable, one_line
 from bench.core.heartbeat import Pulse, beat
 from bench.core.registry import load_target
 from bench.core.trust import Trusted
 from bench.engines.base import Engine, Listener, Pool
 from bench.engines.pool import Message, Worker, WorkerPool
-from bench.engines.running import guarded
+from bench.engines.running import answered
 from bench.runs.manifest import without_password
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
@@ -82,10 +82,10 @@ class Ray(Engine):
                 # Ray's own handler ends the process wherever it happens to be; the driver's stops between two records.
                 if threading.current_thread() is threading.main_thread():
                     signal.signal(signal.SIGTERM, terminated)
-        return RayPool(self, listener)
+        return _RayPool(self, listener)
 
 
-class RayPool(WorkerPool["RayWorker"]):
+class _RayPool(WorkerPool["_RayWorker"]):
     """N places, each with an actor once it was needed."""
 
     def __init__(self, engine: Ray, listener: Listener) -> None:
@@ -101,10 +101,10 @@ class RayPool(WorkerPool["RayWorker"]):
         resources |= {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 3}
         self._make: Any = ray.remote(**resources)(Actor)
 
-    def _new_worker(self, index: int) -> RayWorker:
-        return RayWorker(self._make.remote(self._engine.runner), max(1, int(self._engine.cpus)))
+    def _new_worker(self, index: int) -> _RayWorker:
+        return _RayWorker(self._make.remote(self._engine.runner), max(1, int(self._engine.cpus)))
 
-    def _news(self, timeout: float) -> list[tuple[RayWorker, Message | None]]:
+    def _news(self, timeout: float) -> list[tuple[_RayWorker, Message | None]]:
         deadline = time.monotonic() + timeout
         while True:
             asked = [worker for worker in self._started() if worker.spec is not None]
@@ -115,7 +115,7 @@ class RayPool(WorkerPool["RayWorker"]):
             time.sleep(min(_LOOK_SECONDS, left))
 
 
-class RayWorker(Worker):
+class _RayWorker(Worker):
     """The driver's view of one actor."""
 
     def __init__(self, actor: Any, threads: int) -> None:
@@ -127,11 +127,10 @@ class RayWorker(Worker):
         self._end = ""
 
     def send(self, spec: TrialSpec, artifacts: Path) -> None:
-        """Begin a trial as soon as the actor has a place on the cluster: only then can silence mean that it hangs."""
+        # It begins as soon as the actor has a place on the cluster: only then can silence mean that it hangs.
         self._next = spec.model_dump_json()
 
     def answer(self, keep_going: bool) -> None:
-        """Send the verdict on a validation."""
         self._actor.answer.remote(keep_going)
 
     def news(self) -> list[Message | None]:
@@ -161,17 +160,15 @@ class RayWorker(Worker):
         for name, data in message["files"].items():
             self.artifacts.mkdir(parents=True, exist_ok=True)
             (self.artifacts / Path(name).name).write_bytes(data)
-        return TrialRecord.model_validate_json(message["record"])
+        return super().record(message)
 
     def kill(self) -> None:
-        """End the actor, wherever it is."""
         import ray
 
         with suppress(Exception):  # it may be dead, and its node too
             ray.kill(self._actor, no_restart=True)
 
     def how_it_ended(self) -> str:
-        """Say what Ray says."""
         return f"the worker on the cluster died: {self._end}"
 
 
@@ -192,14 +189,10 @@ class Actor:
         spec = TrialSpec.model_validate(json.loads(text))
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             kept = Path(folder) / "kept"
-            try:
-                self._run = self._run or self._make_runner()
-                record = guarded(self._run, spec, self, kept, threads)
-            except BenchError as error:
-                self._news.put({"refused": str(error)})
-                return
+            self._run = self._run or self._make_runner()
+            answer = answered(self._run, spec, self, kept, threads)
             files = {path.name: path.read_bytes() for path in kept.glob("*") if path.is_file()}
-        self._news.put({"record": record.model_dump_json(), "files": files})
+        self._news.put({**answer, "files": files})
 
     def news(self) -> list[dict[str, Any]]:
         """Return the messages since the last call, and whether the trial has got on since."""

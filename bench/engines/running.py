@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BenchError, named_line
-from bench.engines.base import lost
 from bench.runs.record import TrialRecord
 from bench.runs.spec import TrialSpec
 
@@ -38,20 +37,18 @@ ENVIRONMENT = {
 def training_runner(ranks: Ranks | None = None) -> Runner:
     """Return what runs trials in this process, keeping base model and data between them.
 
-    Args:
-        ranks: the processes that run each of them together; None is this one alone.
-
     Raises (the runner):
         BenchError: nothing can run here as it was asked for.
     """
-    from bench.training.device import configure_threads
+    import torch
+
     from bench.training.session import Session
     from bench.training.trial import run_trial
 
     session = Session(ranks)
 
     def run(spec: TrialSpec, listener: Any, artifacts: Path, threads: int) -> TrialRecord:
-        configure_threads(spec.cell.runtime, threads)
+        torch.set_num_threads(spec.cell.runtime.threads or threads)
         return run_trial(spec, session, listener, artifacts)
 
     return run
@@ -68,4 +65,12 @@ def guarded(run: Runner, spec: TrialSpec, listener: Any, artifacts: Path, thread
         raise
     except Exception as error:
         traceback.print_exc()
-        return lost(spec, "error", named_line(error, 500))
+        return TrialRecord.of(spec, status="error", reason=named_line(error, 500))
+
+
+def answered(run: Runner, spec: TrialSpec, listener: Any, artifacts: Path, threads: int) -> dict[str, Any]:
+    """Run a spec and return the message that says how it ended, see `bench.engines.pool.Message`."""
+    try:
+        return {"record": guarded(run, spec, listener, artifacts, threads).model_dump(mode="json")}
+    except BenchError as error:
+        return {"refused": str(error)}

@@ -1,9 +1,8 @@
 """A worker process: takes specs as JSON lines on stdin, gives progress and records as JSON lines on stdout.
 
 Messages in: ``{"run": spec, "artifacts": path, "threads": n}`` and ``{"keep_going": bool}``, the
-answer to a validation. Messages out: ``{"alive": true}`` every now and then if the trial gets on, ``{"progress": [step,
-steps, loss]}``, ``{"validated": [step, value]}`` (then the worker waits for the answer), ``{"record": record}``, and
-``{"refused": reason}`` for a spec that cannot run here at all. JSON, not pickle: nothing that arrives can run code.
+answer to a validation. Messages out: see `bench.engines.pool.Message`. JSON, not pickle: nothing that arrives can run
+code.
 """
 
 from __future__ import annotations
@@ -19,10 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from bench.core.errors import BenchError
 from bench.core.heartbeat import Pulse, beat
 from bench.core.registry import load_target
-from bench.engines.running import Runner, guarded
+from bench.engines.running import Runner, answered
 from bench.runs.spec import TrialSpec
 
 PROGRESS_SECONDS = 0.2
@@ -101,12 +99,7 @@ def serve(scratch: str, make_runner: Callable[[], Runner]) -> None:
     while True:
         message = channel.receive()
         spec = TrialSpec.model_validate(message["run"])
-        try:
-            record = guarded(run, spec, channel, Path(message["artifacts"]), message["threads"])
-        except BenchError as error:
-            channel.send({"refused": str(error)})
-        else:
-            channel.send({"record": record.model_dump(mode="json")})
+        channel.send(answered(run, spec, channel, Path(message["artifacts"]), message["threads"]))
 
 
 if __name__ == "__main__":

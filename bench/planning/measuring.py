@@ -25,8 +25,8 @@ from bench.planning.data import assumed
 from bench.planning.predict import predict
 from bench.planning.trace import COSTS
 from bench.planning.work import Work, batches_trained
+from bench.training.costs import Flops
 from bench.training.evaluation import Scorer
-from bench.training.flops import Flops
 from bench.training.memory import LiveTensors
 from bench.training.step import Stepper
 

@@ -16,8 +16,8 @@ from transformers import DynamicCache
 from bench.forward.batch import Batch
 from bench.forward.pathway import Pathway
 from bench.forward.shared_prefix import KeysAndValues
+from bench.training.answers import Pair
 from bench.training.device import autocast
-from bench.training.encoding import Pair
 from bench.training.step import Stepper
 
 

@@ -19,8 +19,8 @@ from bench.planning.trace import Traced, trace_evaluation, trace_training
 from bench.planning.weightless import ReadsAsZero
 from bench.planning.work import Work, batches_evaluated, batches_trained
 from bench.runs.record import Parameters
+from bench.training.batching import planned_steps
 from bench.training.encoding import Encoder
-from bench.training.optimization import planned_steps
 from bench.training.step import Stepper
 
 ALL_TRACED = 8

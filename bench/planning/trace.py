@@ -13,8 +13,9 @@ from torch.utils.flop_counter import flop_registry, sdpa_backward_flop, sdpa_flo
 
 from bench.methods.base import TunedModel
 from bench.planning.weightless import ReadsAsZero
+from bench.training.answers import Pair
 from bench.training.device import autocast
-from bench.training.encoding import Encoder, Pair
+from bench.training.encoding import Encoder
 from bench.training.memory import LiveTensors
 from bench.training.step import Stepper
 

@@ -14,9 +14,9 @@ from bench.forward.batch import evaluation_batches
 from bench.methods.base import Method
 from bench.models.language_model import LanguageModel
 from bench.planning.weightless import built
-from bench.training.batching import training_batches
-from bench.training.encoding import Encoder, Pair
-from bench.training.optimization import planned_steps
+from bench.training.answers import Pair
+from bench.training.batching import planned_steps, training_batches
+from bench.training.encoding import Encoder
 
 
 @dataclass(frozen=True)

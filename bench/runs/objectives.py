@@ -42,9 +42,7 @@ def pareto_front(records: Iterable[TrialRecord], objectives: Sequence[Objective]
 
     Of trials that are equal in all objectives the earliest stays. Ordered by the first objective, the best first.
 
-    Args:
-        records: runs of one cell; finals and trials that did not end well are passed over.
-        objectives: names of at least one objective.
+    Finals and trials that did not end well are passed over.
     """
     trials = sorted((r for r in records if r.spec.kind == "trial"), key=lambda r: r.spec.number)
     valued = [(record, values) for record in trials if (values := objective_values(record, objectives)) is not None]

@@ -21,10 +21,6 @@ def range_end_caution(records: Iterable[TrialRecord], parameter: str = "learning
     The range that is proposed is longer by half of its length on that side (at least by a factor of 3 on a
     logarithmic scale).
 
-    Args:
-        records: runs of one cell.
-        parameter: the searched parameter to look at.
-
     Returns:
         None where it does not, or too little was searched.
     """

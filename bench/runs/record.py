@@ -7,8 +7,9 @@ three blocks: what was asked (``spec``), what happened, with what (``provenance`
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from pydantic import Field, ValidationError
 
@@ -19,7 +20,7 @@ from bench.runs.spec import TrialSpec
 SCHEMA_VERSION: Final = 1
 
 Status = Literal["ok", "pruned", "diverged", "oom", "timeout", "killed", "error", "infeasible"]
-STATUSES: tuple[Status, ...] = ("ok", "pruned", "diverged", "oom", "timeout", "killed", "error", "infeasible")
+STATUSES: tuple[Status, ...] = get_args(Status)
 BROKEN: tuple[Status, ...] = ("error", "timeout", "killed")
 """Something broke. The other statuses are what a search may well meet."""
 FAILED: tuple[Status, ...] = ("diverged", "oom", "infeasible", *BROKEN)
@@ -243,7 +244,8 @@ class TrialRecord(Config):
 
     @classmethod
     def of(cls, spec: TrialSpec, **values: Any) -> TrialRecord:
-        """Build the record of a run; spec and its hashes are filled in."""
+        """Build the record of a run; spec and its hashes are filled in, and when it began unless that is given."""
+        values = {"started_at": datetime.now(UTC).isoformat(timespec="seconds"), **values}
         return cls(spec=spec, cell_path=spec.cell.path, spec_hash=spec.hash, **values)
 
 

@@ -39,12 +39,7 @@ def finals_of(best: Mapping[int, TrialRecord], records: Iterable[TrialRecord], s
     """Return the finals that ran their study's best configuration, by number; where nothing is searched, all finals.
 
     One a seed: a final that was run again, to be tested on further data sets (`Cell.transfer`), is no further seed. A
-    good end is preferred, then the later run.
-
-    Args:
-        best: what `best_trials` returned.
-        records: runs of one cell.
-        studies: how many studies the cell has.
+    good end is preferred, then the later run. ``best`` is what `best_trials` returned.
     """
     finals = [r for r in records if r.spec.kind == "final"]
     if best:

@@ -42,15 +42,13 @@ class RecordStore:
         return path
 
     def iter_cell(self, cell_path: str) -> Iterator[TrialRecord]:
-        """Yield the records of one cell, by kind and number."""
-        for _, record in self._read(self.folder / cell_path):
-            yield record
+        """Return the records of one cell, by kind and number."""
+        return self._read(self.folder / cell_path)
 
     def __iter__(self) -> Iterator[TrialRecord]:
-        for _, record in self._read(self.folder):
-            yield record
+        return self._read(self.folder)
 
-    def _read(self, folder: Path) -> Iterator[tuple[Path, TrialRecord]]:
+    def _read(self, folder: Path) -> Iterator[TrialRecord]:
         for path in sorted(folder.rglob("*.json")):
             if path.name.startswith("."):
                 continue
@@ -59,4 +57,4 @@ class RecordStore:
                 # Set aside, never deleted: the trial runs again and the evidence stays.
                 self.set_aside.append(path.replace(path.with_suffix(".corrupt")))
                 continue
-            yield path, record
+            yield record

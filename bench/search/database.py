@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -44,7 +43,6 @@ class Database:
     """Brings a database up to the records.
 
     Args:
-        results: the results folder.
         url: of a database that SQLAlchemy knows; None is ``study.db`` in the results folder.
         experiment: begins the studies' names.
         cells: the cells whose studies are kept, each with its trials, to which the driver adds.
@@ -128,7 +126,7 @@ class _Study:
         if study is None:
             study = self._open(storage)
         while self._written in self._trials:
-            study.add_trial(self._frozen(self._written))
+            study.add_trial(frozen(self._trials[self._written], self._space))
             self._written += 1
         self._study = study
         return self._written
@@ -139,24 +137,18 @@ class _Study:
 
         for number in itertools.count(1):
             name = self._name if number == 1 or self._own else f"{self._name}~{number}"
-            study = optuna.create_study(
-                study_name=name,
-                storage=storage,
-                directions=directions(self._cell),
-                load_if_exists=True,
-            )
+            wanted = directions(self._cell)
+            study = optuna.create_study(study_name=name, storage=storage, directions=wanted, load_if_exists=True)
             there = study.get_trials(deepcopy=False)
-            if study.directions == directions(self._cell) and all(
-                n in self._trials and _content(trial) == _content(self._frozen(n)) for n, trial in enumerate(there)
+            if study.directions == wanted and all(
+                n in self._trials and _content(trial) == _content(frozen(self._trials[n], self._space))
+                for n, trial in enumerate(there)
             ):
                 self._written = len(there)
                 return study
             if self._own:
                 optuna.delete_study(study_name=name, storage=storage)
         raise AssertionError("numbers do not end")
-
-    def _frozen(self, number: int) -> optuna.trial.FrozenTrial:
-        return frozen(self._trials[number], self._space)
 
 
 def _content(trial: optuna.trial.FrozenTrial) -> list[Any]:
@@ -210,16 +202,8 @@ def _open_storage(url: str, file: Path | None) -> Any:
             if opened.read(16) != b"SQLite format 3\0":
                 file.replace(file.with_suffix(".db.corrupt"))
     # A dashboard that reads holds it for less than two seconds.
-    sqlite = {"connect_args": {"timeout": 2.0, "factory": _Unsynced}}
+    sqlite = {"connect_args": {"timeout": 2.0}}
     return RDBStorage(url, engine_kwargs=sqlite if url.startswith("sqlite") else {})
-
-
-class _Unsynced(sqlite3.Connection):
-    """Waits for no disk: the records are safe already, and what a power cut takes is written again from them."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.execute("PRAGMA synchronous=OFF")
 
 
 def _cause(error: Exception) -> str:

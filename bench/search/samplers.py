@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import warnings
 from collections.abc import Mapping
@@ -103,7 +102,6 @@ def _find(module: Any, suffix: str, name: str, short: Mapping[str, str], where: 
     return kind
 
 
-@functools.cache  # each trial has a sampler of its own
 def _parameters(kind: Any) -> tuple[str, ...]:
     return tuple(inspect.signature(kind).parameters)
 

@@ -27,13 +27,6 @@ warnings.filterwarnings("ignore", message="Constraints have been set")
 
 # Out of memory, divergence and impossible configurations are told as pruned and as violating a constraint: the
 # sampler learns to leave the region. A failed trial it ignores, and samples there again.
-_STATES = {
-    "ok": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "diverged": TrialState.PRUNED,
-    "oom": TrialState.PRUNED,
-    "infeasible": TrialState.PRUNED,
-}
 _WALLS = ("diverged", "oom", "infeasible")
 CONSTRAINT = "runs"
 """Name of the constraint that such a trial violates."""
@@ -69,9 +62,7 @@ class Search:
         records = list(records)
         known = {record.spec.number: record for record in records if record.spec.number % cell.studies == study}
         again = {number: params for number, params in (again or {}).items() if number % cell.studies == study}
-        self._hash = cell.hash
         self._distributions = distributions(cell)
-        self._several = len(cell.study.objectives) > 1
         self._grid = cell_grid(cell) if cell.study.sampler == "grid" else None
         memoryless = cell.study.sampler in MEMORYLESS_SAMPLERS
         replay = not (memoryless and cell.study.pruner in MEMORYLESS_PRUNERS)
@@ -80,7 +71,6 @@ class Search:
             pruner=build_pruner(cell.study, cell.training),
             study_name=cell.path,  # Hyperband derives a trial's bracket from it
         )
-        self._points = number_of_points(cell.search)
         self._tried: dict[int, str] = {}
         """The points so far, by number."""
         self._open: dict[int, optuna.trial.Trial] = {}
@@ -104,7 +94,8 @@ class Search:
             return dict(self._open[number].params)
         self._study.sampler = build_sampler(self.cell.study, self._seed(number))
         tried = set(self._tried.values())
-        if self._points is not None and len(tried) < self._points:
+        points = number_of_points(self.cell.search)
+        if points is not None and len(tried) < points:
             self._study.sampler = Unrepeated(
                 self._study.sampler, self.cell.search, self._distributions, tried, self._seed(number)
             )
@@ -116,15 +107,13 @@ class Search:
 
     def reopen(self, number: int, params: Mapping[str, Scalar]) -> None:
         """Begin a trial again whose point is known, because its worker had died."""
-        if number in self._open:
-            return
         self._study.sampler = optuna.samplers.RandomSampler(seed=0)
         self._study.enqueue_trial(dict(params))
         self._begin(number)
 
     def should_prune(self, number: int, step: int, value: float) -> bool:
         """Hear of a validation score of a running trial; True if the trial is not worth going on."""
-        if self._several:
+        if len(self.cell.study.objectives) > 1:
             return False
         trial = self._open[number]
         # A trial that runs again after its worker died reports its first steps again.
@@ -186,7 +175,7 @@ class Search:
         self.tell(record)
 
     def _seed(self, number: int) -> int:
-        return derive_seed(self.cell.seed, self._hash, "sampler", number)
+        return derive_seed(self.cell.seed, self.cell.hash, "sampler", number)
 
 
 def directions(cell: Cell) -> list[StudyDirection]:
@@ -197,11 +186,10 @@ def directions(cell: Cell) -> list[StudyDirection]:
 
 def outcome(record: TrialRecord) -> tuple[TrialState, list[float] | None]:
     """Return state and values that tell Optuna how a trial ended."""
-    state = _STATES.get(record.status, TrialState.FAIL)
     values = objective_values(record, record.spec.cell.study.objectives)
-    if state is TrialState.COMPLETE and values is None:
-        state = TrialState.FAIL
-    return state, values if state is TrialState.COMPLETE else None
+    if values is not None:
+        return TrialState.COMPLETE, values
+    return TrialState.PRUNED if record.status in ("pruned", *_WALLS) else TrialState.FAIL, None
 
 
 def curve(record: TrialRecord) -> dict[int, float]:

@@ -19,11 +19,8 @@ class Unrepeated(BaseSampler):
     """A sampler whose point, where it has been tried, is replaced by a random one that has not.
 
     Args:
-        sampler: proposes the points.
         space: of a study with finitely many points.
-        distributions: the same as Optuna's.
         tried: the points so far, as `canonical_json` writes them; fewer than there are.
-        seed: draws the replacement.
     """
 
     def __init__(

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from bench.core.distributions import Scalar
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.core.heartbeat import beat
-from bench.engines.base import lost
 from bench.engines.running import Runner
 from bench.experiment.cell import Cell
 from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Training
@@ -89,7 +87,6 @@ def scripted_runner() -> Runner:
             spec,
             status=status,
             reason=reason,
-            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             validation_curve=curve,
             objective=curve[-1].metrics[spec.cell.objective],
             best_step=curve[-1].step,
@@ -123,7 +120,7 @@ def _act(spec: TrialSpec, first: bool, alone: bool) -> TrialRecord | None:
             beat()
             time.sleep(0.1)
     if do == "leak" and not alone:
-        return lost(spec, "oom", "MemoryError: no room")
+        return TrialRecord.of(spec, status="oom", reason="MemoryError: no room")
     if do == "fail":
         raise RuntimeError("as asked for")
     if do == "refuse":

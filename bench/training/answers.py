@@ -31,7 +31,7 @@ class Continued:
 
     def __init__(self, base: LanguageModel) -> None:
         self.tokenizer: PreTrainedTokenizerBase = base.tokenizer
-        self.after: tuple[int, ...] = ()
+        self.after = () if self.shares_room else Specials.of(base.tokenizer).after
         """Special tokens behind the text."""
 
     def label_ids(self, template: str, labels: Sequence[str]) -> list[list[int]]:
@@ -55,7 +55,7 @@ class Continued:
 
     def beside(self, label_ids: Sequence[list[int]]) -> int:
         """Return how many positions behind the text special tokens or the longest answer take."""
-        return max(map(len, label_ids), default=0)
+        return max(map(len, label_ids), default=0) if self.shares_room else len(self.after)
 
     def batch(self, pairs: Sequence[Pair], pad: Pad) -> Batch:
         """Make a batch that asks for the tokens of each pair's second part.
@@ -76,7 +76,6 @@ class Decoded(Continued):
 
     def __init__(self, base: LanguageModel) -> None:
         super().__init__(base)
-        self.after = Specials.of(self.tokenizer).after
         self.start_id: int = base.network.config.decoder_start_token_id
 
     def label_ids(self, template: str, labels: Sequence[str]) -> list[list[int]]:
@@ -93,10 +92,6 @@ class Decoded(Continued):
             raise Infeasible("loss_on: all is for decoders; the decoder of this model does not read the text")
         return ids, target
 
-    def beside(self, label_ids: Sequence[list[int]]) -> int:
-        """Return the number of special tokens behind the text."""
-        return len(self.after)
-
     def batch(self, pairs: Sequence[Pair], pad: Pad) -> Batch:
         """Make a batch whose decoder is asked for the tokens of each pair's second part."""
         input_ids, mask = pad([ids for ids, _ in pairs])
@@ -109,10 +104,6 @@ class Classified(Continued):
 
     shares_room: ClassVar[bool] = False
 
-    def __init__(self, base: LanguageModel) -> None:
-        super().__init__(base)
-        self.after = Specials.of(self.tokenizer).after
-
     def label_ids(self, template: str, labels: Sequence[str]) -> list[list[int]]:
         """Return the index of each label."""
         return [[index] for index in range(len(labels))]
@@ -120,10 +111,6 @@ class Classified(Continued):
     def ids(self, template: str, text: str, ends: bool) -> list[int]:
         """Refuse: a head knows the labels it was made for."""
         raise Infeasible("an encoder answers by a head over label words; options of a row and free text need a decoder")
-
-    def beside(self, label_ids: Sequence[list[int]]) -> int:
-        """Return the number of special tokens behind the text."""
-        return len(self.after)
 
     def batch(self, pairs: Sequence[Pair], pad: Pad) -> Batch:
         """Make a batch that asks for each pair's label."""

@@ -1,12 +1,22 @@
-"""Which examples form the batches of a training."""
+"""How many batches a training takes, and which examples form them."""
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+
+from bench.experiment.settings import Training
 
 SORTED_TOGETHER = 16
 """Batches among which examples are sorted by length; large enough that little padding is left."""
+
+
+def planned_steps(settings: Training, examples: int) -> int:
+    """Return the number of optimizer steps of a run over ``examples`` training examples."""
+    if settings.num_train_epochs is None:
+        return settings.max_steps
+    return max(1, math.ceil(settings.num_train_epochs * math.ceil(examples / settings.batch_size)))
 
 
 def training_batches(
@@ -20,20 +30,14 @@ def training_batches(
     generator = random.Random(seed)
     batches: list[list[int]] = []
     while len(batches) < steps:
-        batches.extend(_epoch(lengths, batch_size, generator, group_by_length))
+        order = list(range(len(lengths)))
+        generator.shuffle(order)
+        if group_by_length:
+            window = batch_size * SORTED_TOGETHER
+            windows = [order[i : i + window] for i in range(0, len(order), window)]
+            order = [index for part in windows for index in sorted(part, key=lengths.__getitem__)]
+        epoch = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+        if group_by_length:
+            generator.shuffle(epoch)
+        batches.extend(epoch)
     return batches[:steps]
-
-
-def _epoch(
-    lengths: Sequence[int], batch_size: int, generator: random.Random, group_by_length: bool
-) -> Iterator[list[int]]:
-    order = list(range(len(lengths)))
-    generator.shuffle(order)
-    if group_by_length:
-        window = batch_size * SORTED_TOGETHER
-        windows = [order[i : i + window] for i in range(0, len(order), window)]
-        order = [index for part in windows for index in sorted(part, key=lengths.__getitem__)]
-    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    if group_by_length:
-        generator.shuffle(batches)
-    yield from batches

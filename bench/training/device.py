@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from bench.core.errors import BadInput
-from bench.experiment.settings import Runtime
 
 
 def resolve_device(name: str) -> torch.device:
@@ -54,8 +53,3 @@ def device_name(device: torch.device) -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
     return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
-
-
-def configure_threads(runtime: Runtime, share: int) -> None:
-    """Set the CPU threads of this worker: as asked for, else its fair share of the cores."""
-    torch.set_num_threads(runtime.threads or max(1, share))

@@ -10,21 +10,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn import Parameter
-from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from bench.forward.batch import Batch, evaluation_batches
 from bench.methods.base import TunedModel
 from bench.runs.record import Status
-from bench.training.device import autocast
-from bench.training.encoding import Encoder, Pair
+from bench.training.answers import Pair
+from bench.training.encoding import Encoder
 from bench.training.evaluation import Scored, Scorer
 from bench.training.ranks import Ranks
 from bench.training.step import Stepper
@@ -59,15 +61,34 @@ class Shared:
 
     def save(self, folder: Path) -> None:
         """Keep the weights in each process, and write them whole from rank 0."""
-        self._best = {name: p.detach().cpu().clone() for name, p in self._tuned.trainable().items()}
-        if dist.get_rank() == 0:
-            self._tuned.save(folder)
+        self._best = {name: local(p).detach().cpu().clone() for name, p in self._tuned.trainable().items()}
+        with self._gathered():
+            if dist.get_rank() == 0:
+                self._tuned.save(folder)
 
     def load(self, folder: Path) -> None:
         """Put back what was saved last; the file is of rank 0 alone."""
         with torch.no_grad():
             for name, parameter in self._tuned.trainable().items():
-                parameter.copy_(self._best[name])
+                local(parameter).copy_(self._best[name])
+
+    @contextmanager
+    def _gathered(self) -> Iterator[None]:
+        """Have whole parameters in rank 0, in the memory of the host, gathered one after the other."""
+        needed = any(isinstance(p, DTensor) for p in self._tuned.trainable().values())
+        replaced: list[tuple[nn.Module, str, Parameter]] = []
+        for module in self._tuned.network.modules() if needed else ():
+            for name, parameter in list(module._parameters.items()):
+                if isinstance(parameter, DTensor):
+                    whole = parameter.detach().full_tensor()  # every process takes part
+                    if dist.get_rank() == 0:
+                        replaced.append((module, name, parameter))
+                        module._parameters[name] = Parameter(whole.cpu(), parameter.requires_grad)
+        try:
+            yield
+        finally:
+            for module, name, parameter in replaced:
+                module._parameters[name] = parameter
 
     def detach(self) -> None:
         """Do nothing: a model that was spread over processes is not used again."""
@@ -77,34 +98,45 @@ class SharedStepper(Stepper):
     """Takes a step over a batch of which each process runs its part."""
 
     def _accumulate(self, pairs: Sequence[Pair]) -> tuple[float, int]:
-        supervised = sum(len(target) for _, target in pairs)
-        size = math.ceil(len(pairs) / self._settings.gradient_accumulation_steps)
-        rank, world = dist.get_rank(), dist.get_world_size()
-        total, tokens = 0.0, 0
-        for start in range(0, len(pairs), size):
-            together = pairs[start : start + size]
-            # A process without an example runs one all the same, for nothing: the others gather weights from it.
-            mine, weight = together[rank::world] or together[:1], float(rank < len(together))
-            batch = self.encoder.batch(mine)
-            with autocast(self.encoder.device, self._dtype):
-                logits = self.tuned.logits(batch)
-            loss = cross_entropy(logits.float(), batch.targets, reduction="sum") * (weight / supervised)
-            loss.backward()
-            total += loss.item()
-            tokens += int(batch.attention_mask.sum() * weight)
-        self._add_gradients()
-        added = summed(np.array([total, tokens]), self.encoder.device)
-        return float(added[0]), int(added[1])
+        mine = super()._accumulate(pairs)
+        add_gradients(self._whole)  # those of the sharded ones have been added on the way
+        loss, tokens = summed(np.array(mine), self.encoder.device)
+        return float(loss), int(tokens)
 
-    def _add_gradients(self) -> None:
-        """Add up the gradients of all processes."""
-        add_gradients(self.parameters)
+    def _groups(self) -> list[list[Parameter]]:
+        """Return whole and sharded parameters apart: an optimizer works on one kind at a time."""
+        self._whole = [p for p in self.parameters if not isinstance(p, DTensor)]
+        self._parts: list[Parameter] = [p for p in self.parameters if isinstance(p, DTensor)]
+        return [self._whole, self._parts]
+
+    def _clip(self) -> float:
+        squares = 0.0
+        for group in (self._whole, self._parts):
+            total = get_total_norm([p.grad for p in group if p.grad is not None])
+            squares += float(total.full_tensor() if isinstance(total, DTensor) else total) ** 2
+        norm = math.sqrt(squares)
+        for group in (self._whole, self._parts):
+            clip_grads_with_norm_(group, self._settings.max_grad_norm or math.inf, torch.tensor(norm))
+        return norm
+
+    def _count_gradients(self) -> int:
+        whole, parts = (
+            sum(int(local(p.grad).count_nonzero()) for p in group if p.grad is not None)
+            for group in (self._whole, self._parts)
+        )
+        return whole + int(summed(np.array([parts]), self.encoder.device)[0])
+
+    def _mine(self, pairs: Sequence[Pair]) -> tuple[Sequence[Pair], bool]:
+        # A process without an example runs one all the same, for nothing: the others gather weights from it.
+        return pairs[dist.get_rank() :: dist.get_world_size()] or pairs[:1], dist.get_rank() < len(pairs)
 
 
 class SharedScorer(Scorer):
     """Scores a split of which each process runs its part; every process has all scores in the end."""
 
-    no_gradients = staticmethod(torch.no_grad)  # what is gathered in inference mode cannot be used in training
+    def no_gradients(self) -> AbstractContextManager[Any]:
+        """Surround every forward pass: what is gathered in inference mode cannot be used in training."""
+        return torch.no_grad()
 
     def _scored(self, examples: Sequence[Example]) -> Scored:
         self._divided = len(examples) >= dist.get_world_size()
@@ -114,9 +146,9 @@ class SharedScorer(Scorer):
         if not self._divided:
             return  # so few that every process has run them all
         # Not the inputs that were cut: every process encodes the whole split.
-        mine = [done.counts.tokens, done.counts.answers]
+        mine = [done.counts["tokens"], done.counts["answers"]]
         added = summed(np.concatenate([done.scores.reshape(-1), done.right.reshape(-1), mine]), self._encoder().device)
-        done.counts.tokens, done.counts.answers = map(round, added[-2:])
+        done.counts["tokens"], done.counts["answers"] = map(round, added[-2:])
         done.scores[:] = added[: done.scores.size].reshape(done.scores.shape)
         done.right[:] = added[done.scores.size : -2].reshape(done.right.shape)
 
@@ -155,10 +187,16 @@ def add_gradients(parameters: Sequence[Parameter]) -> None:
             parameter.grad = part.view_as(parameter).to(parameter.dtype)
 
 
-def same_everywhere(parameters: Sequence[Parameter]) -> None:
-    """Give every process the values of rank 0."""
-    for parameter in parameters:
-        dist.broadcast(parameter.data, 0)
+def same_everywhere(tuned: TunedModel) -> None:
+    """Give every process what rank 0 has of the trained parameters that stand whole in each."""
+    for parameter in tuned.trainable().values():
+        if not isinstance(parameter, DTensor):
+            dist.broadcast(parameter.data, 0)
+
+
+def local(parameter: Tensor) -> Tensor:
+    """Return what this process holds of a parameter."""
+    return parameter.to_local() if isinstance(parameter, DTensor) else parameter
 
 
 class Together(Ranks):
@@ -190,7 +228,7 @@ class Together(Ranks):
 
     def _spread(self, tuned: TunedModel, base: set[Parameter], encoder: Encoder) -> tuple[Shared, int]:
         """Return the model as all processes have it, and how many of its parameters stand whole in each."""
-        same_everywhere(list(tuned.trainable().values()))
+        same_everywhere(tuned)
         return Shared(tuned), sum(p.numel() for p in tuned.network.parameters())
 
     def report_failure(self, status: Status, reason: str) -> None:
@@ -208,8 +246,3 @@ class Together(Ranks):
             "distributed": f"{self.how}; {what}",
             "unsharded_parameters": self._kept_whole,
         }
-
-
-def own_device(encoder: Encoder) -> torch.device:
-    """Return the device of this process, for a model that was loaded on the host."""
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else encoder.device

@@ -60,12 +60,17 @@ class Draft:
     ) -> TrialRecord:
         """Return the record of the trial, however it ended; ``seconds`` are by phase, with the ``total``."""
         training, best = self.training, self.training.best
-        tokens = {"train": training.timed_tokens, **self.tokens}
-        parameters = self.parameters and self.parameters.model_copy(
+        found = {name: value for name, value in vars(self).items() if name in TrialRecord.model_fields}
+        found["parameters"] = self.parameters and self.parameters.model_copy(
             update={"with_gradient": training.with_gradient, "adapter_bytes": self.adapter_bytes}
         )
+        found["notes"] = {**self.notes, "truncated_train_inputs": training.truncated}
+        if training.train_curve:
+            found["notes"]["measured_steps"] = training.measured_steps
+        tokens = {"train": training.timed_tokens, **self.tokens}
         return TrialRecord.of(
             spec,
+            **found,
             status=status,
             reason=reason,
             started_at=started_at,
@@ -74,25 +79,11 @@ class Draft:
             best_step=best.step if best else None,
             train_curve=training.train_curve,
             validation_curve=training.validation_curve,
-            test=self.test,
-            predictions=self.predictions,
-            answers=self.answers,
-            transfer=self.transfer,
-            non_label_share=self.non_label_share,
-            retention=self.retention,
-            parameters=parameters,
             memory=dict(memory),
             tokens_per_second={
                 phase: round(number / seconds[phase], 3)
                 for phase, number in tokens.items()
                 if number and seconds.get(phase)
             },
-            flops=self.flops,
-            notes={
-                **self.notes,
-                "truncated_train_inputs": training.truncated,
-                **({"measured_steps": training.measured_steps} if training.train_curve else {}),
-            },
-            measurements=self.measurements,
             provenance=provenance,
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from bench.core.errors import BadInput, Infeasible
 from bench.core.heartbeat import beat
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from bench.datasets.examples import Example
     from bench.models.language_model import LanguageModel
 
-__all__ = ["Encoder", "Pair"]
-
 
 class Encoder:
     """Encodes the examples of a data set for one base model.
@@ -29,10 +27,8 @@ class Encoder:
     Texts are tokenised once; `fit` then cuts them to what a trial's method leaves of the context.
 
     Args:
-        base: the base model, for its tokenizer and its context length.
         template: the data set's template; its end decides how a label word is attached.
         labels: the label words; none where answers are of another kind.
-        answer: what an answer is.
 
     Raises:
         BadInput: two label words are the same tokens.
@@ -73,20 +69,16 @@ class Encoder:
         Raises:
             Infeasible: nothing of the text would be left.
         """
-        limits = []
-        if self.context_length is not None:
-            limits.append(self.context_length - virtual_tokens)
-        if max_length is not None:
-            limits.append(max_length)
-        if not limits:
+        context = None if self.context_length is None else self.context_length - virtual_tokens
+        limit = min((one for one in (context, max_length) if one is not None), default=None)
+        if limit is None:
             return None
-        around = len(self.specials.before) + self.answers.beside(self.label_ids)
-        room = min(limits) - around
+        room = limit - len(self.specials.before) - self.answers.beside(self.label_ids)
         if room < 1:
             longest = max(map(len, self.label_ids), default=0)
             raise Infeasible(
                 f"{virtual_tokens} virtual tokens and a label of {longest} tokens leave no room "
-                f"for text in {min(limits) + (virtual_tokens if max_length is None else 0)} positions"
+                f"for text in {limit + (virtual_tokens if max_length is None else 0)} positions"
             )
         return room
 
@@ -198,23 +190,13 @@ class Encoder:
         """Make a batch that asks for the second part of each pair, on the model's device."""
         beat()
         made = self.answers.batch(pairs, self._pad)
-        decoder = made.decoder_input_ids
-        return replace(
-            made,
-            input_ids=made.input_ids.to(self.device),
-            attention_mask=made.attention_mask.to(self.device),
-            positions=made.positions.to(self.device),
-            targets=made.targets.to(self.device),
-            decoder_input_ids=None if decoder is None else decoder.to(self.device),
-        )
+        moved: dict[str, Any] = {name: t if t is None else t.to(self.device) for name, t in vars(made).items()}
+        return Batch(**moved)
 
     def _pad(self, rows: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        ids = torch.full((len(rows), max(map(len, rows))), self.pad_id)
-        mask = torch.zeros_like(ids)
-        for index, row in enumerate(rows):
-            ids[index, : len(row)] = torch.tensor(row)
-            mask[index, : len(row)] = 1
-        return ids, mask
+        ids = [torch.tensor(row, dtype=torch.long) for row in rows]
+        padded = pad_sequence(ids, batch_first=True, padding_value=self.pad_id)
+        return padded, pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
 
     def _check_labels(self) -> None:
         for index, ids in enumerate(self.label_ids):

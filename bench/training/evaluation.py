@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,13 +54,7 @@ class Pass:
         return None if self.nats is None or not self.answer_tokens else float(self.nats.sum()) / self.answer_tokens
 
     def answered(self, examples: Sequence[Example], splits: Splits, texts: Sequence[str] | None = None) -> Answered:
-        """Return what metrics score.
-
-        Args:
-            examples: what was scored.
-            splits: the data set that they are of.
-            texts: what was written besides.
-        """
+        """Return what metrics score; ``texts`` are what was written besides."""
         chosen = splits.answer.choices(examples, splits.labels)
         return Answered(
             predictions=self.scores.argmax(1).tolist() if chosen else (),
@@ -92,20 +87,6 @@ class Pass:
         )
 
 
-@dataclass
-class Counts:
-    """What is counted while examples are scored; see `Pass`."""
-
-    tokens: int = 0
-    answers: int = 0
-    truncated: int = 0
-
-    def __iadd__(self, other: Counts) -> Counts:
-        for name, value in vars(other).items():
-            setattr(self, name, getattr(self, name) + value)
-        return self
-
-
 @dataclass(frozen=True)
 class Scored:
     """Scores of n examples, filled in batch by batch."""
@@ -114,40 +95,27 @@ class Scored:
     """[n, C], see `Pass`."""
     right: np.ndarray
     """[n, 2] of the right answer: its negative log-likelihood (nats), and its tokens."""
-    counts: Counts
+    counts: Counter[str]
+    """``tokens``, ``answers`` and ``truncated``, see `Pass`."""
 
 
+@dataclass
 class Scorer:
-    """Scores examples with an attached method.
+    """Scores examples with an attached method."""
 
-    Args:
-        tuned: the method on its model.
-        encoder: encodes the data set for that model; None for a method without a language model.
-        room: tokens of text that fit (see `Encoder.room`).
-        batch_size: sequences a forward pass.
-        dtype: precision of the forward pass, that of the training.
-    """
-
-    no_gradients: Callable[[], AbstractContextManager[Any]] = staticmethod(torch.inference_mode)
-    """What surrounds every forward pass."""
-
-    def __init__(
-        self,
-        tuned: TunedModel,
-        encoder: Encoder | None,
-        room: int | None,
-        batch_size: int,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        self.tuned = tuned
-        self.encoder = encoder
-        self.room = room
-        self.batch_size = batch_size
-        self.dtype = dtype
+    tuned: TunedModel
+    encoder: Encoder | None
+    """None for a method without a language model."""
+    room: int | None
+    """Tokens of text that fit (see `Encoder.room`)."""
+    batch_size: int
+    """Sequences a forward pass."""
+    dtype: torch.dtype = torch.float32
+    """Precision of the forward pass, that of the training."""
 
     def run(self, examples: Sequence[Example]) -> Pass:
         """Score a split in eval mode."""
-        self._counts = Counts()
+        self._counts = Counter[str]()
         self._right: dict[str, np.ndarray] = {}
         with self.evaluating():
             scores = self.tuned.score_labels(examples, self._by_logits)
@@ -159,9 +127,9 @@ class Scorer:
             right[:, 0] if known else None,
             int(right[:, 1].sum()) if known else 0,
             self._encoder().answer_bytes(examples, self.room) if known else 0,
-            counts.tokens,
-            counts.answers,
-            counts.truncated,
+            counts["tokens"],
+            counts["answers"],
+            counts["truncated"],
         )
 
     def write(self, examples: Sequence[Example], on_token: OnToken | None = None) -> list[Generated]:
@@ -190,7 +158,7 @@ class Scorer:
             self._right.update(zip((example.id for example in examples), done.right, strict=True))
             self._counts += done.counts
         else:
-            self._counts += Counts(tokens=done.counts.tokens, answers=done.counts.answers)
+            self._counts += Counter(tokens=done.counts["tokens"], answers=done.counts["answers"])
         return done.scores
 
     def _scored(self, examples: Sequence[Example]) -> Scored:
@@ -200,7 +168,7 @@ class Scorer:
         candidates = [encoder.candidates(example, self.room) for example in examples]
         sizes = np.array([len(each) for each in candidates])
         done = Scored(
-            np.zeros((len(examples), sizes.max(initial=1))), np.zeros((len(examples), 2)), Counts(truncated=truncated)
+            np.zeros((len(examples), sizes.max(initial=1))), np.zeros((len(examples), 2)), Counter(truncated=truncated)
         )
         if encoder.single_token_labels:
             self._one_token(examples, inputs, encoder, done)
@@ -225,8 +193,8 @@ class Scorer:
             logits = self.tuned.logits(batch)
             done.right[rows, 0] = cross_entropy(logits, batch.targets, reduction="none").double().cpu().numpy()
             done.right[rows, 1] = 1
-            done.counts.tokens += int(batch.attention_mask.sum())
-            done.counts.answers += len(rows)
+            done.counts["tokens"] += int(batch.attention_mask.sum())
+            done.counts["answers"] += len(rows)
             done.scores[rows] = logits[:, words].double().cpu().numpy()
 
     def _several_tokens(
@@ -247,8 +215,8 @@ class Scorer:
             chosen = log_softmax(self.tuned.logits(batch), -1).gather(1, batch.targets[:, None])[:, 0].double().cpu()
             asked = [[len(ids) for ids in candidates[i]] for i in rows]
             for index, sizes, row in zip(rows, asked, chosen.split([sum(sizes) for sizes in asked]), strict=True):
-                done.counts.tokens += len(inputs[index]) + sum(sizes) - len(sizes)
-                done.counts.answers += sum(sizes)
+                done.counts["tokens"] += len(inputs[index]) + sum(sizes) - len(sizes)
+                done.counts["answers"] += sum(sizes)
                 parts = row.split(sizes)
                 done.scores[index, : len(sizes)] = [part.mean().item() for part in parts]
                 right = parts[examples[index].label]
@@ -266,6 +234,10 @@ class Scorer:
             answers = self.tuned.generate(inputs, settings, batch_size=self.batch_size)
         wrong = sum(not any(_begins_with(answer.text, word) for word in words) for answer in answers)
         return wrong / len(examples)
+
+    def no_gradients(self) -> AbstractContextManager[Any]:
+        """Surround every forward pass."""
+        return torch.inference_mode()
 
     def _precision(self) -> AbstractContextManager[None]:
         """Compute as in training."""

@@ -7,35 +7,18 @@ weights that are trained (full fine-tuning) are sharded with their gradients and
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
-import numpy as np
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn import Parameter
-from torch.nn.utils import get_total_norm
 
 from bench.methods.base import TunedModel
 from bench.runs.record import Status
-from bench.training.distributed import (
-    Shared,
-    SharedStepper,
-    Together,
-    add_gradients,
-    own_device,
-    same_everywhere,
-    summed,
-)
+from bench.training.distributed import Shared, Together, same_everywhere
 from bench.training.encoding import Encoder
-
-_GRADIENT_EPSILON = 1e-6
-"""As in `torch.nn.utils.clip_grad_norm_`."""
 
 
 def blocks_of(network: nn.Module) -> list[nn.Module]:
@@ -51,77 +34,6 @@ def blocks_of(network: nn.Module) -> list[nn.Module]:
     return blocks
 
 
-class ShardedModel(Shared):
-    """A model of whose parameters some are sharded."""
-
-    def save(self, folder: Path) -> None:
-        """Keep the weights in each process, and write them whole from rank 0."""
-        trained = self._tuned.trainable()
-        self._best = {name: _local(p).detach().cpu().clone() for name, p in trained.items()}
-        with self._gathered(any(isinstance(p, DTensor) for p in trained.values())):
-            if dist.get_rank() == 0:
-                self._tuned.save(folder)
-
-    def load(self, folder: Path) -> None:
-        """Put back what was saved last; the file is of rank 0 alone."""
-        with torch.no_grad():
-            for name, parameter in self._tuned.trainable().items():
-                _local(parameter).copy_(self._best[name])
-
-    @contextmanager
-    def _gathered(self, needed: bool) -> Iterator[None]:
-        """Have whole parameters in rank 0, in the memory of the host, gathered one after the other."""
-        replaced: list[tuple[nn.Module, str, Parameter]] = []
-        for module in self._tuned.network.modules() if needed else ():
-            for name, parameter in list(module._parameters.items()):
-                if isinstance(parameter, DTensor):
-                    whole = parameter.detach().full_tensor()  # every process takes part
-                    if dist.get_rank() == 0:
-                        replaced.append((module, name, parameter))
-                        module._parameters[name] = Parameter(whole.cpu(), parameter.requires_grad)
-        try:
-            yield
-        finally:
-            for module, name, parameter in replaced:
-                module._parameters[name] = parameter
-
-
-def _local(parameter: Tensor) -> Tensor:
-    return parameter.to_local() if isinstance(parameter, DTensor) else parameter
-
-
-class ShardedStepper(SharedStepper):
-    """Steps over parameters of which some are sharded."""
-
-    def _groups(self) -> list[list[Parameter]]:
-        """Return whole and sharded parameters apart: an optimizer works on one kind at a time."""
-        self._whole = [p for p in self.parameters if not isinstance(p, DTensor)]
-        self._parts: list[Parameter] = [p for p in self.parameters if isinstance(p, DTensor)]
-        return [self._whole, self._parts]
-
-    def _add_gradients(self) -> None:
-        add_gradients(self._whole)  # those of the sharded ones have been added on the way
-
-    def _clip(self) -> float:
-        gradients = [[p.grad for p in group if p.grad is not None] for group in (self._whole, self._parts)]
-        squares = 0.0
-        for group in filter(None, gradients):
-            total = get_total_norm(group)
-            squares += float(total.full_tensor() if isinstance(total, DTensor) else total) ** 2
-        norm = math.sqrt(squares)
-        limit = self._settings.max_grad_norm
-        if limit is not None and math.isfinite(norm):
-            scale = min(1.0, limit / (norm + _GRADIENT_EPSILON))
-            for gradient in (g for group in gradients for g in group):
-                gradient.mul_(scale)
-        return norm
-
-    def _count_gradients(self) -> int:
-        whole = sum(int(p.grad.count_nonzero()) for p in self._whole if p.grad is not None)
-        parts = sum(int(_local(p.grad).count_nonzero()) for p in self._parts if p.grad is not None)
-        return whole + int(summed(np.array([float(parts)]), self.encoder.device)[0])
-
-
 class FullySharded(Together):
     """This process as one of several among which the blocks of the base model are sharded.
 
@@ -132,7 +44,6 @@ class FullySharded(Together):
         cpu_offload: keep the shards in the memory of the host.
     """
 
-    stepper = ShardedStepper
     how = "blocks of the base model sharded (FSDP)"
 
     def __init__(self, tell: Callable[[Status, str], None], reshard_after_forward: bool, cpu_offload: bool) -> None:
@@ -144,15 +55,16 @@ class FullySharded(Together):
         return torch.device("cpu")
 
     def _spread(self, tuned: TunedModel, base: set[Parameter], encoder: Encoder) -> tuple[Shared, int]:
-        encoder.device = own_device(encoder)
+        if torch.cuda.is_available():  # the model was loaded on the host
+            encoder.device = torch.device("cuda", torch.cuda.current_device())
         for block in blocks_of(tuned.network):
             self._shard(block, base)
         for tensor in [*tuned.network.parameters(), *tuned.network.buffers(), *tuned.trainable().values()]:
             if not isinstance(tensor, DTensor):
                 tensor.data = tensor.data.to(encoder.device)
-        same_everywhere([p for p in tuned.trainable().values() if not isinstance(p, DTensor)])
+        same_everywhere(tuned)
         whole = sum(p.numel() for p in tuned.network.parameters() if not isinstance(p, DTensor))
-        return ShardedModel(tuned), whole
+        return Shared(tuned), whole
 
     def _shard(self, block: nn.Module, base: set[Parameter]) -> None:
         mine = [p for p in block.parameters() if p in base]

@@ -13,12 +13,11 @@ import torch
 from bench.experiment.settings import Training
 from bench.methods.base import TunedModel
 from bench.runs.record import Evaluated, TrainStep
-from bench.training.batching import training_batches
+from bench.training.batching import planned_steps, training_batches
 from bench.training.encoding import Encoder
 from bench.training.memory import Meters
-from bench.training.optimization import planned_steps
 from bench.training.ranks import Ranks
-from bench.training.step import Diverged, Step
+from bench.training.step import Diverged
 
 if TYPE_CHECKING:
     from bench.datasets.examples import Example
@@ -33,13 +32,9 @@ class TrainingJob:
     """What is to be trained, on what, and how."""
 
     tuned: TunedModel
-    """The method on its model."""
     encoder: Encoder
-    """Encodes the examples."""
     examples: Sequence[Example]
-    """The training split."""
     settings: Training
-    """Steps, optimizer, schedule."""
     checkpoint: Path
     """Folder for the best weights."""
     seed: int = 0
@@ -47,9 +42,7 @@ class TrainingJob:
     room: int | None = None
     """Tokens of text that fit (see `Encoder.room`)."""
     dtype: torch.dtype = torch.float32
-    """Precision of the forward pass."""
     ranks: Ranks = field(default_factory=Ranks)
-    """The processes that train together; by default this one alone."""
 
 
 @dataclass
@@ -59,8 +52,6 @@ class TrainingResult:
     train_curve: list[TrainStep] = field(default_factory=list)
     validation_curve: list[Evaluated] = field(default_factory=list)
     best: Evaluated | None = None
-    tokens: int = 0
-    """Real input tokens trained on."""
     timed_tokens: int = 0
     """Those of the steps whose time is in ``seconds["train"]``: all but the measured ones."""
     measured_steps: int = 0
@@ -72,27 +63,21 @@ class TrainingResult:
     with_gradient: int | None = None
 
     @property
+    def tokens(self) -> int:
+        """Real input tokens trained on."""
+        return sum(step.tokens for step in self.train_curve)
+
+    @property
     def validations_since_best(self) -> int:
         """Validations after the best one, none of them better."""
         return sum(self.best is not None and one.step > self.best.step for one in self.validation_curve)
 
-    def add(self, number: int, step: Step, answers: int, measured: bool) -> None:
+    def add(self, step: TrainStep, answers: int, measured: bool) -> None:
         """Enter an optimizer step."""
-        if step.with_gradient is not None:
-            self.with_gradient = step.with_gradient
-        self.tokens += step.tokens
+        self.train_curve.append(step)
         self.timed_tokens += 0 if measured else step.tokens
         self.measured_steps += measured
         self.answers += answers
-        self.train_curve.append(
-            TrainStep(
-                step=number,
-                loss=step.loss,
-                learning_rate=step.learning_rate,
-                grad_norm=step.grad_norm,
-                tokens=step.tokens,
-            )
-        )
 
 
 @dataclass(frozen=True)
@@ -112,11 +97,7 @@ class Hooks:
 def train(job: TrainingJob, hooks: Hooks, meters: Meters, result: TrainingResult) -> None:
     """Train ``job.tuned`` and leave it with the weights of its best validation.
 
-    Args:
-        job: what is to be trained.
-        hooks: what the loop tells and asks.
-        meters: told which phase runs.
-        result: filled as training goes on.
+    ``result`` is filled as training goes on.
 
     Raises:
         Diverged: the loss or the gradient is not finite.
@@ -139,7 +120,8 @@ def train(job: TrainingJob, hooks: Hooks, meters: Meters, result: TrainingResult
             with meters.live_tensors(stepper.roots()) if number in measured else nullcontext():
                 # Not on the first step: half of LoRA's matrices are zero then, and so are the others' gradients.
                 step = stepper.take([pairs[i] for i in rows], count_gradients=number == min(2, steps))
-            result.add(number, step, sum(len(pairs[i][1]) for i in rows), number in measured)
+            result.with_gradient = stepper.with_gradient
+            result.add(step, sum(len(pairs[i][1]) for i in rows), number in measured)
             hooks.progress(number, steps, step.loss)
             if number % every and number != steps:
                 continue

@@ -36,10 +36,7 @@ class Ranks:
     def share(self, tuned: TunedModel, base: set[Parameter], encoder: Encoder | None) -> TunedModel:
         """Spread a model with its method over the processes.
 
-        Args:
-            tuned: the same in every process.
-            base: the parameters that the base model had before the method was attached.
-            encoder: makes the batches.
+        ``base`` are the parameters that the base model had before the method was attached.
         """
         return tuned
 

@@ -21,11 +21,7 @@ from bench.training.ranks import Ranks
 
 
 class Session:
-    """Loads a base model and a data set once and keeps them as long as trials ask for the same ones.
-
-    Args:
-        ranks: the processes that run its trials together; None is this one alone.
-    """
+    """Loads a base model and a data set once and keeps them as long as trials ask for the same ones."""
 
     def __init__(self, ranks: Ranks | None = None) -> None:
         self.ranks = ranks or Ranks()

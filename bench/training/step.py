@@ -3,51 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import Adafactor, get_scheduler
 
 from bench.experiment.settings import Training
 from bench.methods.base import TunedModel
+from bench.runs.record import TrainStep
+from bench.training.answers import Pair
 from bench.training.device import autocast
-from bench.training.encoding import Encoder, Pair
-from bench.training.optimization import build_optimizer, build_schedule, rate_groups
+from bench.training.encoding import Encoder
 
 
 class Diverged(Exception):
     """The loss or the gradient is not a finite number any more."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """What a step was."""
-
-    loss: float
-    """Mean cross-entropy (nats) a supervised token, before the update."""
-    grad_norm: float
-    """L2 norm of the gradient of all trained parameters, before clipping."""
-    learning_rate: float
-    tokens: int
-    """Real input tokens."""
-    with_gradient: int | None
-    """Trained parameters whose gradient was not zero; None where it was not counted."""
-
-
 class Stepper:
-    """Takes the optimizer steps of a run, the same way for every method.
-
-    Args:
-        tuned: the method on its model.
-        encoder: encodes the examples.
-        settings: optimizer, schedule, clipping, accumulation.
-        dtype: precision of the forward pass.
-        steps: how many steps the schedule is for.
-    """
+    """Takes the optimizer steps of a run, the same way for every method; the schedule is for so many ``steps``."""
 
     def __init__(self, tuned: TunedModel, encoder: Encoder, settings: Training, dtype: torch.dtype, steps: int) -> None:
         self.tuned = tuned
@@ -55,14 +36,16 @@ class Stepper:
         trained = tuned.trainable()
         self.parameters = list(trained.values())
         factors = {trained[name]: factor for name, factor in tuned.learning_rates().items()}
-        self.optimizer = build_optimizer(settings, rate_groups(self._groups(), factors, settings.learning_rate))
+        self.optimizer = _optimizer(settings, _rate_groups(self._groups(), factors, settings.learning_rate))
         self._settings = settings
         self._dtype = dtype
-        self._schedule = build_schedule(settings, self.optimizer, steps)
+        self._schedule = _schedule_of(settings, self.optimizer, steps)
         self._steps, self._taken = steps, 0
+        self.with_gradient: int | None = None
+        """Trained parameters whose gradient was not zero when they were counted last."""
         tuned.before_training(steps)
 
-    def take(self, pairs: Sequence[Pair], count_gradients: bool = False) -> Step:
+    def take(self, pairs: Sequence[Pair], count_gradients: bool = False) -> TrainStep:
         """Take one step over a batch.
 
         Raises:
@@ -77,13 +60,14 @@ class Stepper:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient norm is {norm}"
             raise Diverged(f"{what} at step {self._taken} of {self._steps}")
-        counted = self._count_gradients() if count_gradients else None
+        if count_gradients:
+            self.with_gradient = self._count_gradients()
         rate = float(self._schedule.get_last_lr()[0]) / self.optimizer.param_groups[0]["factor"]
         self.optimizer.step()
         self.tuned.after_step(self._taken)
         self.optimizer.zero_grad(set_to_none=True)
         self._schedule.step()
-        return Step(loss, norm, rate, tokens, counted)
+        return TrainStep(step=self._taken, loss=loss, learning_rate=rate, grad_norm=norm, tokens=tokens)
 
     def roots(self) -> Iterator[Tensor]:
         """Yield what is alive between steps: weights, buffers, trained parameters, optimizer state."""
@@ -110,12 +94,54 @@ class Stepper:
         size = math.ceil(len(pairs) / self._settings.gradient_accumulation_steps)
         total, tokens = 0.0, 0
         for start in range(0, len(pairs), size):
-            batch = self.encoder.batch(pairs[start : start + size])
+            mine, counts = self._mine(pairs[start : start + size])
+            batch = self.encoder.batch(mine)
             with autocast(self.encoder.device, self._dtype):
                 logits = self.tuned.logits(batch)
             # The sum over all micro-batches is divided once, so that the result does not depend on their size.
-            loss = cross_entropy(logits.float(), batch.targets, reduction="sum") / supervised
+            loss = cross_entropy(logits.float(), batch.targets, reduction="sum") / (supervised if counts else math.inf)
             loss.backward()
             total += loss.item()
-            tokens += int(batch.attention_mask.sum())
+            tokens += int(batch.attention_mask.sum()) if counts else 0
         return total, tokens
+
+    def _mine(self, pairs: Sequence[Pair]) -> tuple[Sequence[Pair], bool]:
+        """Return what this process runs of a micro-batch, and whether it counts; one process alone runs all of it."""
+        return pairs, True
+
+
+def _rate_groups(
+    groups: Iterable[Iterable[Parameter]], factors: Mapping[Parameter, float], rate: float
+) -> list[dict[str, Any]]:
+    """Return the optimizer's groups: those given, divided further by the factors of the learning rate."""
+    divided: dict[tuple[int, float], list[Parameter]] = {}
+    for index, group in enumerate(groups):
+        for parameter in group:
+            divided.setdefault((index, factors.get(parameter, 1.0)), []).append(parameter)
+    return [{"params": group, "lr": factor * rate, "factor": factor} for (_, factor), group in divided.items()]
+
+
+def _optimizer(settings: Training, parameters: Iterable[Any]) -> Optimizer:
+    """Return the optimizer that the settings name.
+
+    Adafactor runs as in Lester et al., section 3: a constant rate of its own, no relative steps, no
+    scaling by the parameter's size.
+    """
+    if settings.optimizer == "adafactor":
+        return Adafactor(
+            parameters,
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            scale_parameter=False,
+            relative_step=False,
+        )
+    # Fused: one pass over the weights and no temporary copies of them, on a CPU too.
+    return AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+
+
+def _schedule_of(settings: Training, optimizer: Optimizer, steps: int) -> LRScheduler:
+    """Return the schedule: linear warm-up, then linear or cosine decay to 0, or constant."""
+    warmup = math.ceil(steps * settings.warmup_ratio)
+    name = "constant_with_warmup" if settings.lr_scheduler_type == "constant" else settings.lr_scheduler_type
+    schedule: LRScheduler = get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=steps)
+    return schedule

@@ -49,14 +49,8 @@ def test_on(
     """Test on the test split of a data set.
 
     A model that answers with words is asked for the target's own; a head, or a baseline that has learned from words
-    of the source, can answer only where the label words are the same, in whatever order.
-
-    Args:
-        target: what to test on; one that is cross-validated is tested on fold ``number``.
-        prepared: what was trained, and on what.
-        number: of the final.
-        settings: of its training; batch size and length of inputs count here.
-        session: has the data.
+    of the source, can answer only where the label words are the same, in whatever order. A target that is
+    cross-validated is tested on the fold of the final's ``number``.
 
     Returns:
         The test, and the real input tokens that were run.

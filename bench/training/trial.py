@@ -18,14 +18,13 @@ from bench.experiment.settings import Training
 from bench.models.conversion import quiet
 from bench.runs.record import Status, TrialRecord
 from bench.runs.spec import TrialSpec
-from bench.training.failures import described, is_out_of_memory
 from bench.training.loop import Pruned
 from bench.training.memory import Meters
 from bench.training.provenance import provenance
 from bench.training.session import Session
 from bench.training.step import Diverged
 from bench.training.transfer import HeadMismatch
-from bench.training.trial_run import TrialListener, TrialRun
+from bench.training.trial_run import TrialListener, TrialRun, described
 
 
 def run_trial(spec: TrialSpec, session: Session, listener: TrialListener, artifacts: Path | None = None) -> TrialRecord:
@@ -106,6 +105,12 @@ def _attempt(run: TrialRun) -> tuple[Status, str | None]:
         if not run.clean_up() or run.session.ranks.size > 1:
             run.session.forget()
     return "ok", None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of a GPU or of the machine."""
+    # On a CPU torch raises a plain RuntimeError from its allocator.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def micro_batch(settings: Training) -> int:

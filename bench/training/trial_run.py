@@ -12,6 +12,7 @@ from typing import Protocol
 
 from transformers import set_seed
 
+from bench.core.errors import named_line
 from bench.datasets.splits import Splits
 from bench.experiment.settings import RetentionText, Training
 from bench.forward.checkpointing import checkpointed
@@ -22,11 +23,10 @@ from bench.metrics.base import BaseMetric
 from bench.models.language_model import LanguageModel
 from bench.runs.record import Evaluated, Parameters, Retention, TransferTest
 from bench.runs.spec import TrialSpec
+from bench.training.costs import Flops
 from bench.training.device import autocast
 from bench.training.draft import Draft
 from bench.training.encoding import Encoder
-from bench.training.failures import described
-from bench.training.flops import Flops
 from bench.training.loop import Hooks, TrainingJob, train
 from bench.training.memory import Meters
 from bench.training.prepared import Prepared, build_metrics, score, writes
@@ -48,16 +48,7 @@ class TrialListener(Protocol):
 
 
 class TrialRun:
-    """One trial under way; what it finds is in its draft.
-
-    Args:
-        spec: what to run.
-        settings: the training settings of this attempt.
-        session: keeps base model and data between trials.
-        listener: hears of progress and may prune the trial.
-        meters: told which phase runs.
-        artifacts: where a final's trained weights are kept; None keeps none.
-    """
+    """One trial under way, see `bench.training.trial.run_trial`; what it finds is in its draft."""
 
     def __init__(
         self,
@@ -288,6 +279,13 @@ class TrialRun:
                 self.draft.measurements |= measure_switch(tuned, saved, self.session.device(self.spec.cell)[0])
         except Exception as error:
             self.draft.notes["task_switch"] = described(error)
+
+
+def described(error: BaseException) -> str:
+    """Return type, message and place of an error in one line, for a record."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{named_line(error, 500)}{place}"
 
 
 def _unwritten(metrics: Mapping[str, BaseMetric]) -> dict[str, BaseMetric]:

@@ -26,13 +26,7 @@ def item_by_item(
 ) -> Answers | None:
     """Return scores, hashes and endings of what was answered; None where label indices say it all.
 
-    Args:
-        examples: the test split.
-        answered: what the metrics score.
-        written: what was written; None where nothing was.
-        scores: by metric.
-        metrics: by name.
-        keep_texts: whether questions, references and answers are kept too.
+    With ``keep_texts`` questions, references and answers are kept too; ``written`` is None where nothing was.
     """
     items = {name: [round(one, 6) for one in each] for name, (_, each) in scores.items() if each}
     if not items and written is None:
@@ -41,14 +35,12 @@ def item_by_item(
     if not written:
         return kept
     texts = [one.text for one in written]
-    said = {
-        name: metric.signature(answered.answers) for name, metric in metrics.items() if isinstance(metric, TextMetric)
-    }
+    scored = {name: metric for name, metric in metrics.items() if isinstance(metric, TextMetric)}
     return kept.model_copy(
         update={
             "hashes": [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts],
             "shares": endings(texts, [one.ended for one in written]),
-            "signatures": {name: signature for name, signature in said.items() if signature},
+            "signatures": {n: said for n, metric in scored.items() if (said := metric.signature(answered.answers))},
             "texts": [
                 Text(question=example.text, references=list(right), answer=text)
                 for example, right, text in zip(examples, answered.answers, texts, strict=True)

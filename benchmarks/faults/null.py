@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.core.distributions import Float, Int, SearchSpace
-from bench.engines.base import lost
 from bench.engines.processes import Processes
 from bench.engines.ray_actors import Ray
 from bench.engines.running import Runner
@@ -100,7 +99,9 @@ def run_null(spec: TrialSpec, listener: Any, home: Path, steps: int = STEPS, pau
             status, reason = "pruned", f"by the study after step {step}"
             break
     if _leaked(home, spec):
-        return lost(spec, "oom", "MemoryError: an earlier trial of this worker has left no room")
+        return TrialRecord.of(
+            spec, status="oom", reason="MemoryError: an earlier trial of this worker has left no room"
+        )
     return TrialRecord.of(
         spec,
         status=status,

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from bench.experiment.settings import Training
-from bench.training.encoding import Pair
+from bench.training.answers import Pair
 
 Turn = Callable[[int], None]
 """Called after each of a peer's steps, outside its time: our side's turn on the same batch."""

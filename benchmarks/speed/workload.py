@@ -19,8 +19,10 @@ from bench.methods import methods
 from bench.methods.base import TunedModel
 from bench.models import models
 from bench.models.language_model import LanguageModel
-from bench.training.encoding import Encoder, Pair
-from bench.training.step import Step, Stepper
+from bench.runs.record import TrainStep
+from bench.training.answers import Pair
+from bench.training.encoding import Encoder
+from bench.training.step import Stepper
 
 DATA = ("trec6", {"train_size": 2000, "validation_size": 100, "test_size": 96})
 SEED = 0
@@ -103,7 +105,7 @@ class Ours:
         size = self.work.batch_size
         return [[self.pairs[i] for i in order[start : start + size]] for start in range(0, len(order), size)]
 
-    def step(self, pairs: Sequence[Pair]) -> Step:
+    def step(self, pairs: Sequence[Pair]) -> TrainStep:
         """Take one optimizer step, by the harness's own code."""
         if self._stepper is None:
             self._stepper = Stepper(self.tuned, self.encoder, self.work.settings, torch.float32, 1000)

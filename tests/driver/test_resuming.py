@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import demo
 import pytest
 from demo import Pretend, Warned, demo_plan, ended
 from plugin import write_table, write_tiny_model
@@ -18,11 +19,8 @@ from bench.runs.store import RecordStore
 from bench.search.study import Search
 
 
-def drive(planned, play=ended, retry_failed=False, watcher=None):
-    engine = Pretend(play=play, specs=[])
-    parts = (planned.manifest, planned.cells, planned.results, engine, watcher or Watcher())
-    with Driver(*parts, planned.storage, retry_failed) as driver:
-        driver.run()
+def drive(planned, play=ended, **more):
+    engine = demo.drive(planned, Pretend(play=play, specs=[]), **more)
     return [(spec.kind, spec.number) for spec in engine.specs]
 
 
@@ -132,19 +130,6 @@ def test_other_content_of_a_file_of_the_same_name_is_another_cell(tmp_path):
     (tmp_path / "toy.csv").unlink()
     (tmp_path / "model" / "model.safetensors").unlink()
     assert local(tmp_path).cells, "what is missing is said when it is needed, not when a plan is made"
-
-
-def test_what_does_not_change_a_result_does_not_change_the_cell():
-    same = [
-        demo_plan(study={"trials": 3, "max_failures": 1, "budget": {"seconds": 4}, "storage": "sqlite:///x.db"}),
-        demo_plan(runtime={"hang_timeout": 5, "retries": 4, "threads": 1}),
-        demo_plan(finals={"seeds": 9}),
-    ]
-    assert {planned.cells[0].hash for planned in same} == {demo_plan().cells[0].hash}
-    other = [demo_plan(study={"sampler": "random"}), demo_plan(study={"objectives": ["score", "memory"]})]
-    assert demo_plan().cells[0].hash not in {planned.cells[0].hash for planned in other}
-    searchless = [demo_plan(methods=["hard_prompt"], study={"sampler": name}).cells[0].hash for name in ("tpe", "grid")]
-    assert len(set(searchless)) == 1, "nothing is searched: it does not matter how"
 
 
 def test_an_override_leaves_cells_out(tmp_path):

@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 from demo import Pretend, Warned, demo_cell, demo_plan
@@ -49,7 +52,8 @@ def run(results, shard: str | None) -> list[str]:
 def test_every_cell_is_in_one_share_and_no_share_has_much_more_than_another(costs, shards):
     cell = demo_cell()
     cells = [cell.model_copy(update={"seed": index}) for index in range(len(costs))]
-    shares = [[c.seed for c in Shard(k, shards).share(cells, costs)] for k in range(1, shards + 1)]
+    with patch("bench.driver.shards.cost", lambda cell: SimpleNamespace(total=costs[cell.seed])):
+        shares = [[c.seed for c in Shard(k, shards).share(cells)] for k in range(1, shards + 1)]
     assert sorted(index for share in shares for index in share) == list(range(len(costs)))
     assert all(share == sorted(share) for share in shares), "in the order of the experiment"
     loads = [sum(costs[index] for index in share) for share in shares]
@@ -101,25 +105,40 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from test_shards import driver
-running = driver(Path(sys.argv[1]), "1/2")
+running = driver(Path(sys.argv[1]), *sys.argv[2:] or [None])
 print("held", flush=True)
 time.sleep(60)
 """
 
 
-def test_the_cells_of_a_shard_that_was_killed_are_free_at_once(tmp_path):
+@contextmanager
+def held(*arguments):
+    """Have a driver in another process, and kill it in the end; its process id is given."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    command = [sys.executable, "-c", HOLD, str(tmp_path / "r")]
+    command = [sys.executable, "-c", HOLD, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as holder:
         try:
             assert holder.stdout.readline() == "held\n"
-            with driver(tmp_path / "r", None, warned := Warned()) as rest:
-                assert 0 < len(rest.cells) < 4
-            assert f": process {holder.pid} on " in warned.said[0]
+            yield holder.pid
         finally:
             holder.send_signal(signal.SIGKILL)
+
+
+def test_the_cells_of_a_shard_that_was_killed_are_free_at_once(tmp_path):
+    with held(tmp_path / "r", "1/2") as pid, driver(tmp_path / "r", None, warned := Warned()) as rest:
+        assert 0 < len(rest.cells) < 4
+        assert f": process {pid} on " in warned.said[0]
     with driver(tmp_path / "r", None) as whole:
         assert len(whole.cells) == 4
+
+
+def test_a_folder_in_use_names_the_holder_and_is_free_once_the_holder_is_dead(tmp_path):
+    with (
+        held(tmp_path / "r") as pid,
+        pytest.raises(BadInput, match=rf"in use by process {pid} on \S+ since 20"),
+    ):
+        driver(tmp_path / "r", None)
+    assert len(run(tmp_path / "r", None)) == 8
 
 
 def test_logs_of_shards_lie_apart_and_the_plan_of_one_has_its_cells_alone(tmp_path):

@@ -24,6 +24,7 @@ from bench.runs.spec import TrialSpec
         {"models": ["smollm2-135m"]},
         {"study": {"sampler": "random"}},
         {"study": {"pruner": "median"}},
+        {"study": {"objectives": ["score", "memory"]}},
         {"evaluation": {"generations": 1}},
         {"runtime": {"precision": "bfloat16"}},
         {"seed": 1},
@@ -37,9 +38,9 @@ def test_what_changes_a_result_changes_the_hash_of_the_cell(changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"study": {"trials": 99}},
+        {"study": {"trials": 99, "max_failures": 1, "budget": {"seconds": 4}, "storage": "sqlite:///x.db"}},
         {"finals": {"seeds": 9, "save_adapters": False}},
-        {"runtime": {"threads": 3, "trial_timeout": 5.0, "retries": 0}},
+        {"runtime": {"threads": 3, "trial_timeout": 5.0, "hang_timeout": 5, "retries": 0}},
         {"workers": 4},
         {"description": "another"},
         {"methods": [{"prompt_tuning": {"label": "other"}}]},
@@ -47,6 +48,10 @@ def test_what_changes_a_result_changes_the_hash_of_the_cell(changes):
 )
 def test_budgets_and_labels_do_not(changes):
     assert demo_cell(**changes).hash == demo_cell().hash
+
+
+def test_where_nothing_is_searched_it_does_not_matter_how():
+    assert len({demo_cell(methods=["hard_prompt"], study={"sampler": name}).hash for name in ("tpe", "grid")}) == 1
 
 
 def test_a_new_version_of_a_method_makes_its_cells_new():

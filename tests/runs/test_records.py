@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Literal, Union, get_args, get_origin
 
 import jsonschema
 import pytest
@@ -15,18 +17,7 @@ from pydantic import ValidationError
 import bench.runs.record
 from bench.core.errors import BadInput
 from bench.core.files import write_atomic
-from bench.runs.record import (
-    STATUSES,
-    Evaluated,
-    Parameters,
-    PhaseMemory,
-    Predictions,
-    Provenance,
-    TrainStep,
-    TrialRecord,
-    json_schema,
-    read_record,
-)
+from bench.runs.record import Parameters, TrialRecord, json_schema, read_record
 from bench.runs.selection import best_trial, finals_of
 from bench.runs.store import RecordStore
 
@@ -37,42 +28,37 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 COUNT = st.integers(0, 2**53)
 TEXT = st.text(max_size=8)
-# What stands for a field may be anything of its type: hypothesis fills the models from their annotations.
-RECORDS = st.builds(
-    TrialRecord,
-    spec=st.builds(
-        demo_spec,
-        cell=st.just(CELL),
-        number=st.integers(0, 99_999),
-        kind=st.sampled_from(["trial", "final"]),
-        learning_rate=st.floats(1e-6, 1),
-    ),
-    cell_path=st.just(CELL.path),
-    spec_hash=TEXT,
-    status=st.sampled_from(STATUSES),
-    reason=st.none() | TEXT,
-    started_at=TEXT,
-    seconds=st.dictionaries(TEXT, NUMBER, max_size=2),
-    objective=st.none() | NUMBER,
-    train_curve=st.lists(
-        st.builds(TrainStep, step=COUNT, loss=NUMBER, learning_rate=NUMBER, grad_norm=NUMBER, tokens=COUNT), max_size=2
-    ),
-    validation_curve=st.lists(
-        st.builds(Evaluated, step=COUNT, metrics=st.dictionaries(TEXT, NUMBER, max_size=2), loss=NUMBER), max_size=2
-    ),
-    predictions=st.none()
-    | st.builds(
-        Predictions,
-        ids=st.lists(TEXT, max_size=2),
-        references=st.lists(COUNT, max_size=2),
-        predictions=st.lists(COUNT, max_size=2),
-        labels=st.lists(TEXT, max_size=2),
-    ),
-    parameters=st.none() | st.builds(Parameters, total=COUNT, trainable=COUNT),
-    memory=st.dictionaries(TEXT, st.builds(PhaseMemory, resident_peak_bytes=COUNT), max_size=2),
-    notes=st.dictionaries(TEXT, st.none() | st.booleans() | COUNT | NUMBER | TEXT, max_size=3),
-    provenance=st.builds(Provenance, versions=st.dictionaries(TEXT, TEXT, max_size=2), threads=st.none() | COUNT),
+
+
+def anything(kind, **given):
+    """Return records of a kind with anything in their fields that fits the annotations."""
+    fields = {name: of(field.annotation) for name, field in kind.model_fields.items() if name not in given}
+    return st.builds(kind, **fields, **given)
+
+
+def of(annotation):
+    """Return what fits an annotation of a record's field; lists and mappings are short."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return st.sampled_from(inner)
+    if origin in (Union, UnionType):
+        return st.one_of(map(of, inner))
+    if origin is list:
+        return st.lists(of(inner[0]), max_size=2)
+    if origin is dict:
+        return st.dictionaries(TEXT, of(inner[1]), max_size=2)
+    plain = {int: COUNT, float: NUMBER, str: TEXT, bool: st.booleans(), NoneType: st.none()}
+    return plain[annotation] if annotation in plain else anything(annotation)
+
+
+SPECS = st.builds(
+    demo_spec,
+    cell=st.just(CELL),
+    number=st.integers(0, 99_999),
+    kind=st.sampled_from(["trial", "final"]),
+    learning_rate=st.floats(1e-6, 1),
 )
+RECORDS = anything(TrialRecord, spec=SPECS, cell_path=st.just(CELL.path), checksum=st.none())
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])

@@ -8,6 +8,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import optuna
@@ -16,7 +17,6 @@ from demo import Pretend, Warned, demo_plan, drive, ended
 
 from bench.cli.status import rebuild_database
 from bench.core.errors import BadInput
-from bench.driver.driver import Driver
 from bench.runs.store import RecordStore
 
 
@@ -113,12 +113,8 @@ def shared(tmp_path: Path, folder: str, engine: Pretend | None = None, **changes
     url = f"sqlite:///{tmp_path / 'team.db'}"
     planned = demo_plan(tmp_path / folder, study={"storage": url}, **changes)
     warned = Warned()
-    parts = (planned.manifest, planned.cells, planned.results, engine or Pretend(play=mixed, specs=[]), warned)
-    try:
-        with Driver(*parts, planned.storage) as driver:
-            driver.run()
-    except KeyboardInterrupt:
-        pass
+    with suppress(KeyboardInterrupt):
+        drive(planned, engine or Pretend(play=mixed, specs=[]), warned)
     assert warned.said == []
     return in_database(url)
 
@@ -189,8 +185,7 @@ def test_a_password_is_in_no_file(tmp_path):
     url = "postgresql+psycopg://me:secret@127.0.0.1:1/x"
     planned = demo_plan(tmp_path / "r", study={"trials": 1, "storage": url})
     warned = Warned()
-    with Driver(planned.manifest, planned.cells, planned.results, Pretend(specs=[]), warned, planned.storage) as driver:
-        driver.run()
+    drive(planned, watcher=warned)
     assert planned.storage == url
     assert "me:***@127.0.0.1" in warned.said[0]
     for path in (tmp_path / "r").rglob("*"):
@@ -235,14 +230,9 @@ def postgres(tmp_path_factory):
 def test_a_team_can_have_its_studies_in_postgresql(tmp_path, postgres):
     planned = demo_plan(tmp_path / "r", study={"storage": postgres})
     warned = Warned()
-
-    def driver(engine):
-        return Driver(planned.manifest, planned.cells, planned.results, engine, warned, planned.storage)
-
-    with pytest.raises(KeyboardInterrupt), driver(Pretend(stop_after=4, play=mixed, specs=[])) as first:
-        first.run()
-    with driver(Pretend(play=mixed, specs=[])) as second:
-        second.run()
+    with pytest.raises(KeyboardInterrupt):
+        drive(planned, Pretend(stop_after=4, play=mixed, specs=[]), warned)
+    drive(planned, Pretend(play=mixed, specs=[]), warned)
     assert warned.said == []
     (found,) = in_database(postgres).values()
     assert found == in_records(tmp_path / "r")

@@ -1,13 +1,20 @@
+"""Memory and FLOPs by the rule, held against a count of what is computed."""
+
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.experiment.settings import Training
 from bench.methods import methods
 from bench.planning.parameters import attach_weightless
+from bench.runs.record import TrainStep
 from bench.testing.tiny import CAUSAL, tiny_model, tiny_splits
-from bench.training.costs import costs_of
+from bench.training.costs import Flops, costs_of
+from bench.training.evaluation import Pass
+from bench.training.loop import TrainingResult
 
 IDS = torch.arange(8)[None].repeat(2, 1)
 
@@ -68,3 +75,25 @@ def test_an_encoder_decoder_runs_the_text_through_one_half_and_the_answer_throug
 
 def test_nothing_is_trained_for_nothing():
     assert costs_of(attached("hard_prompt", "llama")).training(1000, 10) == 0
+
+
+STEPS, BATCH, PASSES, P = 5, 8, 2, 6
+
+
+@pytest.mark.parametrize(("family", "prompts", "own"), [("llama", STEPS * PASSES, 0), ("t5", STEPS * BATCH, 1)])
+def test_a_prompt_counts_where_it_is_run(family, prompts, own):
+    tuned = methods.build("prompt_tuning", {"num_virtual_tokens": P}, "test").attach(
+        tiny_model(family), tiny_splits(), 0
+    )
+    costs, flops = costs_of(tuned), Flops(tuned)
+    curve = [TrainStep(step=n, loss=1.0, learning_rate=0.1, grad_norm=1.0, tokens=20) for n in range(STEPS)]
+    result = TrainingResult(train_curve=curve, answers=STEPS * BATCH)
+    settings = Training(batch_size=BATCH, gradient_accumulation_steps=PASSES)
+    assert flops.training(result, settings) == costs.training(100 + P * prompts, STEPS * BATCH)
+    test = Pass(np.zeros((10, 2)), np.zeros(10), answer_tokens=10, answer_bytes=30, tokens=70, answers=20, truncated=0)
+    assert flops.example(test) == pytest.approx(costs.forward(7 + own * P, 2))
+
+
+def test_a_run_without_training_has_no_training_flops():
+    tuned = methods.build("hard_prompt", {}, "test").attach(tiny_model("llama"), tiny_splits(), 0)
+    assert Flops(tuned).training(TrainingResult(), Training()) == 0

@@ -9,7 +9,7 @@ from itertools import count
 import numpy as np
 import pytest
 import torch
-from numerics import assert_close
+from numerics import assert_close, log_likelihoods
 
 from bench.forward.decoding import Recomputed
 from bench.methods.base import TunedModel
@@ -23,16 +23,6 @@ from bench.training.prepared import score
 
 EXAMPLES = tiny_examples(13)
 SEVERAL = ("yes", "maybe", "no, not at all")
-
-
-def log_likelihoods(base, ids, target):
-    """Return the log-probability of every token of ``target`` after ``ids``, by one plain forward pass."""
-    with torch.no_grad():
-        if base.kind == "seq2seq":
-            logits = base.network(input_ids=torch.tensor([ids]), labels=torch.tensor([target])).logits[0]
-        else:
-            logits = base.network(torch.tensor([[*ids, *target]])).logits[0, len(ids) - 1 : -1]
-    return logits.log_softmax(-1)[range(len(target)), target].tolist()
 
 
 def reference(base, encoder, examples):

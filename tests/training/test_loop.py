@@ -14,10 +14,10 @@ from bench.methods.lora import Lora
 from bench.methods.prompt_tuning import PromptTuning
 from bench.runs.record import Evaluated
 from bench.testing.tiny import example, tiny_encoder, tiny_examples, tiny_model, tiny_splits
+from bench.training.batching import planned_steps
 from bench.training.evaluation import Scorer
 from bench.training.loop import Hooks, Pruned, TrainingJob, TrainingResult, train
 from bench.training.memory import Meters
-from bench.training.optimization import planned_steps
 from bench.training.step import Diverged
 
 EXAMPLES = tiny_examples(32)
@@ -132,7 +132,6 @@ def test_steps_count_from_one_and_every_one_is_told(tmp_path):
     run = Run(max_steps=3).go(tmp_path)
     assert [s.step for s in run.result.train_curve] == [1, 2, 3]
     assert run.progress == [(1, 3), (2, 3), (3, 3)]
-    assert run.result.tokens == sum(s.tokens for s in run.result.train_curve)
 
 
 @pytest.mark.parametrize(
@@ -149,16 +148,14 @@ def test_validation_runs_every_so_many_steps_and_at_the_end(tmp_path, every, exp
 
 
 @pytest.mark.parametrize("method", [PromptTuning(num_virtual_tokens=4), Lora(rank=2)], ids=["prompt", "lora"])
-@pytest.mark.parametrize(("scores", "best"), [({1: 0.2, 2: 0.9, 3: 0.5}, 2), ({6: 0.3}, 6), ({}, 1)])
+@pytest.mark.parametrize(
+    ("scores", "best"), [({1: 0.2, 2: 0.9, 3: 0.5}, 2), ({6: 0.3}, 6), ({2: 0.5, 4: 0.5}, 2), ({}, 1)]
+)
 def test_the_weights_of_the_best_validation_are_what_is_left(tmp_path, method, scores, best):
     run = Run(method, scores, eval_steps=1).go(tmp_path)
     assert run.result.best.step == best
     assert torch.equal(run.now(), run.weights[best])
     assert best == 6 or not torch.equal(run.now(), run.weights[6])
-
-
-def test_of_equal_validations_the_first_is_the_best(tmp_path):
-    assert Run(scores={2: 0.5, 4: 0.5}, eval_steps=1).go(tmp_path).result.best.step == 2
 
 
 def test_training_stops_early_after_so_many_validations_without_a_better_one(tmp_path):
@@ -216,7 +213,6 @@ def test_train_is_the_time_of_the_steps_alone(tmp_path, monkeypatch):
         "wait": 5000,
     }
     tokens = [step.tokens for step in result.train_curve]
-    assert result.tokens == sum(tokens)
     assert 0 < result.timed_tokens <= sum(tokens) - tokens[1]
 
 

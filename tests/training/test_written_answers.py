@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from numerics import assert_close, assert_gradients_close
+from numerics import assert_close, assert_gradients_close, log_likelihoods
 from one_trial import run_final, tiny_cell, write_models
 from peft import PromptTuningConfig, get_peft_model
 from torch.nn.functional import cross_entropy
@@ -50,28 +50,17 @@ def tokens_of(base, example, answer, end):
     return ids, [*whole[len(ids) :], *([base.tokenizer.eos_token_id] if end else [])]
 
 
-def nats(base, ids, target):
-    with torch.no_grad():
-        logits = base.network(torch.tensor([[*ids, *target]])).logits[0, len(ids) - 1 : -1]
-    return cross_entropy(logits, torch.tensor(target), reduction="sum").item()
-
-
 @pytest.mark.parametrize("family", ["llama", "gpt2", "t5"])
 def test_the_likelihood_of_a_text_is_that_of_its_first_reference_and_its_end(family):
     base = tiny_model(family)
     encoder = Encoder(base, TEMPLATE, (), FreeText())
     done = Scorer(TunedModel(base), encoder, None, 2).run(TEXTS)
     if family == "t5":
-        expected, tokens = [], 0
-        for example in TEXTS:
-            read = base.tokenizer(example.text, return_tensors="pt")
-            target = base.tokenizer(example.answers[0], return_tensors="pt")["input_ids"]
-            with torch.no_grad():
-                expected.append(base.network(**read, labels=target).loss.item() * target.shape[1])
-            tokens += target.shape[1]
+        pairs = [(base.tokenizer(e.text)["input_ids"], base.tokenizer(e.answers[0])["input_ids"]) for e in TEXTS]
     else:
         pairs = [tokens_of(base, example, example.answers[0], True) for example in TEXTS]
-        expected, tokens = [nats(base, *pair) for pair in pairs], sum(len(target) for _, target in pairs)
+    expected = [-sum(log_likelihoods(base, *pair)) for pair in pairs]
+    tokens = sum(len(target) for _, target in pairs)
     assert_close(done.nats, np.array(expected))
     assert done.answer_tokens == tokens
     assert done.loss == pytest.approx(sum(expected) / tokens, rel=1e-5)
@@ -83,9 +72,17 @@ def test_an_option_is_chosen_by_the_mean_likelihood_of_its_own_tokens():
     done = Scorer(TunedModel(base), encoder, None, 3).run(CHOICES)
     for row, example in zip(done.scores, CHOICES, strict=True):
         pairs = [tokens_of(base, example, option, False) for option in example.answers]
-        expected = [-nats(base, *pair) / len(pair[1]) for pair in pairs]
+        expected = [np.mean(log_likelihoods(base, *pair)) for pair in pairs]
         assert_close(row[: len(expected)], np.array(expected))
         assert np.isneginf(row[len(expected) :]).all()
+
+
+def prompted(base, family="llama"):
+    """A model with a soft prompt, and PEFT's with the same prompt."""
+    tuned = PromptTuning(num_virtual_tokens=4).attach(base, tiny_splits(), 0)
+    peer = get_peft_model(tiny_network(family), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4))
+    peer.prompt_encoder.default.embedding.weight.data.copy_(tuned.prompt.detach())
+    return tuned, peer
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
@@ -94,10 +91,7 @@ def test_gradients_are_those_of_peft_on_the_same_masked_labels(family):
     encoder = Encoder(base, TEMPLATE, (), FreeText())
     pairs, _ = encoder.pairs(TEXTS, None)
     assert pairs == [tokens_of(base, example, example.answers[0], True) for example in TEXTS]
-    tuned = PromptTuning(num_virtual_tokens=4).attach(base, tiny_splits(), 0)
-    peer = get_peft_model(tiny_network(family), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4))
-    peer.prompt_encoder.default.embedding.weight.data.copy_(tuned.prompt.detach())
-
+    tuned, peer = prompted(base, family)
     batch = encoder.batch(pairs)
     cross_entropy(tuned.logits(batch), batch.targets).backward()
     rows = [[*ids, *target] for ids, target in pairs]
@@ -116,9 +110,7 @@ def test_gradients_are_those_of_peft_on_the_same_masked_labels(family):
 def test_loss_and_gradient_are_those_of_trls_trainer_with_the_loss_on_the_completion_alone(tmp_path):
     base = tiny_model()
     encoder = Encoder(base, TEMPLATE, (), FreeText())
-    tuned = PromptTuning(num_virtual_tokens=4).attach(base, tiny_splits(), 0)
-    peer = get_peft_model(tiny_network(), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4))
-    peer.prompt_encoder.default.embedding.weight.data.copy_(tuned.prompt.detach())
+    tuned, peer = prompted(base)
     settings = SFTConfig(
         output_dir=str(tmp_path),
         completion_only_loss=True,
