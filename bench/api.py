@@ -109,16 +109,16 @@ def run(
     experiment: str | Path | Experiment | Mapping[str, Any],
     results: str | Path | None = None,
     *,
+    changes: Sequence[str] = (),
+    workers: int | None = None,
+    engine: str | None = None,
+    engine_options: Mapping[str, Any] | None = None,
+    plugins: Iterable[str] = (),
     accept_licenses: Iterable[str] = (),
-    **options: Any,
 ) -> pd.DataFrame:
     """Run an experiment, or go on with one that was interrupted: ``bench run`` without the printing.
 
-    Args:
-        experiment: an experiment file, or what would be in it.
-        results: the results folder; ``results/<slug of the experiment's name>`` by default.
-        accept_licenses: names of opt-in models whose licence you accept.
-        options: ``changes``, ``workers``, ``engine``, ``engine_options`` and ``plugins``, as `plan` takes them.
+    All arguments but ``accept_licenses``, the names of opt-in models whose licence you accept, are those of `plan`.
 
     Returns:
         All runs that count, one a row (see `bench.load_results`), those that failed included.
@@ -128,7 +128,15 @@ def run(
     """
     from bench.reporting.frame import load_results
 
-    planned = plan(experiment, results, **options)
+    planned = plan(
+        experiment,
+        results,
+        changes=changes,
+        workers=workers,
+        engine=engine,
+        engine_options=engine_options,
+        plugins=plugins,
+    )
     execute(planned, [*planned.experiment.accept_licenses, *accept_licenses])
     return load_results(planned.results)
 

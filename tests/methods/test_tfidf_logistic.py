@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from bench.core.errors import Infeasible
-from bench.methods.baselines import TfidfLogistic
+from bench.methods.tfidf_logistic import TfidfLogistic
 from bench.testing.tiny import example, tiny_splits
 from bench.training.evaluation import Scorer
 
