@@ -16,6 +16,7 @@ from rich.text import Text
 from bench.core.packages import cache_folder
 from bench.driver.watcher import Watcher
 from bench.experiment.cell import Cell
+from bench.models import models
 from bench.planning.estimating import answers, estimating
 from bench.planning.schedule import Expected, cost
 from bench.reporting.text import rough_duration
@@ -167,6 +168,8 @@ class Clock:
     def __init__(self, cells: Sequence[Cell], workers: int) -> None:
         self._cells = {cell.path: cell for cell in cells}
         self._expected = {cell.path: cost(cell) for cell in cells}
+        # Of a model whose size nobody knows, runs of others tell nothing.
+        self._guessed = {c.path for c in cells if c.model is not None and models.get(c.model.name).parameters is None}
         self._in_seconds = False
         # By kind and number: a final of another configuration comes in place of the one before.
         self._took: dict[str, dict[tuple[str, int], float]] = {cell.path: {} for cell in cells}
@@ -183,6 +186,7 @@ class Clock:
         known = [(one, self._expected[path]) for path, one in seconds.items() if path in self._expected]
         scale = sum(one.total for one, _ in known) / (sum(other.total for _, other in known) or 1.0)
         self._expected = {path: seconds.get(path, one.times(scale)) for path, one in self._expected.items()}
+        self._guessed -= seconds.keys()
         self._in_seconds = True
 
     def add(self, record: TrialRecord) -> None:
@@ -195,7 +199,7 @@ class Clock:
     def left(self, running: Iterable[Running]) -> str:
         """Return the time left in words."""
         now = list(running)
-        total = 0.0
+        total, counted, left_out = 0.0, False, set()
         for path, cell in self._cells.items():
             trials, finals = self._ended(path)
             trials, finals = max(0, cell.study.trials - trials), max(0, cell.planned_finals - finals)
@@ -206,9 +210,14 @@ class Clock:
                 continue
             factor = self._factor(path, cell, now)
             if factor is None:
-                return "time left not known yet"
+                left_out.add(cell.labels[0])
+                continue
+            counted = True
             total += factor * self._usual(path, trials, finals)
-        return f"about {rough_duration(total / self._workers)} left"
+        if left_out and not counted:
+            return "time left not known yet"
+        without = f", {' and '.join(sorted(left_out))} not counted" if left_out else ""
+        return f"about {rough_duration(total / self._workers)} left{without}"
 
     def _ended(self, path: str) -> tuple[int, int]:
         """Return how many trials and finals of a cell have ended."""
@@ -229,9 +238,11 @@ class Clock:
             for r in running
             if r.spec.cell.path in ours and (seconds := r.forecast()) is not None
         ]
-        every = [p for p, other in self._cells.items() if other.model is not None]
         found = self._seen([path]) or self._seen(ours) or (fmean(forecasts) if forecasts else None)
-        return found or self._seen(every) or (1.0 if self._in_seconds else None)
+        if found or path in self._guessed:
+            return found
+        every = [p for p, other in self._cells.items() if other.model is not None and p not in self._guessed]
+        return self._seen(every) or (1.0 if self._in_seconds else None)
 
     def _seen(self, paths: Iterable[str]) -> float | None:
         """Return seconds a unit over all runs of some cells that have ended; None if none has."""

@@ -114,11 +114,13 @@ def warn(texts: Iterable[str]) -> None:
 
 
 def name_failures(records: Sequence[TrialRecord]) -> int:
-    """Print each run that failed with its reason; return 1 if any broke, rather than diverged or did not fit."""
+    """Print what failed, alike runs of a cell once; return 1 if any broke, rather than diverged or did not fit."""
     console = Console(soft_wrap=True)
     failed = [record for record in records if record.status in FAILED]
-    for record in failed:
-        console.print(f"[red]{record.status}[/] {escape(record.spec.title)}: {escape(record.reason or '')}")
+    alike = grouped(failed, lambda record: (record.status, record.spec.cell.title, record.reason))
+    for (status, cell, reason), runs in alike.items():
+        title = runs[0].spec.title if len(runs) == 1 else f"{cell}, {len(runs)} runs"
+        console.print(f"[red]{status}[/] {escape(title)}: {escape(reason or '')}")
     return int(any(record.status in BROKEN for record in failed))
 
 

@@ -101,7 +101,7 @@ def source_cautions(cells: Sequence[Cell]) -> Iterator[str]:
         splits = _checked(cells, entry, dataset)
         yield from (f"data set {entry.label}: {said}" for said in splits.cautions(dataset.metrics[0].name))
     unseen = dict.fromkeys(cell.model.label for cell in cells if cell.model is not None and not looked_at(cell))
-    yield from (f"model {label}: not looked at, it has to be fetched or converted first" for label in unseen)
+    yield from (f"model {label}: not looked at before a run has fetched, converted or checked it" for label in unseen)
     titles = {cell.path: cell.title for cell in cells}
     yield from (f"{titles[path]}: infeasible: {reason}" for path, reason in infeasible_cells(cells).items())
 

@@ -160,6 +160,16 @@ def test_a_cell_that_cannot_be_predicted_keeps_its_proportion():
     assert "0 of 2 runs done, about 7 min left" in screen.drawn()[-1]
 
 
+def test_a_model_of_unknown_size_is_not_counted_before_it_has_run(tmp_path):
+    folder = {"local": {"path": str(tmp_path), "label": "mine"}}
+    screen = Screen(models=["glasslm-0.9m", folder], study={"trials": 1}, finals={"seeds": 1})
+    known, unknown = (screen.spec(cell=n) for n in (0, 1))
+    screen.view.finished(ended(known, seconds={"total": 20.0}))
+    assert "1 of 4 runs done, about 21 s left, mine not counted" in screen.drawn()[-1]
+    screen.view.finished(ended(unknown, seconds={"total": 40.0}))
+    assert "2 of 4 runs done, about 64 s left" in screen.drawn()[-1]
+
+
 def test_a_baseline_that_has_run_tells_nothing_of_training():
     screen = Screen(methods=["majority", "prompt_tuning"])
     assert screen.cells[0].model is None
