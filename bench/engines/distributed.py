@@ -21,7 +21,6 @@ import yaml
 from pydantic import Field, model_validator
 
 from bench.core.errors import BadInput, one_line
-from bench.core.files import write_atomic
 from bench.core.registry import load_target
 from bench.engines import running
 from bench.engines.base import Listener, Pool, cores
@@ -167,7 +166,10 @@ class _Rank:
 
     def failed(self, status: Status, reason: str) -> None:
         """Say to rank 0 that this process has failed alone."""
-        write_atomic(self._failed, json.dumps({"status": status, "reason": f"rank {self.rank}: {reason}"}).encode())
+        # Whole or not at all; where the driver has removed the folder already, it is not made again.
+        told = self._failed.with_suffix(f".{self.rank}")
+        told.write_text(json.dumps({"status": status, "reason": f"rank {self.rank}: {reason}"}))
+        told.replace(self._failed)
 
     def failure(self) -> dict[str, Any] | None:
         """Return what a process has said that failed alone."""

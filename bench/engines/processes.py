@@ -126,7 +126,8 @@ class ProcessWorker(Worker):
             how = f"signal {signal.Signals(-code).name}"
             if -code == signal.SIGKILL:
                 how += " (did the machine run out of memory?)"
-        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        text = self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+        lines = text.strip().splitlines()
         last = f"; last line of its log: {lines[-1][:300]}" if lines else ""
         return f"the worker process ended with {how}{last}"
 

@@ -1,4 +1,4 @@
-"""Fine-tuning of the model's own weights: all, the last layers, the head or the biases."""
+"""Fine-tuning of the model's own weights: all, the last layers or the head."""
 
 from __future__ import annotations
 

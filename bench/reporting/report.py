@@ -16,33 +16,42 @@ from bench.reporting.figures.canvas import FORMS
 from bench.reporting.figures.fonts import fonts_for
 from bench.reporting.figures.numbering import numbered, said
 from bench.reporting.figures.scale import Scale, drawable
-from bench.reporting.folders import Results
+from bench.reporting.folders import Results, collect
 from bench.reporting.frame import results_frame
 from bench.reporting.page import html_page
-from bench.reporting.references import References
+from bench.reporting.references import References, with_references
+from bench.reporting.table import summarise_cells
 from bench.reporting.writers import csv_table, latex_table, legend, markdown_table, write_files
 
 
-def write_report(results: Results, out: Path, summary: pd.DataFrame, references: Sequence[References] = ()) -> Path:
-    """Draw the report of some results.
+def write_report(
+    results: Sequence[str | Path] | Results,
+    out: str | Path,
+    summary: pd.DataFrame | None = None,
+    references: Sequence[References] = (),
+) -> Path:
+    """Draw the report of one results folder, or of several that are merged, or of results that are already read.
 
     Writes ``report.md``, ``table.csv`` (a row a cell), ``runs.csv`` (a row a run) and the figure
     ``scale.png`` and ``scale.svg`` (``scale-<data set>`` where there are several).
 
     Args:
-        results: what was read from one folder, or from several.
+        results: folders, or what was read from them.
         out: folder to write into.
-        summary: that of all cells.
+        summary: that of all cells, where it is known already.
         references: scores of others to stand beside ours (`bench.reporting.references.read_references`); they are rows
-            of the summary already.
+            of a summary that is given.
 
     Returns:
         The path of ``report.md``.
 
     Raises:
-        BadInput: ``out`` cannot be written.
+        BadInput: a folder is missing, is no results folder, holds no record that counts, or ``out`` cannot be written.
     """
-    return write_files(out, _files(results, summary, references), "the report cannot be written there")[-1]
+    found = results if isinstance(results, Results) else collect(results)
+    if summary is None:
+        summary = with_references(summarise_cells(found.cells), references)
+    return write_files(Path(out), _files(found, summary, references), "the report cannot be written there")[-1]
 
 
 def _files(results: Results, summary: pd.DataFrame, references: Sequence[References]) -> Iterator[tuple[str, bytes]]:

@@ -129,6 +129,28 @@ def test_a_worker_that_is_killed_loses_its_trial_alone_and_is_replaced(pool, hom
     assert [record.status for record in wait(pool)] == ["ok"], "the second time it lives"
 
 
+def test_a_worker_that_dies_without_its_log_is_told_all_the_same(home, tmp_path):
+    pool = Acting(workers=1, log_folder=tmp_path / "logs").start(Heard())
+    try:
+        pool.submit(scripted_spec(tmp_path, 0, "wait"), home / "artifacts")
+        (log,) = (tmp_path / "logs").iterdir()
+        log.unlink()
+        os.kill(pids(pool)[0], signal.SIGKILL)
+        (record,) = wait(pool)
+        assert (record.status, "SIGKILL" in record.reason) == ("killed", True)
+    finally:
+        pool.close()
+
+
+def test_closing_leaves_no_file_behind(home, tmp_path):
+    pool = Acting(workers=2).start(Heard())
+    pool.submit(scripted_spec(tmp_path, 0, "wait"), home / "artifacts")
+    scratch = [Path(worker._scratch.name) for worker in pool._workers if worker is not None]
+    assert scratch and all(folder.exists() for folder in scratch)
+    pool.close()
+    assert not any(folder.exists() for folder in scratch)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_device_that_is_not_there_is_the_users_to_mend(either, home):
     either.submit(demo_spec(cell_of(home, runtime={"device": "cuda"})), home / "artifacts")

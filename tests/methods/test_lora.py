@@ -8,6 +8,7 @@ from numerics import assert_close
 from peers import batch_of, plain_logits, stir
 from peft import LoraConfig, get_peft_model
 
+from bench.core.errors import Infeasible
 from bench.methods.lora import Lora
 from bench.testing.tiny import (
     FAMILIES,
@@ -130,3 +131,11 @@ def test_the_same_adapter_by_peft_alone_trains_to_the_same_weights():
     train(other.values(), lambda: plain_logits(theirs, batch))
     for (name, ours), peer in zip(tuned.trainable().items(), other.values(), strict=True):
         assert_close(ours, peer, what=name)
+
+
+def test_target_modules_that_match_nothing_are_infeasible_and_leave_no_trace():
+    base = tiny_model()
+    before = state_of(base.network)
+    with pytest.raises(Infeasible, match="no_such_layer"):
+        attach(base, target_modules=("no_such_layer",))
+    assert_same_state(base.network, before)

@@ -18,6 +18,7 @@ from bench.testing.tiny import FAMILIES, assert_same_state, state_of, tiny_model
 
 OURS = {
     "lora": {"rank": 4},
+    "lora, PEFT's own layers": {"rank": 4, "target_modules": None},
     "rslora": {"rank": 4, "rslora": True, "alpha": 3},
     "dora": {"rank": 4, "dora": True},
     "ia3": {},
@@ -26,15 +27,14 @@ OURS = {
     "layernorm": {},
     "peft": {"config_class": "LoHaConfig", "r": 2, "target_modules": "all-linear"},
 }
+OWN = ("lora", "ia3", "adalora", "vera", "layernorm")
 # Variants of LoRA and the general way, which are no code of ours, on a few families only.
-PAIRS = [
-    (name, family) for name in OURS for family in (("llama", "t5") if name in ("rslora", "dora", "peft") else FAMILIES)
-]
+PAIRS = [(name, family) for name in OURS for family in (("llama", "t5") if name not in OWN else FAMILIES)]
 every_pair = pytest.mark.parametrize(("name", "family"), PAIRS)
 
 
 def attach(base, name, seed=0, **options):
-    method = methods.get({"rslora": "lora", "dora": "lora"}.get(name, name))
+    method = methods.get("lora" if "lora" in name and name != "adalora" else "lora" if name == "dora" else name)
     return method(**{**OURS.get(name, {}), **options}).attach(base, tiny_splits(), seed)
 
 
@@ -44,6 +44,7 @@ def theirs(name, family):
     norms = last_names(list(norm_layers(tiny_network(family))))
     return {
         "lora": lambda: LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", **kind),
+        "lora, PEFT's own layers": lambda: LoraConfig(r=4, lora_alpha=8, **kind),
         "rslora": lambda: LoraConfig(r=4, lora_alpha=3, use_rslora=True, target_modules="all-linear", **kind),
         "dora": lambda: LoraConfig(r=4, lora_alpha=8, use_dora=True, target_modules="all-linear", **kind),
         "ia3": lambda: IA3Config(**kind),

@@ -14,7 +14,7 @@ from bench.experiment.settings import Evaluation, Finals, Runtime, Study, Traini
 from bench.reporting.folders import Results
 from bench.reporting.grouping import group_cells
 from bench.reporting.page import html_page
-from bench.reporting.references import References, with_references
+from bench.reporting.references import References
 from bench.reporting.report import report_text, write_report
 from bench.reporting.table import summarise_cells
 from bench.runs.manifest import Manifest, Planned
@@ -163,7 +163,7 @@ def report_text_of(results: Results) -> str:
 
 def write_report_of(results: Results, out: Path, references: Sequence[References] = ()) -> Path:
     """The report of some results, written; returns the path of ``report.md``."""
-    return write_report(results, out, with_references(summarise_cells(results.cells), references), references)
+    return write_report(results, out, references=references)
 
 
 def page_of(results: Results) -> str:

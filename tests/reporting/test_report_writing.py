@@ -20,7 +20,7 @@ from bench.experiment.settings import Training
 from bench.reporting import sentences
 from bench.reporting.folders import collect
 from bench.reporting.grouping import group_cells
-from bench.reporting.report import report_text
+from bench.reporting.report import report_text, write_report
 from bench.reporting.statistics.verdict import difference
 from bench.reporting.table import summarise_cells
 from bench.reporting.writers import csv_table, markdown_table, terminal_table
@@ -86,7 +86,7 @@ def test_the_same_records_give_the_same_report(tmp_path):
 
 def test_several_data_sets_have_a_figure_each(tmp_path):
     records = [*study(cell(dataset="boolq"), [0.5]), *study(cell(dataset="trec6"), [0.6])]
-    report = write_report_of(collect(write_results(tmp_path / "r", records)), tmp_path / "out").read_text()
+    report = write_report([write_results(tmp_path / "r", records)], str(tmp_path / "out")).read_text()
     for name in ("scale-boolq", "scale-trec6"):
         assert f"({name}.png)" in report
         assert (tmp_path / "out" / f"{name}.png").exists() and (tmp_path / "out" / f"{name}.svg").exists()
