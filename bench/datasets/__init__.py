@@ -1,4 +1,4 @@
-"""Data sets, a file each. ``bench list datasets`` lists them."""
+"""Data sets, a file each or a family a file. ``bench list datasets`` lists them."""
 
 from bench.core.registry import Registry
 from bench.datasets.base import BaseDataset, Dataset, OptionsDataset, TextDataset
