@@ -39,8 +39,9 @@ def unequal(cells: Iterable[Cell], terms: str, measured: Mapping[str, Mapping[st
         terms: the experiment's ``terms``.
         measured: further terms that records alone know, such as tokens seen: their values by the cell's path.
     """
+    cells = list(cells)
     return [
-        f"{dataset}: the cells differ in {term}: {_listed(values)}"
+        f"{dataset}: the cells{of_models(values, cells)} differ in {term}: {_listed(values)}"
         for dataset, found in differing(cells, terms, measured).items()
         for term, values in found.items()
     ]
@@ -71,6 +72,12 @@ def _by_value(cells: Sequence[Cell], measured: Mapping[str, Mapping[str, str]]) 
         for term, value in {**terms_of(cell), **measured.get(cell.path, {})}.items():
             found.setdefault(term, {}).setdefault(value, []).append(cell)
     return found
+
+
+def of_models(values: Mapping[str, Sequence[Cell]], compared: Iterable[Cell]) -> str:
+    """Return ``" of MODEL, MODEL"`` where the term is one of some models alone, as tokens seen are; else nothing."""
+    models = dict.fromkeys(cell.labels[0] for cells in values.values() for cell in cells)
+    return "" if len(models) == len({cell.labels[0] for cell in compared}) else f" of {', '.join(models)}"
 
 
 def _listed(values: Mapping[str, Sequence[Cell]]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from bench.experiment.cell import Cell
-from bench.experiment.terms import EQUAL_STEPS, TOKENS, differing, unequal
+from bench.experiment.terms import EQUAL_STEPS, TOKENS, differing, of_models, unequal
 from bench.reporting.cells import CellResults
 
 _ALIKE = 1.05
@@ -18,10 +18,14 @@ def unequal_terms(cells: Iterable[CellResults]) -> list[str]:
     return unequal(*_compared(cells))
 
 
-def unequal_names(cells: Iterable[CellResults]) -> list[str]:
-    """Return the names alone of these terms."""
-    found = differing(*_compared(cells))
-    return list(dict.fromkeys(term for terms in found.values() for term in terms))
+def unequal_names(cells: Iterable[CellResults]) -> str:
+    """Return the names alone of these terms, and of the models where these are not all; nothing if all are equal."""
+    settings, terms, measured = _compared(cells)
+    named: dict[str, dict[str, None]] = {}
+    for found in differing(settings, terms, measured).values():
+        for term, values in found.items():
+            named.setdefault(of_models(values, settings), {})[term] = None
+    return "; ".join(f"the cells{models} differ in {', '.join(names)}" for models, names in named.items())
 
 
 def _compared(cells: Iterable[CellResults]) -> tuple[list[Cell], str, dict[str, dict[str, str]]]:

@@ -91,6 +91,19 @@ def test_tokens_that_finals_saw_are_named_where_they_differ_by_more_than_a_twent
     assert found == (["trec6: the cells differ in tokens seen: 1,060 (full), 1,000 (lora)"] if said else [])
 
 
+def test_models_are_named_where_not_all_of_them_differ():
+    records = [
+        *study(cell(), [0.5], train_curve=steps(10)),
+        *study(cell(method="full"), [0.5], train_curve=steps(10, 200)),
+        *study(cell(model="large"), [0.5], train_curve=steps(10)),
+        *study(cell(model="large", method="full"), [0.5], train_curve=steps(10)),
+    ]
+    cells = group_cells(records)
+    assert unequal_terms(cells) == ["trec6: the cells of tiny differ in tokens seen: 2,000 (full), 1,000 (lora)"]
+    note = draw(cells).axes[0].get_xlabel().splitlines()[-1]
+    assert note == "Not on equal terms: the cells of tiny differ in tokens seen."
+
+
 def test_another_models_tokens_are_not_unequal_terms():
     """Its tokenizer cuts the same texts into more of them."""
     records = study(cell("a"), [0.5], train_curve=steps(10)) + study(cell("b"), [0.5], train_curve=steps(10, 200))

@@ -135,7 +135,7 @@ class Scale(Figure):
             handlelength=3,
         )
         if names := unequal_names(cells):
-            note = text.wrap(f"Not on equal terms: the cells differ in {', '.join(names)}.", 90)
+            note = text.wrap(f"Not on equal terms: {names}.", 90)
             first.set_xlabel(f"{first.get_xlabel()}\n{note}")
         return figure
 
