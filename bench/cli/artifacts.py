@@ -95,7 +95,7 @@ def _written(
             for row in rows:
                 print(json.dumps(row, ensure_ascii=False))
         return rows
-    console, rows = Console(highlight=False, soft_wrap=True), []
+    console, rows = Console(highlight=False, emoji=False, soft_wrap=True), []
     console.print(f"active: {escape(describe(loaded))}")
     for text in rendered:
         console.print(f"\n{escape(text)}", style="dim")
@@ -170,7 +170,7 @@ def inspect_run(path: Path, out: Path | None, model: str | None) -> None:
             table.add_column(heading, justify="left" if "token" in heading else "right", overflow="fold")
         for row in shown.itertuples(index=False):
             table.add_row(*map(escape, row))
-        Console().print(table)
+        Console(emoji=False).print(table)
         print(f"norms of the vocabulary's embeddings: median {middle:.3g}, 5 % under {low:.3g}, 5 % over {high:.3g}")
         write_atomic(folder / "virtual_tokens.csv", csv_table(shown).encode())
     print(f"gradient norm by step: {folder / 'gradient_norm.png'}")

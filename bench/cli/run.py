@@ -59,7 +59,7 @@ def run_plan(
     planned: Plan, accepted: Sequence[str], reports: Path | None, retry_failed: bool, force: bool, dry_run: bool
 ) -> int:
     """Run what is planned, report it, and return the exit code; the options are those of ``bench run``."""
-    console = Console()
+    console = Console(emoji=False)
     warn(planned.cautions)
     accepted = [*planned.experiment.accept_licenses, *accepted]
     if dry_run:
@@ -115,7 +115,7 @@ def warn(texts: Iterable[str]) -> None:
 
 def name_failures(records: Sequence[TrialRecord]) -> int:
     """Print what failed, alike runs of a cell once; return 1 if any broke, rather than diverged or did not fit."""
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, emoji=False)
     failed = [record for record in records if record.status in FAILED]
     alike = grouped(failed, lambda record: (record.status, record.spec.cell.title, record.reason))
     for (status, cell, reason), runs in alike.items():

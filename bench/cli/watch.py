@@ -23,7 +23,7 @@ def watch(results: Path, every: float) -> None:
     Raises:
         BadInput: not a results folder.
     """
-    console = Console()
+    console = Console(emoji=False)
     began, (*_, at_first, _) = time.monotonic(), _look(results)
     with Live(console=console, auto_refresh=False, transient=False) as live:
         last = -1

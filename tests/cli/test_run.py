@@ -12,9 +12,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from demo import demo_spec, ended
 from plugin import SHIFT, write_acting, write_plugin, write_table, write_tiny_model
 
 import bench as public
+from bench.cli.run import name_failures
 
 BENCH = [sys.executable, "-m", "bench"]
 TABLE = "[{local: {path: toy.csv, label: toy, template: '{text}'}}]"
@@ -169,6 +171,12 @@ def test_from_python_a_run_gives_the_frame_of_its_results(home):
     assert sorted(frame["kind"]) == ["final"]
     assert set(frame["status"]) == {"ok"}
     assert Path("r/experiment.json").exists()
+
+
+def test_the_reason_of_a_failure_is_printed_letter_by_letter(capsys):
+    reason = "tcp:100: [red] refused"
+    assert name_failures([ended(demo_spec(), status="error", reason=reason)]) == 1
+    assert capsys.readouterr().out.rstrip().endswith(reason)
 
 
 def test_a_run_in_which_everything_fails_names_each_and_still_reports(home):
