@@ -4,7 +4,7 @@ In Markdown a number stands between two comments, of which the first says where 
 
     ``<!-- cite: score quickstart/smollm2-135m/trec6/lora -->0.731 ± 0.066<!-- end -->``
 
-``ladder`` and ``best`` are tables and stand on lines of their own. A folder is one below ``results/reference``. A test
+``ladder`` is a table and stands on lines of its own. A folder is one below ``results/reference``. A test
 holds these pages against the records, so a number cannot be written by hand.
 """
 
@@ -83,7 +83,8 @@ def _ladder_row(group: Group, methods: Sequence[str]) -> list[str]:
     of = {one.method: one for one in group.cells if one.uses_model}
     first = next(iter(of.values()))
     best = {one.key for one in group.best}
-    row = [first.model, text.short_count(first.base_parameters or 0)]
+    parameters = _parameters(group)
+    row = [first.model, text.short_count(parameters) if parameters else NOT_RUN]
     for method in methods:
         one = of.get(method)
         if one is None:
@@ -98,7 +99,12 @@ def _ladder_row(group: Group, methods: Sequence[str]) -> list[str]:
 
 def _size(group: Group) -> tuple[str, int]:
     first = next(one for one in group.cells if one.uses_model)
-    return first.network or "", first.base_parameters or 0
+    return first.network or "", _parameters(group)
+
+
+def _parameters(group: Group) -> int:
+    """Return the base model's parameters; 0 where no run has counted them, as one that cannot run does not."""
+    return max(one.base_parameters or 0 for one in group.cells if one.uses_model)
 
 
 def _without_model(name: str, other: str) -> str:
