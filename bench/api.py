@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import BadInput, did_you_mean
+from bench.core.errors import BadInput
 from bench.core.labels import slug
+from bench.core.patterns import choose
 from bench.core.plugins import load_plugins, loaded_plugins
 from bench.driver.shards import Shard
 from bench.driver.watcher import Watcher
@@ -32,12 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which cells of an experiment to run this time; the others stay part of it.
-
-    A pattern is the label of a model, a data set or a method, or ``model/data set/method``; ``*`` stands for anything.
-    """
+    """Which cells of an experiment to run this time; the others stay part of it."""
 
     only: tuple[str, ...] = ()
+    """Patterns, see `bench.core.patterns.choose`."""
     skip: tuple[str, ...] = ()
     shard: Shard | None = None
     """Of the cells that the patterns leave, this share."""
@@ -48,22 +46,8 @@ class Selection:
         Raises:
             BadInput: a pattern that fits no cell, or the patterns leave nothing.
         """
-        for option, patterns in (("--only", self.only), ("--skip", self.skip)):
-            for pattern in patterns:
-                if not any(_fits(cell, pattern) for cell in cells):
-                    labels = {label for cell in cells for label in (*cell.labels, "/".join(cell.labels))}
-                    raise BadInput(f"{option} {pattern}: fits no cell{did_you_mean(pattern, labels)}")
-        kept = [cell for cell in cells if not self.only or any(_fits(cell, pattern) for pattern in self.only)]
-        kept = [cell for cell in kept if not any(_fits(cell, pattern) for pattern in self.skip)]
-        if not kept:
-            raise BadInput("--only and --skip leave no cell to run")
+        kept = choose(cells, self.only, self.skip)
         return kept if self.shard is None else self.shard.share(kept)
-
-
-def _fits(cell: Cell, pattern: str) -> bool:
-    if pattern.count("/") == len(cell.labels) - 1:
-        return all(map(fnmatchcase, cell.labels, pattern.split("/")))
-    return any(fnmatchcase(label, pattern) for label in cell.labels)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Numbers that stand in prose, drawn from committed records: ``python -m benchmarks.cited`` writes them anew.
 
+The figure of the front page is drawn with them, of the methods that its table has.
+
 In Markdown a number stands between two comments, of which the first says where it comes from:
 
     ``<!-- cite: score quickstart/smollm2-135m/trec6/lora -->0.731 ± 0.066<!-- end -->``
@@ -16,6 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
+from bench.cli.draw import plot
 from bench.reporting import text
 from bench.reporting.cells import CellResults, Group, groups
 from bench.reporting.folders import Results, collect
@@ -24,6 +27,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/findings.md", "docs/instructions.md", "docs/measured.md")
 CITED = re.compile(r"(<!-- cite: (.+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 NOT_RUN = "not run yet"
+FIGURE = ROOT / "docs" / "power_of_scale.png"
+METHODS = ("full_fine_tuning", "lora", "prompt_tuning-text", "hard_prompt", "tfidf_logistic", "majority")
+"""Of the figure: those of the paper's first one, LoRA, and what needs no language model."""
 
 
 @cache
@@ -147,14 +153,20 @@ def written(page: str) -> str:
 
 
 def main() -> int:
-    """Write the pages anew."""
+    """Write the pages and the figure anew."""
     for name in PAGES:
         path = ROOT / name
         page = path.read_text(encoding="utf-8")
         drawn = written(page)
         print(f"{name}: {len(CITED.findall(page))} numbers and tables, {'written' if drawn != page else 'unchanged'}")
         path.write_text(drawn, encoding="utf-8")
+    draw_figure(FIGURE)
     return 0
+
+
+def draw_figure(path: Path) -> None:
+    """Draw the figure of the front page into a file."""
+    plot("scale", [ROOT / "results" / "reference" / "power_of_scale_cpu"], path, "paper", [], only=METHODS)
 
 
 if __name__ == "__main__":

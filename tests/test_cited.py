@@ -27,3 +27,9 @@ def test_a_cell_that_was_not_run_is_said_to_be_so():
 def test_a_citation_of_an_unknown_kind_is_an_error():
     with pytest.raises(ValueError, match="guess"):
         cited.written("<!-- cite: guess quickstart/smollm2-135m/trec6/lora --><!-- end -->")
+
+
+def test_the_figure_of_the_front_page_is_drawn_from_the_records(tmp_path):
+    cited.draw_figure(tmp_path / "drawn.png")
+    assert (tmp_path / "drawn.png").read_bytes()[:4] == cited.FIGURE.read_bytes()[:4] == b"\x89PNG"
+    assert f"({cited.FIGURE.relative_to(cited.ROOT)})" in (cited.ROOT / "README.md").read_text(encoding="utf-8")

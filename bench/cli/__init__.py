@@ -156,11 +156,14 @@ def plot(
     style: Annotated[str, typer.Option(help="paper or slides.")] = "paper",
     set_: Annotated[list[str] | None, settings("An option of the figure, such as published=true.")] = None,
     references: References = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="CELL", help="Draw just these cells, as 'bench run --only'. Repeatable.")
+    ] = None,
 ) -> None:
     """Draw one figure from stored records."""
     from bench.cli.draw import plot as draw
 
-    draw(name, results, out, style, set_ or [], references)
+    draw(name, results, out, style, set_ or [], references, only or [])
 
 
 @app.command()

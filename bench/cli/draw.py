@@ -12,6 +12,7 @@ from rich.text import Text
 from bench.core.errors import BadInput, did_you_mean
 from bench.core.files import write_atomic
 from bench.core.grouping import grouped
+from bench.core.patterns import choose
 from bench.experiment.file import assigned
 from bench.reporting import text
 from bench.reporting.figures.base import Drawing
@@ -28,11 +29,12 @@ def plot(
     style: str,
     changes: Sequence[str],
     references: Path | None = None,
+    only: Sequence[str] = (),
 ) -> None:
     """Draw one figure (``all``: every one) and say where its files are.
 
     ``out`` is a file, ``.png`` or ``.svg``, or a folder that gets both forms of each drawing; ``references`` a file of
-    scores that are to stand beside ours.
+    scores that are to stand beside ours; ``only`` are patterns of the cells to draw (`bench.core.patterns.choose`).
 
     Raises:
         BadInput: unknown figure, style or option, or records that hold nothing of that kind.
@@ -52,7 +54,7 @@ def plot(
     if references and "scale" not in names:
         raise BadInput(f"--references: the figure 'scale' draws them, not '{name}'")
     built = [(one, figures.build(one, {} if name == "all" else options, f"figure {one}")) for one in names]
-    cells = collect(results).cells
+    cells = choose(collect(results).cells, only)
     if references:
         found = {"references": read_references(references, cells)}
         built = [(one, figure.model_copy(update=found) if one == "scale" else figure) for one, figure in built]

@@ -176,7 +176,7 @@ def test_a_part_of_the_cells_runs_and_the_rest_stays_part_of_the_experiment(tmp_
     [
         (Selection(only=("lroa",)), "--only lroa: fits no cell; did you mean 'lora'?"),
         (Selection(skip=("nobody",)), "--skip nobody: fits no cell"),
-        (Selection(skip=("*",)), "--only and --skip leave no cell to run"),
+        (Selection(skip=("*",)), "--only and --skip leave no cell"),
     ],
 )
 def test_a_selection_that_fits_nothing_is_said_so(tmp_path, selection, said):

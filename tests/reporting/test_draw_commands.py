@@ -50,6 +50,14 @@ def test_plot_writes_the_form_that_its_file_has(results, tmp_path):
     assert b"<svg" in (tmp_path / "a.svg").read_bytes()
 
 
+def test_plot_draws_just_the_cells_that_are_asked_for(results, tmp_path):
+    for number, only in enumerate((["lora", "small-model/*/prompt*"], ["lora"])):
+        bench("plot", "scale", results, "--out", tmp_path / f"{number}.svg", *(f"--only={one}" for one in only))
+    both, one = ((tmp_path / f"{number}.svg").read_text() for number in (0, 1))
+    assert ("lora" in both, "prompt_tuning-text" in both) == (True, True)
+    assert ("lora" in one, "prompt_tuning-text" in one) == (True, False)
+
+
 def test_plot_all_writes_both_forms_and_says_what_is_not_drawn_and_why(results, tmp_path):
     said = bench("plot", "all", results, "--out", tmp_path / "figures")
     for name in ("scale", "initialisation", "ranks"):
@@ -77,6 +85,7 @@ def width(png):
         (["scale", "--style", "poster"], "--style: unknown style 'poster'; known are paper, slides"),
         (["scale", "--out", "x.pdf"], "--out: x.pdf: figures are written as .png or .svg"),
         (["scale", "--set", "published"], "--set published: expected KEY=VALUE, such as"),
+        (["scale", "--only", "lroa"], "--only lroa: fits no cell; did you mean 'lora'"),
         (["scale", "--set", "publishd=true"], "unknown key; did you mean 'published'"),
     ],
 )
