@@ -50,8 +50,8 @@ class FullFineTuning(Method):
 
     def search_space(self) -> SearchSpace:
         """Learning rate; a part of the model stands a higher one."""
-        high = 5e-4 if self.last_layers is None and not self.head_only else 5e-3
-        return {"learning_rate": Float(low=5e-6, high=high, log=True)}
+        times = 1 if self.last_layers is None and not self.head_only else 10
+        return {"learning_rate": Float(low=times * 5e-6, high=times * 5e-4, log=True)}
 
     def attach(self, base: LanguageModel, dataset: Splits, seed: int) -> TunedModel:
         """Make the weights trainable."""
