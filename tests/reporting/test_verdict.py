@@ -14,7 +14,18 @@ from bench.reporting.statistics.components import Part, critical, over_splits, p
 from bench.reporting.statistics.resolution import discordance, planned_resolution
 from bench.reporting.statistics.runs import run, runs
 from bench.reporting.statistics.verdict import difference, mean_interval, verdicts
-from benchmarks.coverage import CORRELATIONS, Truth, answers, as_runs, beyond, experiments, false_alarms, held
+from benchmarks.coverage import (
+    CORRELATIONS,
+    UNALIKE,
+    Truth,
+    answers,
+    as_runs,
+    beyond,
+    experiments,
+    false_alarms,
+    held,
+    told_apart,
+)
 
 
 def generator():
@@ -285,6 +296,10 @@ def test_of_simulated_experiments_the_interval_holds_93_to_97_percent(seeds, sds
     assert beyond([difference(as_runs(one), as_runs(two)) for one, two in equal]) < 0.05 + slack
 
 
-@pytest.mark.parametrize("sd", [0.0, 0.05])
-def test_of_six_equal_methods_one_is_beyond_another_in_at_most_5_percent(sd):
-    assert fmean(false_alarms(150, [sd] * 6, 3)) <= 0.05
+@pytest.mark.parametrize(("seed_sds", "seeds"), [([0.0] * 6, 3), ([0.05] * 6, 3), (UNALIKE, 10)])
+def test_of_equal_methods_one_is_beyond_another_in_at_most_5_percent(seed_sds, seeds):
+    assert fmean(false_alarms(300, seed_sds, seeds)) <= 0.05
+
+
+def test_methods_that_seeds_move_far_do_not_hide_a_gap_between_others():
+    assert told_apart(100, UNALIKE, 10) > 0.3

@@ -7,7 +7,7 @@ all that they compare. `difference` is a single pair. The method and its limits:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal, TypeVar
@@ -15,6 +15,7 @@ from typing import Literal, TypeVar
 from bench.reporting.statistics.components import Part, critical, p_value, standard_error
 from bench.reporting.statistics.contrast import Bounds, Unknown, contrast, own_parts, unknown_of
 from bench.reporting.statistics.intervals import LEVEL, Interval
+from bench.reporting.statistics.moderated import moderated, prior_freedom
 from bench.reporting.statistics.paired import holm
 from bench.reporting.statistics.runs import Runs
 
@@ -41,6 +42,13 @@ class Difference:
     """Where the variance comes from."""
     sides: int = 0
     """How many of the two methods have more than one run."""
+
+    @property
+    def over_seeds(self) -> Part | None:
+        """What seeds give to the variance, for one of the sides that they move; None where they give nothing."""
+        parts = [part for part in self.parts if part.source == "seeds" and part.variance]
+        variance = sum(part.variance for part in parts) / max(1, self.sides)
+        return Part("seeds", variance, min(part.freedom for part in parts)) if parts else None
 
     def outcome(self, greater_is_better: bool = True) -> Outcome:
         """Return what came of it for the first method."""
@@ -90,11 +98,8 @@ def verdicts(
     is best that is not beyond it.
     """
     known = [name for name, of in methods.items() if unknown_of(of) is None]
-    moved = [len(of.by_seed) for name, of in methods.items() if name in known and of and len(of.by_seed) > 1]
-    freedom = min(moved, default=2) - 1
-
     found = {(one, two): difference(methods[one], methods[two], bounds) for one, two in combinations(methods, 2)}
-    found = _corrected(found, max(1, len(moved) - 1) * freedom)
+    found = _corrected(found, [part for name in known if (of := methods[name]) for part in own_parts(of, 0.0)], 1)
     pairs = found | {(two, one): between.flipped() for (one, two), between in found.items()}
     to_baseline = {}
     if baseline is not None:
@@ -115,12 +120,8 @@ def differences(
 
     Each pair is of a method of its own, such as what it scored before and after, or it and the baseline.
     """
-    known = [pair for pair in pairs.values() if not any(map(unknown_of, pair))]
-    moved = [[len(of.by_seed) for of in pair if of and len(of.by_seed) > 1] for pair in known]
-    moved = [seeds for seeds in moved if seeds]
-    freedom = min((min(seeds) for seeds in moved), default=2) - 1
     found = {key: difference(*pair, bounds) for key, pair in pairs.items()}
-    return _corrected(found, max(1, len(moved)) * freedom)
+    return _corrected(found, [part for one in found.values() if (part := one.over_seeds)], 0)
 
 
 def difference(first: Runs | None, second: Runs | None, bounds: Bounds = (0.0, 1.0)) -> Difference:
@@ -171,20 +172,29 @@ def _verdict(p: float) -> Literal["beyond", "within"]:
     return "beyond" if p < 1 - LEVEL else "within"
 
 
-def _corrected(found: Mapping[Key, Difference], freedom: float) -> dict[Key, Difference]:
-    """Apply Holm's correction to what is known, with the variance over seeds pooled over the whole family.
+def _corrected(found: Mapping[Key, Difference], own: Sequence[Part], fewer: int) -> dict[Key, Difference]:
+    """Apply Holm's correction to what is known, with variances over seeds that are moderated by each other.
 
     Three seeds estimate a variance with two degrees of freedom: at the levels of Holm's steps nothing would be beyond.
-    A difference has to pass with its own variance too, at 5 %, for methods may differ in how much seeds move them.
+    A difference has to pass with its own variance too, at 5 %.
+
+    Args:
+        found: the differences that are corrected together.
+        own: parts of the variance that are independent of each other: of the methods, or of pairs that share none.
+        fewer: by how many of these the family has fewer degrees of freedom: one where methods are held against each
+            other.
     """
     known = {key: one for key, one in found.items() if one.p is not None}
-    over_seeds = {key: sum(part.variance for part in one.parts if part.source == "seeds") for key, one in known.items()}
-    a_side = sum(over_seeds.values()) / max(1, sum(one.sides for one in known.values()))
-    pooled = {}
-    for key, one in known.items():
-        items = [part for part in one.parts if part.source == "items"]
-        pooled[key] = p_value([*items, Part("seeds", one.sides * a_side, freedom)], one.value or 0.0)
-    family = dict(zip(pooled, holm(list(pooled.values())), strict=True))
+    own = [part for part in own if part.source == "seeds" and part.variance]
+    most = max(1, len(own) - fewer) * min((part.freedom for part in own), default=1)
+    moved = {key: part for key, one in known.items() if (part := one.over_seeds)}
+    seeds = dict(zip(moved, moderated(list(moved.values()), prior_freedom(own), most), strict=True))
+    together = {key: one.p or 0.0 for key, one in known.items()}
+    for key, part in seeds.items():
+        sides = replace(part, variance=part.variance * known[key].sides)
+        items = [part for part in known[key].parts if part.source == "items"]
+        together[key] = p_value([*items, sides], known[key].value or 0.0)
+    family = dict(zip(together, holm(list(together.values())), strict=True))
     corrected = {key: max(one.p or 0.0, family[key]) for key, one in known.items()}
     return {
         key: replace(one, corrected=corrected[key], verdict=_verdict(corrected[key])) if key in corrected else one
