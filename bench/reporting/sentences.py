@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import fmean
 
 from bench.datasets.splits import accuracy_caution
 from bench.reporting import text
@@ -14,6 +15,7 @@ from bench.reporting.folders import Results
 from bench.reporting.statistics.contrast import Bounds
 from bench.reporting.statistics.intervals import MIN_SEEDS
 from bench.reporting.statistics.paired import MIN_DATA_SETS, MIN_ITEMS
+from bench.reporting.statistics.search import next_one
 from bench.reporting.superseded import ADVICE, first_ones
 from bench.reporting.terms import unequal_terms
 from bench.runs.record import FAILED, TrialRecord
@@ -198,6 +200,7 @@ def cautions(results: Results) -> Iterator[str]:
     yield from _split(results.cells)
     yield from _truncated(results.cells)
     yield from _chosen(results.cells)
+    yield from _lucky(results.cells)
     yield from _imbalanced(results.cells)
     yield from _not_transferred(results.cells)
     yield from _retention(results.cells)
@@ -227,6 +230,24 @@ def _chosen(cells: Iterable[CellResults]) -> Iterator[str]:
     for metric, objective in sorted(pairs):
         shown = map(text.markdown, (metric, objective))
         yield "Scores are {}; configurations were chosen by {} on validation.".format(*shown)
+
+
+def _lucky(cells: Iterable[CellResults]) -> Iterator[str]:
+    """Name the cells whose best trial scored better on validation than their finals, which repeat it, leave likely."""
+    for cell in cells:
+        repeats = [run.objective for run in cell.finals if run.objective is not None]
+        best, learned = cell.validation_best, cell.group.verdicts.to_baseline.get(cell.key)
+        if best is None or cell.settings.studies > 1 or len(repeats) < MIN_SEEDS:
+            continue
+        if learned is not None and learned.verdict == "within":  # nothing to choose between
+            continue
+        mean = fmean(repeats)
+        if (best - mean) * (1 if cell.settings.greater_is_better else -1) > next_one(repeats):
+            yield (
+                f"{text.markdown(cell.title)}: the trial that was chosen scored {text.score(best)} on validation, its "
+                f"repeats with other seeds {text.score(mean)} ({text.score(min(repeats))} to "
+                f"{text.score(max(repeats))}). It was chosen by luck, and another configuration may be better."
+            )
 
 
 def _imbalanced(cells: Iterable[CellResults]) -> Iterator[str]:

@@ -28,6 +28,14 @@ def counted_score(status: str, best: float | None, last: float | None, chance: f
     return chance if status == "diverged" else None
 
 
+def next_one(values: Sequence[float], level: float = LEVEL) -> float:
+    """Return how far from the mean of some values a further one may lie: half of their prediction interval."""
+    from scipy.special import stdtrit
+
+    count = len(values)
+    return float(stdtrit(count - 1, (1 + level) / 2) * np.std(values, ddof=1) * np.sqrt(1 + 1 / count))
+
+
 def expected_best(scores: Sequence[float], trials: int, greater_is_better: bool = True) -> float:
     """Return the expected best validation score after ``trials`` trials drawn from those that were run.
 
