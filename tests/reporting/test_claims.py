@@ -84,7 +84,7 @@ GAP_CLOSES = {"prompt": (0.4, 0.5, 0.6), "full": (0.7, 0.7, 0.7)}
         ({"first": "full", "second": None, "above": 0.6}, "supported"),
         ({"models": ["small"], "above": None, "below": -0.2}, "supported"),
         ({"over": "any", "above": None, "below": -0.2}, "supported"),
-        ({"over": "any", "above": 0}, "contradicted"),
+        ({"over": "any", "above": 0}, "cannot be told here"),
         ({"over": "any", "first": "full", "second": "same"}, "cannot be told here"),
     ],
 )

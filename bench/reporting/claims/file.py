@@ -38,7 +38,7 @@ class Claim(Config):
     """Label of the other; without it ``difference`` is the first method's own score, ``slope`` that of its score."""
     over: Literal["mean", "any"] = "mean"
     """``mean``: of the models. ``any``: one model is enough, with the level of the interval corrected for their number
-    (Bonferroni)."""
+    (Bonferroni); that none is there contradicts nothing."""
     transfer: str | None = None
     """Label of a data set that finals were tested on besides their own, where the sentence is about that."""
     above: float | None = None

@@ -123,17 +123,11 @@ def _finding(claim: Claim, cells: Sequence[CellResults]) -> Finding:
 
 
 def _any(claim: Claim, by_model: tuple[tuple[str, Contrast], ...], reasons: tuple[str, ...]) -> Finding:
-    told = [(model, one, judge(one.interval, claim)) for model, one in by_model if one.interval is not None]
-    supporting = [(model, one) for model, one, verdict in told if verdict == "supported"]
-    if supporting:
-        model, one = supporting[0]
-        return Finding(claim, "supported", one.value, one.interval, by_model, (f"at {model}", *reasons))
-    if len(told) == len(by_model) and all(verdict == "contradicted" for _, _, verdict in told):
-        # The model that comes nearest to what the claim says.
-        sign = 1 if claim.above is not None else -1
-        model, one = max(by_model, key=lambda pair: sign * (pair[1].value or 0.0))
-        return Finding(claim, "contradicted", one.value, one.interval, by_model, (f"nearest at {model}", *reasons))
-    return Finding(claim, UNTOLD, None, None, by_model, ("at no model beyond chance, nor excluded at all", *reasons))
+    for model, one in by_model:
+        if one.interval is not None and judge(one.interval, claim) == "supported":
+            return Finding(claim, "supported", one.value, one.interval, by_model, (f"at {model}", *reasons))
+    # That it is so at none of these is no proof that it is so nowhere: nothing contradicts such a sentence.
+    return Finding(claim, UNTOLD, None, None, by_model, ("at none of these models beyond chance", *reasons))
 
 
 def _cell(cells: Sequence[CellResults], claim: Claim, model: str, method: str) -> CellResults:
