@@ -28,8 +28,8 @@ PAGES = ("README.md", "docs/findings.md", "docs/instructions.md", "docs/measured
 CITED = re.compile(r"(<!-- cite: (.+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 NOT_RUN = "not run yet"
 FIGURE = ROOT / "docs" / "power_of_scale.png"
-METHODS = ("full_fine_tuning", "lora", "prompt_tuning-text", "hard_prompt", "tfidf_logistic", "majority")
-"""Of the figure: those of the paper's first one, LoRA, and what needs no language model."""
+METHODS = ("full_fine_tuning", "lora", "prompt_tuning-text", "head_only", "hard_prompt", "tfidf_logistic", "majority")
+"""Of the figure: those of the paper's first one, LoRA, an encoder's head alone, and what needs no language model."""
 
 
 @cache
