@@ -17,11 +17,14 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 
 from bench.cli.draw import plot
 from bench.reporting import text
 from bench.reporting.cells import CellResults, Group, groups
 from bench.reporting.folders import Results, collect
+from bench.reporting.statistics.contrast import contrast
+from bench.reporting.statistics.intervals import MIN_SEEDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/findings.md", "docs/instructions.md", "docs/measured.md")
@@ -68,6 +71,33 @@ def gap(name: str, other: str) -> str:
         return f"{text.signed(found.value)} (95 % interval not known: {found.verdict})"
     low, high = text.signed(found.interval.low), text.signed(found.interval.high)
     return f"{text.signed(found.value)} ({low} to {high}, {found.verdict} chance)"
+
+
+def change(name: str, other: str, first: str, second: str) -> str:
+    """Write how much larger a gap between two methods is at one model (``folder/model/data set``) than at another."""
+    four = [cell(f"{at}/{method}") for at in (name, other) for method in (first, second)]
+    if not all(four):
+        return NOT_RUN
+    found = contrast([(sign, one.answers) for sign, one in zip((1, -1, -1, 1), four, strict=True) if one])
+    if found.value is None or found.interval is None:
+        return f"not known: {found.unknown}"
+    return f"{text.signed(found.value)} ({text.signed(found.interval.low)} to {text.signed(found.interval.high)})"
+
+
+def chosen(name: str) -> str:
+    """Write what the trial whose configuration was chosen scored on validation."""
+    one = cell(name)
+    return text.score(one.validation_best) if one and one.validation_best is not None else NOT_RUN
+
+
+def optimism(folder: str, *methods: str) -> str:
+    """Write by how much chosen trials scored more on validation than their repeats with other seeds, over models."""
+    found = []
+    for one in results(folder).cells:
+        repeats = [run.objective for run in one.finals if run.objective is not None]
+        if one.method in methods and one.validation_best is not None and len(repeats) >= MIN_SEEDS:
+            found.append(one.validation_best - fmean(repeats))
+    return f"{text.signed(fmean(found))} (mean of {len(found)} cells)" if found else NOT_RUN
 
 
 def best_rate(name: str) -> str:
@@ -131,6 +161,9 @@ KINDS: dict[str, Callable[..., str]] = {
     "score": score,
     "interval": interval,
     "gap": gap,
+    "change": change,
+    "chosen": chosen,
+    "optimism": optimism,
     "best_rate": best_rate,
     "ladder": ladder,
 }
