@@ -1,6 +1,6 @@
 """Numbers that stand in prose, drawn from committed records: ``python -m benchmarks.cited`` writes them anew.
 
-The figure of the front page is drawn with them, of the methods that its table has.
+The figure of the front page is drawn with them.
 
 In Markdown a number stands between two comments, of which the first says where it comes from:
 
@@ -78,7 +78,8 @@ def change(name: str, other: str, first: str, second: str) -> str:
     four = [cell(f"{at}/{method}") for at in (name, other) for method in (first, second)]
     if not all(four):
         return NOT_RUN
-    found = contrast([(sign, one.answers) for sign, one in zip((1, -1, -1, 1), four, strict=True) if one])
+    known = [one for one in four if one]
+    found = contrast([(sign, one.answers) for sign, one in zip((1, -1, -1, 1), known, strict=True)], known[0].bounds)
     if found.value is None or found.interval is None:
         return f"not known: {found.unknown}"
     return f"{text.signed(found.value)} ({text.signed(found.interval.low)} to {text.signed(found.interval.high)})"
@@ -91,12 +92,13 @@ def chosen(name: str) -> str:
 
 
 def optimism(folder: str, *methods: str) -> str:
-    """Write by how much chosen trials scored more on validation than their repeats with other seeds, over models."""
+    """Write by how much chosen trials scored better on validation than their repeats with other seeds, over models."""
     found = []
     for one in results(folder).cells:
         repeats = [run.objective for run in one.finals if run.objective is not None]
         if one.method in methods and one.validation_best is not None and len(repeats) >= MIN_SEEDS:
-            found.append(one.validation_best - fmean(repeats))
+            sign = 1 if one.settings.greater_is_better else -1
+            found.append(sign * (one.validation_best - fmean(repeats)))
     return f"{text.signed(fmean(found))} (mean of {len(found)} cells)" if found else NOT_RUN
 
 

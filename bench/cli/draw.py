@@ -54,9 +54,10 @@ def plot(
     if references and "scale" not in names:
         raise BadInput(f"--references: the figure 'scale' draws them, not '{name}'")
     built = [(one, figures.build(one, {} if name == "all" else options, f"figure {one}")) for one in names]
-    cells = choose(collect(results).cells, only)
+    every = collect(results).cells
+    cells = choose(every, only)
     if references:
-        found = {"references": read_references(references, cells)}
+        found = {"references": read_references(references, every)}
         built = [(one, figure.model_copy(update=found) if one == "scale" else figure) for one, figure in built]
     for one, figure in built:
         for drawing in figure.drawings(one, cells, medium):

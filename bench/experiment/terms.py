@@ -41,7 +41,7 @@ def unequal(cells: Iterable[Cell], terms: str, measured: Mapping[str, Mapping[st
     """
     cells = list(cells)
     return [
-        f"{dataset}: the cells{of_models(values, cells)} differ in {term}: {_listed(values)}"
+        f"{dataset}: the cells{of_models(values, dataset, cells)} differ in {term}: {_listed(values)}"
         for dataset, found in differing(cells, terms, measured).items()
         for term, values in found.items()
     ]
@@ -74,10 +74,11 @@ def _by_value(cells: Sequence[Cell], measured: Mapping[str, Mapping[str, str]]) 
     return found
 
 
-def of_models(values: Mapping[str, Sequence[Cell]], compared: Iterable[Cell]) -> str:
-    """Return ``" of MODEL, MODEL"`` where the term is one of some models alone, as tokens seen are; else nothing."""
+def of_models(values: Mapping[str, Sequence[Cell]], dataset: str, compared: Iterable[Cell]) -> str:
+    """Return ``" of MODEL, MODEL"`` where a term differs at some of a data set's models alone; else nothing."""
     models = dict.fromkeys(cell.labels[0] for cells in values.values() for cell in cells)
-    return "" if len(models) == len({cell.labels[0] for cell in compared}) else f" of {', '.join(models)}"
+    every = {cell.labels[0] for cell in compared if cell.labels[1] == dataset}
+    return "" if len(models) == len(every) else f" of {', '.join(models)}"
 
 
 def _listed(values: Mapping[str, Sequence[Cell]]) -> str:

@@ -235,9 +235,10 @@ def _chosen(cells: Iterable[CellResults]) -> Iterator[str]:
 def _lucky(cells: Iterable[CellResults]) -> Iterator[str]:
     """Name the cells whose best trial scored better on validation than their finals, which repeat it, leave likely."""
     for cell in cells:
-        repeats = [run.objective for run in cell.finals if run.objective is not None]
+        repeats = [run.objective for run in cell.finals if run.status == "ok" and run.objective is not None]
+        tried = sum(run.spec.kind == "trial" and run.status == "ok" for run in cell.runs)
         best, learned = cell.validation_best, cell.group.verdicts.to_baseline.get(cell.key)
-        if best is None or cell.settings.studies > 1 or len(repeats) < MIN_SEEDS:
+        if best is None or tried < 2 or cell.settings.studies > 1 or len(repeats) < MIN_SEEDS:
             continue
         if learned is not None and learned.verdict == "within":  # nothing to choose between
             continue
@@ -246,7 +247,7 @@ def _lucky(cells: Iterable[CellResults]) -> Iterator[str]:
             yield (
                 f"{text.markdown(cell.title)}: the trial that was chosen scored {text.score(best)} on validation, its "
                 f"repeats with other seeds {text.score(mean)} ({text.score(min(repeats))} to "
-                f"{text.score(max(repeats))}). It was chosen by luck, and another configuration may be better."
+                f"{text.score(max(repeats))}). It may owe its choice to luck, and another configuration be better."
             )
 
 

@@ -22,9 +22,9 @@ def unequal_names(cells: Iterable[CellResults]) -> str:
     """Return the names alone of these terms, and of the models where these are not all; nothing if all are equal."""
     settings, terms, measured = _compared(cells)
     named: dict[str, dict[str, None]] = {}
-    for found in differing(settings, terms, measured).values():
+    for dataset, found in differing(settings, terms, measured).items():
         for term, values in found.items():
-            named.setdefault(of_models(values, settings), {})[term] = None
+            named.setdefault(of_models(values, dataset, settings), {})[term] = None
     return "; ".join(f"the cells{models} differ in {', '.join(names)}" for models, names in named.items())
 
 

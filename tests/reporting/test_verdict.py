@@ -301,5 +301,48 @@ def test_of_equal_methods_one_is_beyond_another_in_at_most_5_percent(seed_sds, s
     assert fmean(false_alarms(300, seed_sds, seeds)) <= 0.05
 
 
+def together(cluster_sizes, count, seeds=10, correlation=0.95, sd=0.08):
+    """Yield how often any method is said to be beyond another of the same accuracy, where seeds move some together."""
+    generator = np.random.default_rng(0)
+    for _ in range(count):
+        methods = {}
+        for cluster, size in enumerate(cluster_sizes):
+            shared = np.sqrt(correlation) * generator.standard_normal(seeds)
+            for member in range(size):
+                moved = shared + np.sqrt(1 - correlation) * generator.standard_normal(seeds)
+                share = np.clip(0.6 + sd * moved, 0.01, 0.99)
+                right = generator.random((seeds, 300)) < share[:, None]
+                methods[f"{cluster}-{member}"] = as_runs(right.astype(float))
+        yield any(one.verdict == "beyond" for one in verdicts(methods).pairs.values())
+
+
+def test_methods_that_seeds_move_together_do_not_make_other_gaps_look_sure():
+    assert fmean(together((6, 1, 1), 150)) <= 0.06
+
+
+def test_methods_that_seeds_do_not_move_say_nothing_of_those_that_they_move():
+    """Answers that all seeds give alike leave rounding where a variance is zero."""
+    generator = np.random.default_rng(3)
+    moving = {
+        f"moving-{n}": as_runs(rows)
+        for n, rows in enumerate(answers([Truth(0.6, 0.05)] * 3, 5, 300, (0.3, 0.3), generator))
+    }
+    alone = verdicts(moving)
+    for _ in range(20):
+        rows = (generator.random((2, 300)) < 0.6).astype(float)
+        still = {f"still-{n}": as_runs(np.repeat(row[None], 5, axis=0)) for n, row in enumerate(rows)}
+        found = verdicts({**moving, **still})
+        for pair, one in alone.pairs.items():
+            assert found.pairs[pair].corrected >= one.corrected  # of more pairs, and with no less variance
+
+
+def test_a_single_pair_has_nothing_to_be_corrected_for():
+    one, other = answers([Truth(0.6, 0.05), Truth(0.7, 0.05)], 10, 300, (0.3, 0.3), np.random.default_rng(0))
+    (found,) = {
+        between.corrected for between in verdicts({"one": as_runs(one), "other": as_runs(other[:3])}).pairs.values()
+    }
+    assert found == difference(as_runs(one), as_runs(other[:3])).p
+
+
 def test_methods_that_seeds_move_far_do_not_hide_a_gap_between_others():
     assert told_apart(100, UNALIKE, 10) > 0.3

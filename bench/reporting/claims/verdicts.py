@@ -127,7 +127,8 @@ def _any(claim: Claim, by_model: tuple[tuple[str, Contrast], ...], reasons: tupl
         if one.interval is not None and judge(one.interval, claim) == "supported":
             return Finding(claim, "supported", one.value, one.interval, by_model, (f"at {model}", *reasons))
     # That it is so at none of these is no proof that it is so nowhere: nothing contradicts such a sentence.
-    return Finding(claim, UNTOLD, None, None, by_model, ("at none of these models beyond chance", *reasons))
+    unknown = dict.fromkeys(f"{model}: {_REASONS[one.unknown]}" for model, one in by_model if one.unknown)
+    return Finding(claim, UNTOLD, None, None, by_model, ("at none of these models beyond chance", *unknown, *reasons))
 
 
 def _cell(cells: Sequence[CellResults], claim: Claim, model: str, method: str) -> CellResults:

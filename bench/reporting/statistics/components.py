@@ -40,7 +40,9 @@ def residual(scores: Scores) -> float:
     if seeds < 2:
         return 0.0
     left: Scores = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0) + scores.mean()
-    return float(np.sum(left**2) / ((seeds - 1) * (items - 1) * seeds * items))
+    squares = float(np.sum(left**2))
+    # Where all seeds answer alike nothing but rounding is left, which is no variance.
+    return squares / ((seeds - 1) * (items - 1) * seeds * items) if squares > 1e-20 * scores.size else 0.0
 
 
 def over_items(scores: Scores, reach: float, noise: float | None = None) -> Part:

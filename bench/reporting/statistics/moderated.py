@@ -13,23 +13,23 @@ _ALIKE = 1e6
 """Degrees of freedom of a prior that stand for infinitely many."""
 
 
-def prior_freedom(own: Sequence[Part]) -> float:
+def prior_freedom(parts: Sequence[Part]) -> float:
     """Return with how many degrees of freedom the variances of all speak for that of one.
 
     Many where the variances differ no more than chance, given their own degrees of freedom, would have it; near zero
     where they differ by far.
 
     Args:
-        own: the seeds part of each method, or of pairs that share no method.
+        parts: what seeds give to variances, above zero.
 
     Source: Smyth (2004), Linear models and empirical Bayes methods for assessing differential expression, section 6.2.
     """
     from scipy.optimize import brentq
     from scipy.special import polygamma
 
-    if len(own) < 2:
+    if len(parts) < 2:
         return 0.0
-    logs, freedom = _logs([part.variance for part in own], [part.freedom for part in own])
+    logs, freedom = _logs([part.variance for part in parts], [part.freedom for part in parts])
     spread = float(logs.var(ddof=1) - polygamma(1, freedom / 2).mean())
     if spread <= polygamma(1, _ALIKE / 2):
         return _ALIKE
@@ -40,9 +40,9 @@ def moderated(parts: Sequence[Part], prior: float, most: float) -> list[Part]:
     """Return each part with a variance between its own and that of all: `prior` says how far from its own.
 
     Args:
-        parts: seeds parts of one family, above zero.
+        parts: what seeds give to the variances of one family, above zero.
         prior: what `prior_freedom` returned.
-        most: the most degrees of freedom that the family has.
+        most: the most degrees of freedom that the family has; a part keeps its own if these are more.
     """
     from scipy.special import digamma
 
@@ -53,7 +53,7 @@ def moderated(parts: Sequence[Part], prior: float, most: float) -> list[Part]:
     common = np.exp(logs.mean() + digamma(prior / 2) - np.log(prior / 2))
     posterior = (prior * common + freedom * variances) / (prior + freedom)
     return [
-        Part("seeds", float(variance), float(min(prior + own, most)))
+        Part("seeds", float(variance), float(min(prior + own, max(own, most))))
         for variance, own in zip(posterior, freedom, strict=True)
     ]
 

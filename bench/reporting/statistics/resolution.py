@@ -23,7 +23,8 @@ def planned_resolution(
 ) -> float | None:
     """Return the gap of two accuracies below which a run of this size says ``within``; None below the least sizes.
 
-    It holds for the variance that is assumed; a study whose own variance turns out smaller can resolve a little more.
+    It holds for the variance that is assumed, alike for all methods; a study whose own variance turns out smaller can
+    resolve a little more, one whose methods are unlike less.
 
     Args:
         seeds: a method.
@@ -37,6 +38,6 @@ def planned_resolution(
         return None
     over_items = Part("items", differ / items + 2 / items**2, items - 1)
     own = [over_items, Part("seeds", 2 * seed_sd**2 / seeds, seeds - 1)]
-    pooled = [over_items, replace(own[1], freedom=(methods - 1) * (seeds - 1))]
+    together = [over_items, replace(own[1], freedom=(methods - 1) * (seeds - 1))]
     pairs = methods * (methods - 1) // 2
-    return max(critical(own, level), critical(pooled, 1 - (1 - level) / pairs)) * standard_error(own)
+    return max(critical(own, level), critical(together, 1 - (1 - level) / pairs)) * standard_error(own)

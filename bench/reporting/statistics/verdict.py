@@ -7,7 +7,7 @@ all that they compare. `difference` is a single pair. The method and its limits:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal, TypeVar
@@ -40,15 +40,6 @@ class Difference:
     """``beyond``: the corrected p is below 5 %. Anything but that and ``within`` says why nothing can be said."""
     parts: tuple[Part, ...] = ()
     """Where the variance comes from."""
-    sides: int = 0
-    """How many of the two methods have more than one run."""
-
-    @property
-    def over_seeds(self) -> Part | None:
-        """What seeds give to the variance, for one of the sides that they move; None where they give nothing."""
-        parts = [part for part in self.parts if part.source == "seeds" and part.variance]
-        variance = sum(part.variance for part in parts) / max(1, self.sides)
-        return Part("seeds", variance, min(part.freedom for part in parts)) if parts else None
 
     def outcome(self, greater_is_better: bool = True) -> Outcome:
         """Return what came of it for the first method."""
@@ -98,8 +89,11 @@ def verdicts(
     is best that is not beyond it.
     """
     known = [name for name, of in methods.items() if unknown_of(of) is None]
+    own = {
+        name: moved for name in known if (of := methods[name]) and (moved := _over_seeds(own_parts(of, 0.0))) is not None
+    }
     found = {(one, two): difference(methods[one], methods[two], bounds) for one, two in combinations(methods, 2)}
-    found = _corrected(found, [part for name in known if (of := methods[name]) for part in own_parts(of, 0.0)], 1)
+    found = _corrected(found, {pair: sum(name in own for name in pair) for pair in found}, list(own.values()))
     pairs = found | {(two, one): between.flipped() for (one, two), between in found.items()}
     to_baseline = {}
     if baseline is not None:
@@ -121,7 +115,11 @@ def differences(
     Each pair is of a method of its own, such as what it scored before and after, or it and the baseline.
     """
     found = {key: difference(*pair, bounds) for key, pair in pairs.items()}
-    return _corrected(found, [part for one in found.values() if (part := one.over_seeds)], 0)
+    sides = {
+        key: sum(_over_seeds(own_parts(of, 0.0)) is not None for of in pair if of and unknown_of(of) is None)
+        for key, pair in pairs.items()
+    }
+    return _corrected(found, sides)
 
 
 def difference(first: Runs | None, second: Runs | None, bounds: Bounds = (0.0, 1.0)) -> Difference:
@@ -137,8 +135,7 @@ def difference(first: Runs | None, second: Runs | None, bounds: Bounds = (0.0, 1
     width = bounds[1] - bounds[0] if bounds else math.inf
     interval = Interval(max(found.interval.low, -width), min(found.interval.high, width))
     p = p_value(found.parts, found.value)
-    sides = sum(len(of.by_seed) > 1 for of in (first, second) if of)
-    return Difference(found.value, interval, p, p, _verdict(p), found.parts, sides)
+    return Difference(found.value, interval, p, p, _verdict(p), found.parts)
 
 
 def mean_interval(of: Runs | None, bounds: Bounds = (0.0, 1.0)) -> Interval | None:
@@ -172,7 +169,17 @@ def _verdict(p: float) -> Literal["beyond", "within"]:
     return "beyond" if p < 1 - LEVEL else "within"
 
 
-def _corrected(found: Mapping[Key, Difference], own: Sequence[Part], fewer: int) -> dict[Key, Difference]:
+def _over_seeds(parts: Iterable[Part]) -> Part | None:
+    """Return what seeds give to a variance, with the fewest degrees of freedom of it; None where they give nothing."""
+    found = [part for part in parts if part.source == "seeds" and part.variance]
+    if not found:
+        return None
+    return Part("seeds", sum(part.variance for part in found), min(part.freedom for part in found))
+
+
+def _corrected(
+    found: Mapping[Key, Difference], sides: Mapping[Key, int], methods: Sequence[Part] | None = None
+) -> dict[Key, Difference]:
     """Apply Holm's correction to what is known, with variances over seeds that are moderated by each other.
 
     Three seeds estimate a variance with two degrees of freedom: at the levels of Holm's steps nothing would be beyond.
@@ -180,20 +187,27 @@ def _corrected(found: Mapping[Key, Difference], own: Sequence[Part], fewer: int)
 
     Args:
         found: the differences that are corrected together.
-        own: parts of the variance that are independent of each other: of the methods, or of pairs that share none.
-        fewer: by how many of these the family has fewer degrees of freedom: one where methods are held against each
-            other.
+        sides: how many of the two methods of each are moved by their seeds.
+        methods: what seeds give to the variance of each method, where all are held against each other; None where each
+            difference is of methods of its own.
     """
     known = {key: one for key, one in found.items() if one.p is not None}
-    own = [part for part in own if part.source == "seeds" and part.variance]
-    most = max(1, len(own) - fewer) * min((part.freedom for part in own), default=1)
-    moved = {key: part for key, one in known.items() if (part := one.over_seeds)}
-    seeds = dict(zip(moved, moderated(list(moved.values()), prior_freedom(own), most), strict=True))
+    moved = {
+        key: replace(part, variance=part.variance / max(1, sides[key]))
+        for key, one in known.items()
+        if (part := _over_seeds(one.parts))
+    }
+    pairs = list(moved.values())
+    # Methods may be alike and their pairs not, where seeds move some of them together.
+    prior = prior_freedom(pairs) if methods is None else min(prior_freedom(pairs), prior_freedom(methods))
+    freedom = [part.freedom for part in (pairs if methods is None else methods)]
+    most = sum(freedom) - (0 if methods is None else max(freedom, default=0))
     together = {key: one.p or 0.0 for key, one in known.items()}
-    for key, part in seeds.items():
-        sides = replace(part, variance=part.variance * known[key].sides)
-        items = [part for part in known[key].parts if part.source == "items"]
-        together[key] = p_value([*items, sides], known[key].value or 0.0)
+    for (key, own), part in zip(moved.items(), moderated(pairs, prior, most), strict=True):
+        if part != own:
+            items = [part for part in known[key].parts if part.source == "items"]
+            both = replace(part, variance=part.variance * max(1, sides[key]))
+            together[key] = p_value([*items, both], known[key].value or 0.0)
     family = dict(zip(together, holm(list(together.values())), strict=True))
     corrected = {key: max(one.p or 0.0, family[key]) for key, one in known.items()}
     return {
