@@ -89,9 +89,8 @@ def verdicts(
     is best that is not beyond it.
     """
     known = [name for name, of in methods.items() if unknown_of(of) is None]
-    own = {
-        name: moved for name in known if (of := methods[name]) and (moved := _over_seeds(own_parts(of, 0.0))) is not None
-    }
+    parts = {name: _over_seeds(own_parts(of, 0.0)) for name, of in methods.items() if name in known and of}
+    own = {name: part for name, part in parts.items() if part}
     found = {(one, two): difference(methods[one], methods[two], bounds) for one, two in combinations(methods, 2)}
     found = _corrected(found, {pair: sum(name in own for name in pair) for pair in found}, list(own.values()))
     pairs = found | {(two, one): between.flipped() for (one, two), between in found.items()}
