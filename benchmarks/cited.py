@@ -95,7 +95,7 @@ def optimism(folder: str, *methods: str) -> str:
     """Write by how much chosen trials scored better on validation than their repeats with other seeds, over models."""
     found = []
     for one in results(folder).cells:
-        repeats = [run.objective for run in one.finals if run.objective is not None]
+        repeats = one.validation_repeats
         if one.method in methods and one.validation_best is not None and len(repeats) >= MIN_SEEDS:
             sign = 1 if one.settings.greater_is_better else -1
             found.append(sign * (one.validation_best - fmean(repeats)))

@@ -165,6 +165,11 @@ class CellResults:
         return fmean(scores) if scores else None
 
     @property
+    def validation_repeats(self) -> list[float]:
+        """What the finals, which repeat the best trial with other seeds, scored on validation."""
+        return [run.objective for run in self.finals if run.status == "ok" and run.objective is not None]
+
+    @property
     def best_params(self) -> dict[str, Any] | list[dict[str, Any]] | None:
         """What the finals were run with; where studies chose differently, a list of what each did."""
         chosen = [dict(self.best_trials[study].spec.params) for study in sorted(self.best_trials)]

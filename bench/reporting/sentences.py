@@ -235,7 +235,7 @@ def _chosen(cells: Iterable[CellResults]) -> Iterator[str]:
 def _lucky(cells: Iterable[CellResults]) -> Iterator[str]:
     """Name the cells whose best trial scored better on validation than their finals, which repeat it, leave likely."""
     for cell in cells:
-        repeats = [run.objective for run in cell.finals if run.status == "ok" and run.objective is not None]
+        repeats = cell.validation_repeats
         tried = sum(run.spec.kind == "trial" and run.status == "ok" for run in cell.runs)
         best, learned = cell.validation_best, cell.group.verdicts.to_baseline.get(cell.key)
         if best is None or tried < 2 or cell.settings.studies > 1 or len(repeats) < MIN_SEEDS:

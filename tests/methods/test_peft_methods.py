@@ -34,7 +34,7 @@ every_pair = pytest.mark.parametrize(("name", "family"), PAIRS)
 
 
 def attach(base, name, seed=0, **options):
-    method = methods.get("lora" if "lora" in name and name != "adalora" else "lora" if name == "dora" else name)
+    method = methods.get("lora" if name in ("rslora", "dora", "lora, PEFT's own layers") else name)
     return method(**{**OURS.get(name, {}), **options}).attach(base, tiny_splits(), seed)
 
 
