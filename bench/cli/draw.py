@@ -147,6 +147,7 @@ def compare_results(before: Path, after: Path) -> None:
 
 
 _VERDICTS = {
+    "failed finals": "failed finals",
     "too few seeds": "few seeds",
     "too few items": "few items",
     "no predictions": "no answers",

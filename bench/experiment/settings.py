@@ -25,6 +25,7 @@ class Training(Config):
     learning_rate: float = Field(1e-3, gt=0)
     """Peak learning rate; every method has a default and a range of its own."""
     weight_decay: float = Field(0.0, ge=0)
+    """Of everything that is trained; `Trainer` leaves out biases and the weights of norms."""
     lr_scheduler_type: Literal["linear", "cosine", "constant"] = "linear"
     """Shape of the schedule after warm-up."""
     warmup_ratio: float = Field(0.0, ge=0, lt=1)
@@ -41,6 +42,10 @@ class Training(Config):
     """Sequences a forward pass in evaluation."""
     max_length: int | None = Field(None, gt=0)
     """Tokens of input and label together; null is what the model's context leaves."""
+
+    def steps_between_validations(self, steps: int) -> int:
+        """Return how many steps of a run of so many stand between two validations."""
+        return self.eval_steps or max(1, steps // 10)
 
 
 Objective = Literal["score", "trainable_parameters", "adapter_bytes", "memory", "seconds"]

@@ -14,16 +14,22 @@ from bench.experiment.cell import Cell
 EQUAL_STEPS = "equal steps"
 AS_PUBLISHED = "as published"
 TOKENS = "tokens seen"
-FREE = {"equal tokens": ("steps", "trials", TOKENS), "equal seconds": ("steps", "trials", TOKENS)}
+TRIALS = "trials"
+FREE = {"equal tokens": ("steps", TRIALS, TOKENS), "equal seconds": ("steps", TRIALS, TOKENS)}
 """What may differ where the budget is equal in something else."""
 
 
 def terms_of(cell: Cell) -> dict[str, str]:
     """Return what a cell that trains was given, by the name of each term."""
     training = cell.training
+    # The best of many validations is better than the best of few.
+    usual = training.eval_steps is None or training.eval_steps == training.max_steps // 10
     return {
         "steps": f"{training.num_train_epochs:g} epochs" if training.num_train_epochs else f"{training.max_steps}",
-        "trials": f"{cell.study.trials}",
+        TRIALS: f"{cell.study.trials}",
+        "validations": "ten a run" if usual else f"every {training.eval_steps} steps",
+        "early stopping": f"{training.early_stopping_patience or 'none'}",
+        "greatest length": f"{training.max_length or 'the context'}",
         "batch size": f"{training.batch_size}",
         "warm-up": f"{training.warmup_ratio:g}",
         "precision": cell.runtime.precision,
@@ -37,7 +43,8 @@ def unequal(cells: Iterable[Cell], terms: str, measured: Mapping[str, Mapping[st
     Args:
         cells: those that train; what trains nothing has no steps to be equal in.
         terms: the experiment's ``terms``.
-        measured: further terms that records alone know, such as tokens seen: their values by the cell's path.
+        measured: terms that records alone know, such as tokens seen and the trials that ended: their values by the
+            cell's path.
     """
     cells = list(cells)
     return [

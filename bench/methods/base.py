@@ -173,6 +173,8 @@ class TunedModel:
     def score_labels(self, examples: Sequence[Example], by_logits: ByLogits) -> np.ndarray:
         """Return a score for each example and label or option, [n, C]; the highest is the prediction.
 
+        A method that trains calls ``by_logits`` for every example of the split: the validation loss comes of it.
+
         Args:
             examples: the examples of a split.
             by_logits: scores them by the logits of the label words.

@@ -39,7 +39,7 @@ class Lora(PeftMethod):
     dropout: Annotated[float, Alias("lora_dropout")] = Field(0.0, ge=0, lt=1)
     """Dropout on the input of the updates."""
     rslora: Annotated[bool, Alias("use_rslora")] = False
-    """Scale by alpha / sqrt(r) instead (rsLoRA, arXiv:2312.03732)."""
+    """Scale by alpha / sqrt(r) instead (rsLoRA, arXiv:2312.03732). Give an alpha with it: that of null grows with r."""
     dora: Annotated[bool, Alias("use_dora")] = False
     """Train the magnitude of the weights beside their direction (DoRA, arXiv:2402.09353)."""
     target_modules: Targets = ALL_LINEAR

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
+_POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
+
 
 class Kind(StrEnum):
     """How a base model reads a text and answers."""
@@ -65,3 +67,12 @@ class Kind(StrEnum):
     def generates(self) -> bool:
         """Whether it answers with words of its own, and so without any training too."""
         return self is not Kind.ENCODER
+
+
+def positions(config: PreTrainedConfig) -> int | None:
+    """Return how many positions a model's configuration says that it has, or None where they are relative (T5)."""
+    text = config.get_text_config()
+    if hasattr(text, "relative_attention_num_buckets"):  # T5's n_positions is a memory of its training, not a limit
+        return None
+    found = (getattr(text, name, None) for name in _POSITIONS)
+    return next((length for length in found if isinstance(length, int) and length > 0), None)

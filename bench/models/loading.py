@@ -14,14 +14,13 @@ from bench.core.errors import BadInput, Infeasible, named_line
 from bench.forward.counting import weights_in
 from bench.models.checkpoint import check_folder
 from bench.models.conversion import quiet
-from bench.models.kinds import Kind
+from bench.models.kinds import Kind, positions
 from bench.models.language_model import LanguageModel
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 MAPPED = "model.safetensors"
-_POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
 
 
 def load_language_model(
@@ -184,11 +183,7 @@ def context_length(config: PreTrainedConfig, network: PreTrainedModel | None = N
             # An encoder's table. RoBERTa and its kin count positions from behind the padding token's row.
             padding = getattr(module, "padding_idx", None)
             return rows if padding is None else rows - int(padding) - 1
-    text = config.get_text_config()
-    if hasattr(text, "relative_attention_num_buckets"):  # T5's n_positions is a memory of its training, not a limit
-        return None
-    found = (getattr(text, name, None) for name in _POSITIONS)
-    return next((length for length in found if isinstance(length, int) and length > 0), None)
+    return positions(config)
 
 
 def give_pad_token(tokenizer: PreTrainedTokenizerBase, rows: int) -> dict[str, str | int]:

@@ -70,7 +70,7 @@ def expected(
         answers: the generated answers of a final.
         run: what every run takes besides.
     """
-    every = cell.training.eval_steps or max(1, steps // 10)
+    every = cell.training.steps_between_validations(steps)
     trial = run + steps * step + max(1, math.ceil(steps / every)) * validation
     study = cell.study
     stopped = STOPPED.get(study.pruner, 0.0) if steps and len(study.objectives) == 1 else 0.0

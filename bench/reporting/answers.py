@@ -20,14 +20,16 @@ def metric_of(cell: Cell, name: str) -> BaseMetric | None:
     return metrics.build(entry.name, entry.options, name) if entry.name in metrics else None
 
 
-def answered(finals: Sequence[TrialRecord], name: str, metric: BaseMetric | None, stochastic: bool) -> Runs | None:
-    """Return the scores by a metric, item by item, of the finals of a cell that ended well.
+def answered(
+    finals: Sequence[TrialRecord], name: str, metric: BaseMetric | None, stochastic: bool, failed: int = 0
+) -> Runs | None:
+    """Return the scores by a metric, item by item, of the finals of a cell that ended well; ``failed`` others did not.
 
     None where a final holds no scores of its items, and they cannot be computed without fetching anything.
     """
     found = [_items(one, name, metric) for one in finals]
     kept = [one for one in found if one is not None]
-    return runs(kept, stochastic) if kept and len(kept) == len(found) else None
+    return runs(kept, stochastic, failed) if kept and len(kept) == len(found) else None
 
 
 def _items(final: TrialRecord, name: str, metric: BaseMetric | None) -> Run | None:

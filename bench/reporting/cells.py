@@ -19,7 +19,7 @@ from bench.reporting.statistics.contrast import Bounds
 from bench.reporting.statistics.intervals import Interval
 from bench.reporting.statistics.runs import Runs
 from bench.reporting.statistics.verdict import Difference, Verdicts, mean_interval, verdicts
-from bench.runs.record import Retention, TrialRecord
+from bench.runs.record import FAILED, Retention, TrialRecord
 from bench.runs.selection import best_trial, best_trials, finals_of
 
 REVISIONS = {
@@ -183,6 +183,11 @@ class CellResults:
         return finals_of(self.best_trials, self.runs, self.settings.studies)
 
     @property
+    def failed(self) -> int:
+        """How many of the finals failed: the mean is of the others, and no verdict is built on it."""
+        return sum(run.status in FAILED for run in self.finals)
+
+    @property
     def superseded(self) -> int:
         """Finals that do not count: of a configuration that is no longer the best, or run again since."""
         return sum(run.spec.kind == "final" for run in self.runs) - len(self.finals)
@@ -246,7 +251,7 @@ class CellResults:
     @cached_property
     def answers(self) -> Runs | None:
         """The scores item by item; None where there are no predictions of all finals, or none can be scored here."""
-        return answered(self._scored, self.metric, self._metric, self.stochastic)
+        return answered(self._scored, self.metric, self._metric, self.stochastic, self.failed)
 
     @cached_property
     def interval(self) -> Interval | None:

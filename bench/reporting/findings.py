@@ -65,7 +65,7 @@ class OverTasks:
     outcomes: dict[tuple[str, str], Counter[Outcome]]
     """How often the first method came off so against the second, over the tasks that both have."""
     partial: tuple[str, ...] = ()
-    """Methods left out of aggregates, because they lack a task that most have."""
+    """Methods left out of aggregates, because they lack a task that most have, or finals failed there."""
     unscaled: tuple[str, ...] = ()
     """Tasks left out of aggregates: what the majority class scores is not known, or what a perfect score is."""
 
@@ -117,7 +117,7 @@ def over_tasks(cells: Sequence[CellResults]) -> list[OverTasks]:
 def _over_tasks(metric: str, cells: Sequence[CellResults]) -> OverTasks | None:
     table: dict[str, dict[str, CellResults]] = {}
     for cell in cells:
-        if cell.scores and cell.uses_model:
+        if cell.scores and cell.uses_model and not cell.failed:
             table.setdefault(cell.method, {})[_task(cell)] = cell
     whole = _whole(table)
     shared = sorted(set.intersection(*(set(tasks) for tasks in whole.values()))) if whole else []
@@ -190,7 +190,7 @@ def pair_tests(cells: Sequence[CellResults]) -> list[PairTest]:
     """
     by_model: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for cell in cells:
-        if cell.uses_model and (scores := _normalised(cell)):
+        if cell.uses_model and not cell.failed and (scores := _normalised(cell)):
             methods = by_model.setdefault((cell.model, cell.metric), {})
             methods.setdefault(cell.method, {})[cell.dataset] = fmean(scores)
     found = []

@@ -90,6 +90,10 @@ def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None)
             stale += len(earlier)
             cells = {record.cell_path: record.spec.cell for record in earlier}
             superseded += superseded_cells(cells.values(), manifest)
+            others = [record for record in records if not manifest.cells[record.cell_path].holds(record)]
+            records = [record for record in records if manifest.cells[record.cell_path].holds(record)]
+            stale += len(others)
+            superseded += dict.fromkeys(f"{one.spec.cell.title} (finals that are not planned now)" for one in others)
         for record in records:
             found += 1
             key = (record.cell_path, record.spec_hash)

@@ -82,6 +82,8 @@ def _gap(group: Group, first: CellResults, second: CellResults) -> str:
         few = [cell for cell in (first, second) if cell.stochastic and len(cell.scores) < MIN_SEEDS]
         who = " and ".join(f"{text.markdown(cell.method)} has {_seeds(cell)}" for cell in few)
         return f"Too few seeds to say whether the {shown} is more than chance: {who}, {MIN_SEEDS} are the least."
+    if gap.verdict == "failed finals":
+        return f"Whether the {shown} is more than chance cannot be said: finals failed, and means are of the others."
     if gap.verdict == "too few items":
         return f"Too few test items to say whether the {shown} is more than chance: {MIN_ITEMS} a final are the least."
     if gap.verdict == "no predictions":
@@ -184,6 +186,11 @@ def cautions(results: Results) -> Iterator[str]:
             yield (
                 f"{text.markdown(cell.title)}: its runs differ in {' and '.join(cell.mixed)}; "
                 "its numbers are marked '(mixed)'."
+            )
+        if cell.scores and cell.failed:
+            yield (
+                f"{text.markdown(cell.title)}: {cell.failed} of {len(cell.finals)} finals failed. Its mean is of the "
+                "others, which flatters it, so nothing is said about chance."
             )
     folded = sorted({cell.dataset for cell in results.cells if cell.folds})
     if folded:

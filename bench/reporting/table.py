@@ -89,9 +89,9 @@ def _to_best(cell: CellResults) -> str | None:
 
 
 def _full(cell: CellResults) -> CellResults | None:
-    """Return full fine-tuning of the same model, by whatever name: all parameters of the base model were trained."""
+    """Return full fine-tuning of the same model, by whatever name: every parameter was trained."""
     for one in cell.group.tested:
-        if (counts := _parameters(one)) and counts.base and counts.trainable >= counts.base:
+        if (counts := _parameters(one)) and counts.base and counts.trainable == counts.total:
             return None if one is cell else one
     return None
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from bench.experiment.cell import Cell
-from bench.experiment.terms import EQUAL_STEPS, TOKENS, differing, of_models, unequal
+from bench.experiment.terms import EQUAL_STEPS, TOKENS, TRIALS, differing, of_models, unequal
 from bench.reporting.cells import CellResults
+from bench.runs.record import BROKEN
 
 _ALIKE = 1.05
 """Tokens seen that differ by less than this factor are alike: other batches, or a text that was cut."""
@@ -35,7 +36,7 @@ def _compared(cells: Iterable[CellResults]) -> tuple[list[Cell], str, dict[str, 
     measured: dict[str, dict[str, str]] = {}
     rivals: dict[tuple[str, str], list[tuple[str, float]]] = {}
     for path, cell in zip((one.path for one in settings), trained, strict=True):
-        measured[path] = _precision(cell)
+        measured[path] = _precision(cell) | _trials(cell)
         # Another model cuts the same texts into other tokens: only methods of one model are held against each other.
         if seen := _tokens(cell):
             rivals.setdefault((cell.model, cell.dataset), []).append((path, seen))
@@ -64,6 +65,15 @@ def _precision(cell: CellResults) -> dict[str, str]:
     """Return the precision as it was run, by its term; the settings may say ``auto``."""
     ran = sorted({run.provenance.precision for run in cell.measured if run.provenance.precision})
     return {"precision": " and ".join(ran)} if ran else {}
+
+
+def _trials(cell: CellResults) -> dict[str, str]:
+    """Return how many trials ended, by their term: a study that was stopped had fewer than were planned.
+
+    Those that broke say nothing of their setting. Of a row of finals whose trials stand in another the plan is taken.
+    """
+    ended = sum(run.status not in BROKEN for run in cell.trials)
+    return {} if cell.chosen_by is not None else {TRIALS: f"{ended}"}
 
 
 def _tokens(cell: CellResults) -> float | None:

@@ -130,6 +130,7 @@ def legend(summary: pd.DataFrame) -> str:
 
 
 _UNKNOWN = {
+    "failed finals": "some of whose finals failed",
     "too few seeds": f"with fewer than {MIN_SEEDS} seeds",
     "too few items": f"with fewer than {MIN_ITEMS} test items a final",
     "no predictions": "whose answers to the test items are not in the records, or cannot be scored here",

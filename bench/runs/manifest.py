@@ -47,12 +47,14 @@ class Planned(Config):
             identity=cell.identity,
         )
 
+    def holds(self, record: TrialRecord) -> bool:
+        """Whether a run of the cell belongs in its row: not a final on other draws of the splits, or one too many."""
+        spec = record.spec
+        return spec.kind == "trial" or (self.splits == spec.cell.finals.splits and spec.number < self.finals)
+
     def counts(self, record: TrialRecord) -> bool:
-        """Whether a run of the cell is one of those that were planned: not a final that was asked for other tests."""
-        cell = record.spec.cell
-        return record.spec.kind == "trial" or (
-            self.targets in (None, cell.targets) and self.splits == cell.finals.splits
-        )
+        """Whether it is besides one of those that were planned: not a final that was asked for other tests."""
+        return self.holds(record) and (record.spec.kind == "trial" or self.targets in (None, record.spec.cell.targets))
 
 
 class Manifest(Config):

@@ -33,8 +33,8 @@ class Parameters(Config):
     total: int
     trainable: int
     with_gradient: int | None = None
-    """Trainable parameters with a gradient other than zero in the second step; far fewer than trainable is a defect.
-    (Not the first step: half of LoRA's matrices begin at zero, and so the others' gradients do.)"""
+    """Trainable parameters with a gradient other than zero in the second step, with warm-up in the third; far fewer
+    than trainable is a defect. (Not before: half of LoRA's matrices begin at zero, and so the others' gradients do.)"""
     adapter_bytes: int | None = None
     """Bytes of the saved adapter's weights on disk; None if nothing was saved."""
     base: int | None = None

@@ -35,6 +35,8 @@ _UNUSABLE = ("BaseSampler", "BasePruner", "GridSampler", "PartialFixedSampler")
 
 MEMORYLESS_SAMPLERS = {"tpe", "random", "grid", "TPESampler", "RandomSampler"}
 """Samplers whose next point depends on finished trials alone, not on notes of their own in the study."""
+SEQUENCES = {"QMCSampler"}
+"""Samplers that go through one sequence, scrambled by their seed: all trials of a study need the same one."""
 MEMORYLESS_PRUNERS = {"none", "median", "percentile", "NopPruner", "MedianPruner", "PercentilePruner"}
 
 
@@ -82,7 +84,7 @@ def build_pruner(study: Study, training: Training, where: str = "study") -> Base
         "PercentilePruner": {"percentile": 25.0, **patience},
     }
     if training.num_train_epochs is None:
-        first = training.eval_steps or max(1, training.max_steps // 10)
+        first = training.steps_between_validations(training.max_steps)
         defaults["SuccessiveHalvingPruner"] = {"min_resource": first}
         defaults["HyperbandPruner"] = {"min_resource": first, "max_resource": max(first, training.max_steps)}
     options = {**defaults.get(kind.__name__, {}), **study.pruner_options}

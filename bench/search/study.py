@@ -17,7 +17,7 @@ from bench.experiment.cell import Cell
 from bench.experiment.grid import cell_grid, number_of_points, own_values
 from bench.runs.objectives import greater_is_better, objective_values
 from bench.runs.record import TrialRecord
-from bench.search.samplers import MEMORYLESS_PRUNERS, MEMORYLESS_SAMPLERS, build_pruner, build_sampler
+from bench.search.samplers import MEMORYLESS_PRUNERS, MEMORYLESS_SAMPLERS, SEQUENCES, build_pruner, build_sampler
 from bench.search.space import distributions
 from bench.search.unrepeated import Unrepeated
 
@@ -92,7 +92,8 @@ class Search:
         """Return the point of trial ``number``; the first is the method's defaults."""
         if number in self._open:
             return dict(self._open[number].params)
-        self._study.sampler = build_sampler(self.cell.study, self._seed(number))
+        seeded_by = self._first if self.cell.study.sampler in SEQUENCES else number
+        self._study.sampler = build_sampler(self.cell.study, self._seed(seeded_by))
         tried = set(self._tried.values())
         points = number_of_points(self.cell.search)
         if points is not None and len(tried) < points:

@@ -111,25 +111,27 @@ def train(job: TrainingJob, hooks: Hooks, meters: Meters, result: TrainingResult
         pairs, result.truncated = encoder.pairs(job.examples, job.room)
         lengths = [len(ids) + len(label) for ids, label in pairs]
         batches = training_batches(lengths, settings.batch_size, steps, job.seed, settings.group_by_length)
+    # Not on the first step, nor while the rate has been 0: half of LoRA's matrices are zero then, and so are the
+    # others' gradients.
+    counted_step = min(3 if settings.warmup_ratio else 2, steps)
     counts = job.ranks.counts_tensors
     measured = measured_steps([sum(lengths[i] for i in batch) for batch in batches]) if counts else set()
-    every = settings.eval_steps or max(1, steps // 10)
+    every = settings.steps_between_validations(steps)
     with meters.phase("train"):
         for number, rows in enumerate(batches, start=1):
             job.tuned.train(True)
             with meters.live_tensors(stepper.roots()) if number in measured else nullcontext():
-                # Not on the first step: half of LoRA's matrices are zero then, and so are the others' gradients.
-                step = stepper.take([pairs[i] for i in rows], count_gradients=number == min(2, steps))
+                step = stepper.take([pairs[i] for i in rows], count_gradients=number == counted_step)
             result.with_gradient = stepper.with_gradient
             result.add(step, sum(len(pairs[i][1]) for i in rows), number in measured)
             hooks.progress(number, steps, step.loss)
             if number % every and number != steps:
                 continue
             _validate(job, number, steps, hooks, meters, result)
-            if number == steps or result.validations_since_best == settings.early_stopping_patience:
-                break
             with meters.phase("wait"):
                 going_on = hooks.keep_going(result.validation_curve[-1])
+            if number == steps or result.validations_since_best == settings.early_stopping_patience:
+                break
             if not going_on:
                 raise Pruned(f"by the study after step {number} of {steps}")
     if result.validations_since_best:

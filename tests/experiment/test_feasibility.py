@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from plugin import write_tiny_model
 from typer.testing import CliRunner
@@ -10,6 +12,7 @@ from bench.api import execute, plan
 from bench.cli import app
 from bench.core.errors import BadInput
 from bench.experiment.preparing import infeasible_cells, source_cautions
+from bench.testing.tiny import tiny_network
 
 ROWS = [f"word {i},{'good' if i % 2 else 'bad'}" for i in range(40)]
 
@@ -83,3 +86,12 @@ def test_validate_says_it_on_the_command_line(experiment, tmp_path):
     assert refused.exit_code == 2 or isinstance(refused.exception, BadInput)
     good = CliRunner().invoke(app, ["validate", "e.yaml", "--set", "datasets.1.local.test_size=8"])
     assert good.exit_code == 0 and "valid; experiment 'said', 4 cells" in good.output
+
+
+def test_relative_positions_are_no_limit(experiment, tmp_path):
+    """T5's own configuration names 512 of them, which it does not need."""
+    tiny_network("t5").save_pretrained(tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"n_positions": 512}))
+    planned = experiment(method={"prompt_tuning": {"num_virtual_tokens": 512, "search": {"num_virtual_tokens": 512}}})
+    assert infeasible_cells(planned.cells) == {}

@@ -27,6 +27,15 @@ def test_methods_with_the_same_budget_and_equally_wide_ranges_have_equal_terms()
     [
         ({"training": {"max_steps": 30}}, "the cells differ in steps: 30 (lora), 20 (vera)"),
         ({"training": {"batch_size": 8}}, "the cells differ in batch size: 8 (lora), 16 (vera)"),
+        ({"training": {"eval_steps": 1}}, "the cells differ in validations: every 1 steps (lora), ten a run (vera)"),
+        (
+            {"training": {"early_stopping_patience": 2}},
+            "the cells differ in early stopping: 2 (lora), none (vera)",
+        ),
+        (
+            {"training": {"max_length": 64}},
+            "the cells differ in greatest length: 64 (lora), the context (vera)",
+        ),
         ({"training": {"warmup_ratio": 0.1}}, "the cells differ in warm-up: 0.1 (lora), 0 (vera)"),
         (
             {"search": {"learning_rate": {"low": 5e-4}}},

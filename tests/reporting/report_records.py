@@ -142,10 +142,19 @@ def write_results(
         store.write(record)
     paths = sorted({record.cell_path for record in records}) if current is None else list(current)
     identities = {record.cell_path: record.spec.cell.identity for record in records}
+    finals = {path: [r for r in records if r.cell_path == path and r.spec.kind == "final"] for path in paths}
     manifest = Manifest(
         experiment={"name": "demo", "description": "A demo.", **(experiment or {})},
         file="experiments/demo.yaml",
-        cells={path: Planned(trials=1, finals=2, identity=identities.get(path)) for path in paths},
+        cells={
+            path: Planned(
+                trials=1,
+                finals=max([2, *(r.spec.number + 1 for r in finals[path])]),
+                splits=next((r.spec.cell.finals.splits for r in finals[path]), "fixed"),
+                identity=identities.get(path),
+            )
+            for path in paths
+        },
     )
     manifest.write(root)
     return root

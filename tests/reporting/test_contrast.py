@@ -58,6 +58,13 @@ def test_without_answers_or_with_too_few_seeds_there_is_no_interval():
     assert (few.unknown, few.interval) == ("too few seeds", None)
 
 
+def test_finals_that_failed_leave_nothing_to_say_of_the_others():
+    """The three that ended well score far more than the other method; an unstable method is not flattered by them."""
+    ours, theirs = drawn(np.random.default_rng(5), 0.9, 0.6)
+    unstable = runs(finals(ours[:3]).by_seed, failed=2)
+    assert contrast([(1, unstable), (-1, finals(theirs))]).unknown == "failed finals"
+
+
 def test_without_single_answers_the_interval_is_wider_never_narrower():
     ours, theirs = drawn(np.random.default_rng(4), 0.7, 0.6, spread=0.02)
     bound = seeds_only([(1, ours.mean(axis=1), len(IDS)), (-1, theirs.mean(axis=1), len(IDS))])
@@ -90,3 +97,15 @@ def test_a_method_that_learns_nothing_has_no_best_rate():
     for _ in range(20):
         flat = rate_ratio([(tried(generator, -2, 0.2), tried(generator, -3, 0.2))], generator)
         assert flat.interval.low < 0.3 and flat.interval.high > 3
+
+
+def test_a_cell_that_lacks_an_easy_draw_is_held_against_the_other_on_the_draws_that_both_have():
+    """Draws differ by 0.3, the methods by 0.05; without its partner an easy draw would count for the gap."""
+    items = np.arange(80)
+    easy = [0.6, 0.6, 0.6, 0.9, 0.9]
+    worse = [(items < 80 * share).astype(float) for share in easy]
+    better = [(items < 80 * (share + 0.05)).astype(float) for share in easy]
+    short = contrast([(1, finals(better, shift=1)), (-1, finals(worse[:3], shift=1))])
+    shared = contrast([(1, finals(better[:3], shift=1)), (-1, finals(worse[:3], shift=1))])
+    assert (short.value, short.interval) == (shared.value, shared.interval)
+    assert short.value == pytest.approx(0.05, abs=0.01)

@@ -12,9 +12,11 @@ import pytest
 from report_records import cell, run, study, write_results
 
 from bench.core.errors import BadInput
+from bench.experiment.settings import Finals
 from bench.reporting.folders import collect
 from bench.reporting.frame import load_results, typed
 from bench.reporting.writers import csv_table
+from bench.runs.manifest import Manifest, Planned
 from bench.runs.record import Evaluated
 
 
@@ -188,3 +190,17 @@ assert not late, late
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_finals_that_are_not_planned_now_are_left_out_and_counted(tmp_path):
+    """Others' draws of the splits, or more seeds than the experiment has now."""
+    lora = cell(finals=Finals(seeds=2))
+    redrawn = cell(finals=Finals(seeds=2, splits="redraw"))
+    assert lora.path == redrawn.path
+    others = [run(redrawn, 1, "final", 0.1), run(lora, 2, "final", 0.1)]
+    root = write_results(tmp_path / "r", [*study(lora, [0.7, 0.8]), *others])
+    manifest = Manifest.read(root)
+    manifest.model_copy(update={"cells": {lora.path: Planned.of(lora)}}).write(root)
+    results = collect(root)
+    assert results.cells[0].scores == [0.7, 0.8]
+    assert (results.stale, results.superseded) == (2, ("tiny / trec6 / lora (finals that are not planned now)",))

@@ -6,10 +6,21 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_records import MIB, answered, cell, majority, run, study, summarise
+from report_records import (
+    MIB,
+    answered,
+    cell,
+    majority,
+    report_text_of,
+    run,
+    study,
+    summarise,
+    write_results,
+)
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from bench.experiment.settings import Finals
+from bench.reporting.folders import collect
 from bench.reporting.frame import plain_rows
 from bench.reporting.grouping import group_cells
 from bench.runs.record import STATUSES, Evaluated, Parameters, PhaseMemory, Provenance
@@ -251,3 +262,16 @@ def test_a_baseline_that_the_main_metric_does_not_score_has_its_seeds():
     of = cell(None, method="first_sentence", objective="nll")
     [row] = plain_rows(summarise([run(of, 0, "final", None, test=written)]))
     assert (row["test_mean"], row["test_seeds"], row["test.f1_squad"]) == (None, 1, 0.3)
+
+
+def test_a_method_whose_finals_diverged_is_not_best_for_those_that_did_not(tmp_path):
+    unstable, stable = cell(method="unstable"), cell(method="stable")
+    good = study(unstable, [0.93, 0.94, 0.935], items=1000)
+    failed = [run(unstable, number, "final", status="diverged", reason="loss is nan") for number in (3, 4)]
+    records = [*good, *failed, *study(stable, [0.80, 0.81, 0.79, 0.80, 0.80], items=1000)]
+    assert best_methods(records) == set(), "nor is the other, for nobody knows whether it is better"
+    rows = {row["method"]: row for row in plain_rows(summarise(records))}
+    assert (rows["unstable"]["test_seeds"], rows["unstable"]["runs_diverged"], rows["unstable"]["rank"]) == (3, 2, None)
+    report = report_text_of(collect(write_results(tmp_path / "r", records)))
+    assert "2 of 5 finals failed. Its mean is of the others, which flatters it" in report
+    assert "cannot be said: finals failed" in report

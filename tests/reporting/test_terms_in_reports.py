@@ -7,7 +7,7 @@ import pytest
 from report_records import cell, page_of, report_text_of, run, study, summarise, write_results
 from test_scale_figure import draw
 
-from bench.experiment.settings import Training
+from bench.experiment.settings import Study, Training
 from bench.reporting.columns import all_columns
 from bench.reporting.folders import collect
 from bench.reporting.frame import load_results, plain_rows
@@ -226,3 +226,14 @@ def test_losses_on_two_texts_are_said_not_to_compare(tmp_path):
     said = "is not of one text: general of 65,536 bytes, other of 65,536 bytes"
     assert said in report_text_of(results_of(tmp_path, records))
     assert said not in report_text_of(collect(write_results(tmp_path / "one", records[:1])))
+
+
+def test_a_study_that_was_stopped_had_fewer_trials_than_the_others():
+    """Whatever was planned; trials that broke say nothing of their setting."""
+    lora = cell(study=Study(trials=3), training=Training(max_steps=20))
+    full = cell(method="full", study=Study(trials=3), training=Training(max_steps=20))
+    curve = {"train_curve": steps(20)}
+    records = [run(full, number, **curve) for number in range(3)]
+    records += [run(lora, 0, **curve), run(lora, 1, status="diverged"), run(lora, 2, status="error")]
+    (said,) = unequal_terms(group_cells(records))
+    assert said == "trec6: the cells differ in trials: 3 (full), 2 (lora)"

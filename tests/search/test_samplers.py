@@ -230,3 +230,13 @@ def test_a_sampler_that_cannot_be_used_is_never_what_is_proposed(name, said):
         demo_plan(study={"sampler": name})
     assert said in str(error.value)
     assert f"did you mean '{name}'" not in str(error.value)
+
+
+def test_a_scrambled_sequence_is_one_sequence():
+    """Sixteen points of a scrambled Sobol sequence lie one in each sixteenth of the range."""
+    study = {"sampler": "QMCSampler", "sampler_options": {"scramble": True}, "trials": 17, "pruner": "none"}
+    cell = demo_cell(study=study)
+    rates = [record.spec.params["learning_rate"] for record in run(Search(cell, []), range(17))]
+    space = cell.search["learning_rate"]
+    place = [math.log(rate / space.low) / math.log(space.high / space.low) for rate in rates[1:]]
+    assert sorted(int(16 * at) for at in place) == list(range(16))

@@ -210,7 +210,7 @@ def test_train_is_the_time_of_the_steps_alone(tmp_path, monkeypatch):
         "measure": 10 * result.measured_steps,
         "validate": 60_000,
         "save": 300,
-        "wait": 5000,
+        "wait": 6000,
     }
     tokens = [step.tokens for step in result.train_curve]
     assert 0 < result.timed_tokens <= sum(tokens) - tokens[1]
@@ -294,3 +294,19 @@ def test_methods_are_told_before_and_after_every_step_in_training_mode(tmp_path)
     run.tuned.after_step = lambda step: heard.append(("after", step, run.base.network.training))
     run.go(tmp_path)
     assert heard == [(when, step, True) for step in (1, 2) for when in ("before", "after")]
+
+
+@pytest.mark.parametrize("warmup_ratio", [0.0, 0.4])
+def test_every_parameter_of_lora_has_a_gradient_when_they_are_counted(tmp_path, warmup_ratio):
+    run = Run(Lora(rank=2), warmup_ratio=warmup_ratio).go(tmp_path)
+    assert run.result.with_gradient == sum(p.numel() for p in run.tuned.trainable().values())
+
+
+def test_the_study_hears_of_every_validation(tmp_path):
+    """Of the last one too: a study that is rebuilt from the record has them all, and has to decide as this one does."""
+    heard = []
+    run = Run(
+        scores={1: 0.5}, eval_steps=1, early_stopping_patience=2, keep_going=lambda e: heard.append(e.step) or True
+    )
+    run.go(tmp_path)
+    assert heard == [e.step for e in run.result.validation_curve] == [1, 2, 3]

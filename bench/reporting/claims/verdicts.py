@@ -26,6 +26,7 @@ UNTOLD: Verdict = "cannot be told here"
 
 _REASONS = {
     "no predictions": "answers to the test items are not recorded",
+    "failed finals": "finals failed",
     "too few seeds": f"fewer than {MIN_SEEDS} seeds",
     "too few items": f"fewer than {MIN_ITEMS} test items",
     "no spread": "no spread was seen",

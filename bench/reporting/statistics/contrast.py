@@ -23,7 +23,7 @@ from bench.reporting.statistics.runs import Runs
 
 Bounds = tuple[float, float] | None
 """The lowest and the highest score that a metric can give; None where it has no ends."""
-Unknown = Literal["no predictions", "too few seeds", "too few items", "no spread"]
+Unknown = Literal["no predictions", "failed finals", "too few seeds", "too few items", "no spread"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def contrast(terms: Sequence[tuple[float, Runs | None]], bounds: Bounds = (0.0, 
     """
     if any(of is None or not of.by_seed for _, of in terms):
         return Contrast(None, None, "no predictions")
-    known = [(weight, of) for weight, of in terms if of is not None]
+    known = _paired([(weight, of) for weight, of in terms if of is not None])
     value = sum(weight * of.mean for weight, of in known)
     for _, of in known:
         if unknown := unknown_of(of):
@@ -107,6 +107,21 @@ def parts_of(terms: Sequence[tuple[float, Runs]], width: float) -> list[Part]:
     return [_scaled(part, weight) for weight, of in terms for part in own_parts(of, width / 2)]
 
 
+def _paired(terms: Sequence[tuple[float, Runs]]) -> Sequence[tuple[float, Runs]]:
+    """Leave out, where every run has a test split of its own, the runs that have no partner in all other cells.
+
+    Some draws are easier than others: a cell without the easy ones is not to be held against one that has them. Where
+    too few partners are left, all runs stay.
+    """
+    common = set.intersection(*({(run.seed, run.items) for run in of.by_seed} for _, of in terms)) if terms else set()
+    if any(of.one_test for _, of in terms) or len(common) < MIN_SEEDS:
+        return terms
+    return [
+        (weight, replace(of, by_seed=tuple(run for run in of.by_seed if (run.seed, run.items) in common)))
+        for weight, of in terms
+    ]
+
+
 def _scaled(part: Part, weight: float) -> Part:
     return replace(part, variance=weight**2 * part.variance)
 
@@ -125,6 +140,8 @@ def unknown_of(of: Runs | None) -> Unknown | None:
     """Return why nothing can be said about chance in a method's mean; None where something can."""
     if of is None or not of.by_seed:
         return "no predictions"
+    if of.failed:
+        return "failed finals"
     if len(of.by_seed) < MIN_SEEDS and (of.stochastic or not of.one_test):
         return "too few seeds"
     return "too few items" if min(len(one.items) for one in of.by_seed) < MIN_ITEMS else None

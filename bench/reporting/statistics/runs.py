@@ -48,6 +48,8 @@ class Runs:
     by_seed: tuple[Run, ...]
     stochastic: bool
     """Whether seeds change the result; one run is all there is to know of a method that they do not change."""
+    failed: int = 0
+    """Finals that failed, and so are not among them: those that did not would flatter an unstable method."""
 
     @property
     def mean(self) -> float:
@@ -85,9 +87,9 @@ class Runs:
         return fmean(len(one.items) / (one.train or max(1, every - len(one.items))) for one in self.by_seed)
 
 
-def runs(finals: Sequence[Run], stochastic: bool = True) -> Runs:
+def runs(finals: Sequence[Run], stochastic: bool = True, failed: int = 0) -> Runs:
     """Return the finals of a method, by seed."""
-    return Runs(tuple(sorted(finals, key=lambda one: one.seed)), stochastic)
+    return Runs(tuple(sorted(finals, key=lambda one: one.seed)), stochastic, failed)
 
 
 def item_scores(
