@@ -35,7 +35,7 @@ def peak(model: str, method: str) -> float:
     splits, tokenizer = assumed(fields, TOKENS, sizes=(2 * BATCH, BATCH, BATCH))
     settings = Training.parse({**kind.training_defaults, "batch_size": BATCH, "eval_batch_size": BATCH}, method)
     built = methods.build(method, {}, method)
-    found = predict(Work(model, fields, built, splits, tokenizer, settings, torch.bfloat16), beside=False)
+    found = predict(Work(model, fields, built, splits, tokenizer, settings, torch.bfloat16))
     assert found.step is not None
     return found.step.peak
 

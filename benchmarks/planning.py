@@ -114,7 +114,7 @@ def main() -> None:
                 work = Work(name, fields, built, splits, tokenizer, settings, torch.float32, checkpointing)
                 began = time.perf_counter()
                 try:
-                    found = predict(work, beside=False)
+                    found = predict(work)
                     seconds = time.perf_counter() - began
                     peak, flops = measured(base, work)
                 except Infeasible as error:

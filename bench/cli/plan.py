@@ -130,7 +130,7 @@ def _total(seconds: float, workers: int, on: Place, price: float | None) -> str:
 
 def _memory(found: Prediction) -> Table:
     table = Table("at the peak", *KINDS, "sum", "FLOPs")
-    for name, traced in (("step", found.step), ("PEFT, padded", found.padded), ("evaluation", found.evaluation)):
+    for name, traced in (("step", found.step), ("evaluation", found.evaluation)):
         if traced:
             parts = [file_size(round(traced.bytes[kind])) for kind in KINDS]
             table.add_row(name, *parts, file_size(round(traced.peak)), flops(traced.flops))

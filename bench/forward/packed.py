@@ -23,7 +23,6 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from bench.forward.batch import Batch
-from bench.forward.last_layer import feed_forward_at
 from bench.forward.layout import Layout, sees_back
 from bench.forward.padded import head_at, plain_logits, prompted_logits
 from bench.forward.shared_prefix import KeysAndValues, holds_all_positions, prefix_of, stays_true
@@ -84,7 +83,7 @@ def packed_logits(
     embedded = network.get_input_embeddings()(layout.tokens)
     row = embedded if prompt is None else torch.cat([prompt.to(embedded.dtype), embedded])
     rows, back = layout.answers.unique(return_inverse=True)
-    with _packing(layout, prefix), head_at(network, (0, rows)), feed_forward_at(network, rows):
+    with _packing(layout, prefix), head_at(network, (0, rows)):
         logits: Tensor = network(
             inputs_embeds=row[None],
             # Without one, transformers would guess from the positions where an example begins.

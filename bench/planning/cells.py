@@ -93,13 +93,13 @@ def _splits(name: str, options: str) -> Splits:
     return dataset.splits()
 
 
-def estimate(cell: Cell, on: Place, beside: bool = False) -> Estimate | None:
+def estimate(cell: Cell, on: Place) -> Estimate | None:
     """Estimate a cell on a device; None for a method without a language model, which takes no accelerator."""
     found = work_of(cell, torch.bfloat16 if on.bfloat16 else torch.float32)
     if found is None:
         return None
     work, notes = found
-    prediction = predict(work, beside=beside)
+    prediction = predict(work)
     # Of the mean number of tokens.
     step = prediction.step.part(prediction.step_share) if prediction.step else None
     every = prediction.evaluation.part(prediction.evaluation_share)

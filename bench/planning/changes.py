@@ -33,7 +33,7 @@ def changes(work: Work, before: Prediction, on: Place) -> Iterator[tuple[str, fl
     for words, changed in tried:
         try:
             counted = before.parameters if changed.method is work.method else None
-            yield words, predict(changed, beside=False, parameters=counted).peak
+            yield words, predict(changed, parameters=counted).peak
         except BenchError:  # a family that has no checkpointing, and the like
             continue
     if isinstance(on, Device):

@@ -115,7 +115,7 @@ def _peak(cell: Cell) -> dict[str, Any] | None:
     found = work_of(cell, torch.bfloat16 if bfloat16 else torch.float32)
     if found is None:
         return None
-    peak = predict(found[0].in_smallest_passes(), beside=False).peak
+    peak = predict(found[0].in_smallest_passes()).peak
     return {"peak": peak, "usable": usable, "where": where}
 
 

@@ -75,7 +75,7 @@ class Probe:
         splits, tokenizer = assumed(fields, tokens, sizes=(2 * BATCH, 4 * BATCH, BATCH))
         settings = Training(batch_size=BATCH, max_steps=100, eval_batch_size=4 * BATCH)
         work = Work(name, fields, methods.build(method, {}, "method"), splits, tokenizer, settings, torch.float32)
-        predicted = predict(work, beside=False)
+        predicted = predict(work)
         assert predicted.step is not None
         self.traced = {"step": predicted.step, "evaluation": predicted.evaluation}
         self.seconds: dict[str, list[float]] = {"step": [], "evaluation": []}

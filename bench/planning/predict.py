@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from bench.core.errors import BadInput, BenchError
 from bench.forward.checkpointing import checkpointed
 from bench.methods.attaching import attach
-from bench.models.kinds import Kind
 from bench.planning.configurations import cycle, depth, with_layers
 from bench.planning.fake import attach_fake
-from bench.planning.padded import PaddedStepper, PaddedWay
 from bench.planning.parameters import parameters_of
 from bench.planning.trace import Traced, trace_evaluation, trace_training
 from bench.planning.weightless import ReadsAsZero
@@ -37,8 +35,6 @@ class Prediction:
     parameters: Parameters
     step: Traced | None
     """The training step with most tokens; None where nothing is trained."""
-    padded: Traced | None
-    """The same as PEFT runs it; None where that is how we run it."""
     evaluation: Traced
     """The longest pass of an evaluation."""
     step_share: float
@@ -65,13 +61,12 @@ class Prediction:
         return max(self.step.peak if self.step else 0, self.evaluation.peak + held)
 
 
-def predict(work: Work, whole: bool = False, beside: bool = True, parameters: Parameters | None = None) -> Prediction:
+def predict(work: Work, whole: bool = False, parameters: Parameters | None = None) -> Prediction:
     """Predict what a configuration takes.
 
     Args:
         work: the model, the method, data and settings.
         whole: trace all layers, however many.
-        beside: trace PEFT's way too.
         parameters: of this model with this method, where they have been counted.
 
     Raises:
@@ -83,7 +78,7 @@ def predict(work: Work, whole: bool = False, beside: bool = True, parameters: Pa
     shallow = step * math.ceil(LEAST_TRACED / step) if step else every
     if not whole and step and every > max(ALL_TRACED, 2 * shallow + step):
         counted = parameters or _counted(work)
-        short, longer = (_traced(work, encoder, layers, beside) for layers in (shallow, shallow + step))
+        short, longer = (_traced(work, encoder, layers) for layers in (shallow, shallow + step))
         factor = (every - shallow) / step
         more = longer.parameters.trainable - short.parameters.trainable
         if short.parameters.trainable + round(factor * more) == counted.trainable:  # the same in every layer
@@ -91,11 +86,10 @@ def predict(work: Work, whole: bool = False, beside: bool = True, parameters: Pa
                 short,
                 parameters=counted,
                 step=short.step and longer.step and short.step.extended(longer.step, factor),
-                padded=short.padded and longer.padded and short.padded.extended(longer.padded, factor),
                 evaluation=short.evaluation.extended(longer.evaluation, factor),
                 layers=short.layers + longer.layers,
             )
-    return _traced(work, encoder, None, beside)
+    return _traced(work, encoder, None)
 
 
 def _counted(work: Work) -> Parameters:
@@ -125,18 +119,12 @@ def _told(work: Work) -> Iterator[None]:
         ) from error
 
 
-def _traced(work: Work, encoder: Encoder, layers: int | None, beside: bool) -> Prediction:
+def _traced(work: Work, encoder: Encoder, layers: int | None) -> Prediction:
     """Trace a model, or a copy with fewer layers."""
     every, steps = depth(work.fields), planned_steps(work.settings, len(work.splits.train))
     base = work.base(None if layers is None else with_layers(work.fields, layers))
-    step = padded = None
+    step = None
     step_share = 0.0
-
-    def traced(kind: Callable[..., Stepper]) -> Traced:
-        with ReadsAsZero():
-            stepper = kind(tuned, encoder, work.settings, work.dtype, steps)
-        return trace_training(stepper, trained)
-
     with _told(work):
         tuned = attach_fake(work.method, base, work.splits, work.seed)
         parameters = parameters_of(tuned)
@@ -147,18 +135,14 @@ def _traced(work: Work, encoder: Encoder, layers: int | None, beside: bool) -> P
             evaluation = trace_evaluation(tuned, encoder, evaluated)
             if parameters.trainable:
                 trained, step_share = batches_trained(work, encoder)
-                step = traced(Stepper)
-                if beside and base.kind is Kind.CAUSAL:
-                    tuned.__dict__["pathway"] = PaddedWay(tuned.network, "padded")
-                    if way == "packed":
-                        tuned.network.set_attn_implementation("sdpa")
-                    padded = traced(PaddedStepper)
+                with ReadsAsZero():
+                    stepper = Stepper(tuned, encoder, work.settings, work.dtype, steps)
+                step = trace_training(stepper, trained)
     sequences = [len(encoder.candidates(example, None)) for example in work.splits.validation]
     labels = 1 if encoder.single_token_labels else max(sequences, default=1)
     return Prediction(
         parameters,
         step,
-        padded,
         evaluation,
         step_share,
         evaluation_share,

@@ -108,24 +108,6 @@ def test_checkpointed_layers_give_the_same_gradient() -> None:
     assert_equal(loss_and_gradients(packed_logits(network, prompt, batch), batch, [prompt]), expected, "checkpointed")
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "gemma3", "qwen2"])
-def test_the_last_feed_forward_sees_the_asked_rows_alone(family: str) -> None:
-    network = tiny_network(family)
-    mask = torch.ones(2, 6).long()
-    asked = torch.zeros_like(mask, dtype=torch.bool)
-    asked[:, -1] = True
-    batch = Batch(torch.arange(4, 16).reshape(2, 6), mask, asked, torch.tensor([4, 5]))
-    seen: dict[str, int] = {}
-    for name, module in network.named_modules():
-        if name.endswith(".mlp"):
-            module.register_forward_hook(lambda _, args, __, name=name: seen.update({name: args[0].shape[1]}))
-
-    packed_logits(network, prompt_of(network, 3), batch)
-
-    *others, last = seen.values()
-    assert (others, last) == ([15] * len(others), 2)
-
-
 def test_every_family_with_positions_of_its_own_is_packed_and_alibi_is_not() -> None:
     assert [family for family in CAUSAL if can_pack(tiny_network(family))] == PACKED
 

@@ -126,7 +126,7 @@ def test_what_a_process_estimates_is_what_a_prediction_says(monkeypatch, capsys)
     main("peaks", "1", "1")
     (found,) = answers(capsys.readouterr().out.splitlines()).values()
     work, _ = work_of(cells[1], torch.float32)
-    assert found["peak"] == predict(work.in_smallest_passes(), beside=False).peak
+    assert found["peak"] == predict(work.in_smallest_passes()).peak
     assert found["where"] == "this machine"
 
 

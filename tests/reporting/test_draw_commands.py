@@ -80,13 +80,12 @@ def width(png):
     [
         (["scal"], "unknown figure 'scal'; did you mean 'scale'"),
         (["nosuch"], "unknown figure 'nosuch'; there are scale, prompt_length, initialisation, learning_rate, cost"),
-        (["scale", "--set", "published=true"], "the published scores are of SuperGLUE, these are accuracy on trec6"),
         (["few_shot"], "nothing to draw: few_shot: no data set was used with two sizes"),
         (["scale", "--style", "poster"], "--style: unknown style 'poster'; known are paper, slides"),
         (["scale", "--out", "x.pdf"], "--out: x.pdf: figures are written as .png or .svg"),
-        (["scale", "--set", "published"], "--set published: expected KEY=VALUE, such as"),
+        (["scale", "--set", "references"], "--set references: expected KEY=VALUE, such as"),
         (["scale", "--only", "lroa"], "--only lroa: fits no cell; did you mean 'lora'"),
-        (["scale", "--set", "publishd=true"], "unknown key; did you mean 'published'"),
+        (["scale", "--set", "reference=true"], "unknown key; did you mean 'references'"),
     ],
 )
 def test_what_cannot_be_plotted_is_said_in_a_line(results, arguments, said):

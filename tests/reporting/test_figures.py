@@ -319,16 +319,6 @@ def test_a_thinned_curve_keeps_its_end_and_its_range(values):
     assert min(values) - 1e-9 <= min(v for _, v in thin) and max(v for _, v in thin) <= max(values) + 1e-9
 
 
-def test_the_published_curve_is_drawn_on_demand_and_its_source_is_named():
-    cells = group_cells([*study(cell("a", "boolq"), [0.7]), *study(cell("b", "boolq"), [0.8], base=10**8)])
-    drawing = next(figures.build("scale", {"published": True}, "test").drawings("scale", cells))
-    labels = [text.get_text().replace("\n", " ") for text in drawing.canvas.axes[0].get_legend().get_texts()]
-    assert any("Lester et al. (2021); scores of table 4 of Vu et al. (2022)" in label for label in labels)
-    assert any("not checked" in label for label in labels)
-    plain = next(figures.get("scale")().drawings("scale", cells))
-    assert not any("2021" in text.get_text() for text in plain.canvas.axes[0].get_legend().get_texts())
-
-
 def test_trials_of_all_kinds_are_on_the_learning_rate_figure(cells):
     of = sections(cells)["trec6-16"]
     with figure_style():

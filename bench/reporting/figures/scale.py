@@ -14,7 +14,6 @@ from bench.reporting.cells import CellResults
 from bench.reporting.figures.axis_labels import label_models
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.canvas import Style, new_canvas, score_on_test, score_on_validation
-from bench.reporting.figures.published import LESTER_2021, SIZES, SOURCE, TASKS, comparable
 from bench.reporting.figures.reference_scores import draw_references, reference_sizes
 from bench.reporting.references import References
 from bench.reporting.terms import unequal_names
@@ -37,13 +36,6 @@ LADDERS: dict[str | None, str] = {
 
 class Scale(Figure):
     """Score against parameters of the base model, one line a method: the figure of Lester et al. (2021), figure 1."""
-
-    published: bool = False
-    """Overlay the curves of T5 that Lester et al. (2021) published: means over SuperGLUE, so they are drawn over single
-    tasks of SuperGLUE by accuracy alone, and even there it is their shape that compares.
-    The numbers are those of a table, as recognised from a scan of it and not checked (see
-    `bench.reporting.figures.published`): hold them against the paper before you publish the figure, whose legend says
-    so too."""
 
     references: tuple[References, ...] = ()
     """Scores of others to stand beside ours, grey (``bench plot scale --references FILE``, docs/results.md)."""
@@ -87,11 +79,6 @@ class Scale(Figure):
         Methods that use no model are level dotted lines. Decoders and encoders have a panel each. Where no cell has
         been tested, validation scores are drawn, and title and axis say so.
         """
-        if self.published and not comparable(cells[0].settings.dataset, cells[0].metric):
-            raise NoData(
-                f"published=true: the published scores are of SuperGLUE, these are {cells[0].metric} on "
-                f"{cells[0].dataset}; it takes accuracy on one of {', '.join(TASKS)}"
-            )
         split, points = _points(cells)
         if not points:
             raise NoData("no cell has a score")
@@ -102,12 +89,9 @@ class Scale(Figure):
         for axes, (network, ladder) in zip(panels, ladders.items(), strict=True):
             sizes = {point.cell.model: point.cell.base_parameters or 0 for point in ladder}
             sizes = reference_sizes(references, network) | sizes
-            ends = [*sizes.values(), *(SIZES if self.published else ())]
-            drawn = _draw_lines(axes, ladder, styles, ends)
+            drawn = _draw_lines(axes, ladder, styles, list(sizes.values()))
             drawn += _draw_references(axes, [point for point in points if not point.cell.uses_model], styles)
             axes.margins(y=0.08)
-            if self.published:
-                drawn += _overlay(axes)
             drawn += draw_references(axes, references, network)
             handles |= {handle.get_label(): handle for handle in drawn if handle.get_label() not in handles}
             low, high = axes.get_ylim()  # shared by all panels
@@ -232,17 +216,6 @@ def _shade(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style]) ->
             across = [at for at, _ in sure]
             lows, highs = [one.low for _, one in sure], [one.high for _, one in sure]
             axes.fill_between(across, lows, highs, color=styles[method].colour, alpha=0.12, linewidth=0, zorder=1)
-
-
-def _overlay(axes: Axes) -> list[Any]:
-    """Draw what was published, in grey."""
-    from matplotlib.lines import Line2D
-
-    handles: list[Any] = [Line2D([], [], linestyle="none", label=text.wrap(f"Grey: {SOURCE}", 36))]
-    look: dict[str, Any] = {"color": "0.55", "marker": ".", "linewidth": 1.2, "zorder": 1.8}
-    for (label, scores), dash in zip(LESTER_2021.items(), ("-", "--", ":"), strict=True):
-        handles += axes.plot(SIZES, scores, linestyle=dash, label=text.wrap(label, 30), **look)
-    return handles
 
 
 def _lines(points: Sequence[_Point]) -> list[tuple[str, list[_Point], float]]:
