@@ -31,7 +31,7 @@ from bench.runs.record import Status, TrialRecord
 from bench.runs.spec import TrialSpec
 
 if TYPE_CHECKING:
-    from bench.training.distributed import Together
+    from bench.training.distributed import DistributedRanks
 
 _KINDS = ("FSDP", "MULTI_GPU", "MULTI_CPU")
 _FAILED = "failed.json"
@@ -199,14 +199,14 @@ def training_runner(group: _Rank) -> Runner:
     return running.training_runner(sharing(group.failed))
 
 
-def sharing(tell: Callable[[Status, str], None]) -> Together:
+def sharing(tell: Callable[[Status, str], None]) -> DistributedRanks:
     """Return this process as one of its group, which shares a model as ``accelerate launch`` was told to."""
-    from bench.training.distributed import Together
+    from bench.training.distributed import DistributedRanks
     from bench.training.fully_sharded import FullySharded
 
     if _says("ACCELERATE_USE_FSDP", "false"):
         return FullySharded(tell, _says("FSDP_RESHARD_AFTER_FORWARD", "true"), _says("FSDP_OFFLOAD_PARAMS", "false"))
-    return Together(tell)
+    return DistributedRanks(tell)
 
 
 def _says(name: str, default: str) -> bool:

@@ -76,11 +76,11 @@ class TunedModel:
     """Positions of the context that the method takes from the input."""
 
     def __init__(self, base: LanguageModel) -> None:
-        from bench.methods.pristine import Pristine
+        from bench.methods.snapshot import WeightSnapshot
 
         self.base = base
         self.network: PreTrainedModel = base.network
-        self._pristine = Pristine(base)
+        self._snapshot = WeightSnapshot(base)
 
     @cached_property
     def pathway(self) -> Pathway:
@@ -199,7 +199,7 @@ class TunedModel:
         """Surround the evaluation of a split, during which no weight changes: the place to compute once."""
         yield
 
-    def turn_to(self, dataset: Splits) -> None:
+    def set_dataset(self, dataset: Splits) -> None:
         """Get ready to answer another data set, by its template and label words, with nothing trained further."""
 
     def before_training(self, steps: int) -> None:
@@ -241,7 +241,7 @@ class TunedModel:
 
     def keep_trained_weights(self) -> None:
         """Keep the base model's own weights that are going to be trained, for `detach`; called once all is attached."""
-        self._pristine.keep(self.trainable().values())
+        self._snapshot.keep(self.trainable().values())
 
     def detach(self) -> None:
         """Put the base model back as it was: weights bit for bit, frozen, without gradients, in eval mode."""
@@ -249,7 +249,7 @@ class TunedModel:
         network.requires_grad_(False)
         network.zero_grad(set_to_none=True)
         network.eval()
-        self._pristine.restore()
+        self._snapshot.restore()
         self.base.release()
 
     def notes(self) -> Mapping[str, int | float | str | bool | None]:

@@ -27,7 +27,7 @@ warnings.filterwarnings("ignore", message="Constraints have been set")
 
 # Out of memory, divergence and impossible configurations are told as pruned and as violating a constraint: the
 # sampler learns to leave the region. A failed trial it ignores, and samples there again.
-_WALLS = ("diverged", "oom", "infeasible")
+_INFEASIBLE = ("diverged", "oom", "infeasible")
 CONSTRAINT = "runs"
 """Name of the constraint that such a trial violates."""
 
@@ -133,7 +133,7 @@ class Search:
         self._before.pop(number, None)
         self._reported.pop(number, None)
         state, values = outcome(record)
-        if record.status in _WALLS:
+        if record.status in _INFEASIBLE:
             trial.set_constraint(CONSTRAINT, 1.0)
         self._study.tell(trial, values, state)
 
@@ -190,7 +190,7 @@ def outcome(record: TrialRecord) -> tuple[TrialState, list[float] | None]:
     values = objective_values(record, record.spec.cell.study.objectives)
     if values is not None:
         return TrialState.COMPLETE, values
-    return TrialState.PRUNED if record.status in ("pruned", *_WALLS) else TrialState.FAIL, None
+    return TrialState.PRUNED if record.status in ("pruned", *_INFEASIBLE) else TrialState.FAIL, None
 
 
 def curve(record: TrialRecord) -> dict[int, float]:
@@ -207,6 +207,6 @@ def frozen(record: TrialRecord, space: Mapping[str, BaseDistribution]) -> optuna
         params=dict(record.spec.params),
         distributions=dict(space),
         intermediate_values=curve(record) if len(record.spec.cell.study.objectives) == 1 else {},
-        constraints={CONSTRAINT: 1.0} if record.status in _WALLS else None,
+        constraints={CONSTRAINT: 1.0} if record.status in _INFEASIBLE else None,
         user_attrs={"status": record.status, **({"reason": record.reason} if record.reason else {})},
     )

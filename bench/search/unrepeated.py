@@ -32,7 +32,7 @@ class Unrepeated(BaseSampler):
         seed: int,
     ) -> None:
         self._sampler, self._space, self._distributions, self._tried = sampler, space, distributions, tried
-        self._dice = random.Random(seed)
+        self._random = random.Random(seed)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the whole space: whether a point is new is seen of whole points alone."""
@@ -72,5 +72,5 @@ class Unrepeated(BaseSampler):
     def _draw(self, name: str) -> Scalar:
         ours = self._space[name]
         if isinstance(ours, Choice):
-            return self._dice.choice(ours.choices)
-        return ours.low if isinstance(ours, Float) else self._dice.randint(ours.low, ours.high)
+            return self._random.choice(ours.choices)
+        return ours.low if isinstance(ours, Float) else self._random.randint(ours.low, ours.high)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bench.datasets.examples import Example
 
 
-class Shared:
+class DistributedModel:
     """A `TunedModel` spread over processes: what it saves comes from all, and all stay the same.
 
     Everything else is the model's own.
@@ -94,7 +94,7 @@ class Shared:
         """Do nothing: a model that was spread over processes is not used again."""
 
 
-class SharedStepper(Stepper):
+class DistributedStepper(Stepper):
     """Takes a step over a batch of which each process runs its part."""
 
     def _accumulate(self, pairs: Sequence[Pair]) -> tuple[float, int]:
@@ -131,7 +131,7 @@ class SharedStepper(Stepper):
         return pairs[dist.get_rank() :: dist.get_world_size()] or pairs[:1], dist.get_rank() < len(pairs)
 
 
-class SharedScorer(Scorer):
+class DistributedScorer(Scorer):
     """Scores a split of which each process runs its part; every process has all scores in the end."""
 
     def no_gradients(self) -> AbstractContextManager[Any]:
@@ -164,7 +164,7 @@ class SharedScorer(Scorer):
         batches = [mine[start : start + batch_size] for start in range(0, len(mine), batch_size)]
         yield from batches
         for _ in range(most - len(batches)):
-            cast(Shared, self.tuned).repeat()
+            cast(DistributedModel, self.tuned).repeat()
 
 
 def summed(values: np.ndarray, device: torch.device) -> np.ndarray:
@@ -199,15 +199,15 @@ def local(parameter: Tensor) -> Tensor:
     return parameter.to_local() if isinstance(parameter, DTensor) else parameter
 
 
-class Together(Ranks):
+class DistributedRanks(Ranks):
     """This process as one of several that run each trial together, each with the whole model; a process group stands.
 
     Args:
         tell: called in the process that fails alone, with status and reason.
     """
 
-    stepper = SharedStepper
-    scorer = SharedScorer
+    stepper = DistributedStepper
+    scorer = DistributedScorer
     counts_tensors = False  # the counter cannot look into sharded tensors
     how: str = "base model whole in each process"
     """What each process holds."""
@@ -226,10 +226,10 @@ class Together(Ranks):
             torch.manual_seed(torch.initial_seed() + self.rank)
         return cast(TunedModel, shared)
 
-    def _spread(self, tuned: TunedModel, base: set[Parameter], encoder: Encoder) -> tuple[Shared, int]:
+    def _spread(self, tuned: TunedModel, base: set[Parameter], encoder: Encoder) -> tuple[DistributedModel, int]:
         """Return the model as all processes have it, and how many of its parameters stand whole in each."""
         same_everywhere(tuned)
-        return Shared(tuned), sum(p.numel() for p in tuned.network.parameters())
+        return DistributedModel(tuned), sum(p.numel() for p in tuned.network.parameters())
 
     def report_failure(self, status: Status, reason: str) -> None:
         """Tell rank 0, and wait for the end: the others wait for this process and cannot be reached."""

@@ -17,7 +17,7 @@ from torch.nn import Parameter
 
 from bench.methods.base import TunedModel
 from bench.runs.record import Status
-from bench.training.distributed import Shared, Together, same_everywhere
+from bench.training.distributed import DistributedModel, DistributedRanks, same_everywhere
 from bench.training.encoding import Encoder
 
 
@@ -34,11 +34,11 @@ def blocks_of(network: nn.Module) -> list[nn.Module]:
     return blocks
 
 
-class FullySharded(Together):
+class FullySharded(DistributedRanks):
     """This process as one of several among which the blocks of the base model are sharded.
 
     Args:
-        tell: see `Together`.
+        tell: see `DistributedRanks`.
         reshard_after_forward: let go of a block's gathered weights after its forward pass, and gather them again for
             the backward pass.
         cpu_offload: keep the shards in the memory of the host.
@@ -54,7 +54,7 @@ class FullySharded(Together):
         """Return the host: a model that is to be sharded need not fit on one device."""
         return torch.device("cpu")
 
-    def _spread(self, tuned: TunedModel, base: set[Parameter], encoder: Encoder) -> tuple[Shared, int]:
+    def _spread(self, tuned: TunedModel, base: set[Parameter], encoder: Encoder) -> tuple[DistributedModel, int]:
         if torch.cuda.is_available():  # the model was loaded on the host
             encoder.device = torch.device("cuda", torch.cuda.current_device())
         for block in blocks_of(tuned.network):
@@ -64,7 +64,7 @@ class FullySharded(Together):
                 tensor.data = tensor.data.to(encoder.device)
         same_everywhere(tuned)
         whole = sum(p.numel() for p in tuned.network.parameters() if not isinstance(p, DTensor))
-        return Shared(tuned), whole
+        return DistributedModel(tuned), whole
 
     def _shard(self, block: nn.Module, base: set[Parameter]) -> None:
         mine = [p for p in block.parameters() if p in base]

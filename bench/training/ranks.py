@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Ranks:
-    """One process alone. Several processes of one trial are `bench.training.distributed.Together`."""
+    """One process alone. Several processes of one trial are `bench.training.distributed.DistributedRanks`."""
 
     rank: int = 0
     size: int = 1

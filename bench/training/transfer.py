@@ -66,7 +66,7 @@ def test_on(
         ours, theirs = ", ".join(prepared.splits.labels), ", ".join(splits.labels)
         return found.model_copy(update={"reason": f"it has learned to answer {ours}, not {theirs}"}), 0
     examples, encoder, places = _asked(prepared, splits, entry, session)
-    prepared.tuned.turn_to(splits)
+    prepared.tuned.set_dataset(splits)
     room = encoder.room(prepared.tuned.virtual_tokens, settings.max_length) if encoder else None
     scorer = session.ranks.scorer(prepared.tuned, encoder, room, settings.eval_batch_size, prepared.dtype)
     metrics = build_metrics(entry)

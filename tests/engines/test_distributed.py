@@ -98,14 +98,16 @@ def test_a_file_that_can_be_used_reaches_the_launcher(tmp_path):
 
 def test_processes_share_a_model_as_the_launcher_was_told(monkeypatch):
     made = []
-    monkeypatch.setattr("bench.training.distributed.Together.__init__", lambda self, tell: made.append(type(self)))
+    monkeypatch.setattr(
+        "bench.training.distributed.DistributedRanks.__init__", lambda self, tell: made.append(type(self))
+    )
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     monkeypatch.setenv("FSDP_RESHARD_AFTER_FORWARD", "false")
     sharded = sharing(lambda *_: None)
     assert (sharded._reshard, sharded._offload) == (False, False)
     monkeypatch.delenv("ACCELERATE_USE_FSDP")
     sharing(lambda *_: None)
-    assert [kind.__name__ for kind in made] == ["FullySharded", "Together"]
+    assert [kind.__name__ for kind in made] == ["FullySharded", "DistributedRanks"]
 
 
 def test_more_gpus_than_there_are_is_said_before_anything_starts(monkeypatch):

@@ -20,7 +20,7 @@ from bench.experiment.settings import Training
 from bench.methods import methods
 from bench.runs.record import Evaluated
 from bench.testing.tiny import tiny_model, tiny_splits
-from bench.training.distributed import Together
+from bench.training.distributed import DistributedRanks
 from bench.training.encoding import Encoder
 from bench.training.fully_sharded import FullySharded
 from bench.training.loop import Hooks, TrainingJob, TrainingResult, train
@@ -45,7 +45,7 @@ CASES = [
 
 
 WAYS: dict[str, Callable[[], Ranks]] = {
-    "whole": lambda: Together(lambda *_: None),
+    "whole": lambda: DistributedRanks(lambda *_: None),
     "fsdp": lambda: FullySharded(lambda *_: None, reshard_after_forward=True, cpu_offload=False),
 }
 SETTINGS = Training(

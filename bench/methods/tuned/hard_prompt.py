@@ -45,12 +45,12 @@ def drawn(dataset: Splits, shots: int, seed: int) -> list[Example]:
     if shots > len(dataset.train):
         raise Infeasible(f"shots: train has {len(dataset.train)} examples, fewer than {shots}")
     generator = random.Random(seed)
-    piles: dict[int, list[Example]] = {}
+    by_label: dict[int, list[Example]] = {}
     for example in generator.sample(dataset.train, len(dataset.train)) if shots else ():
-        piles.setdefault(example.label, []).append(example)
-    labels = sorted(piles)
+        by_label.setdefault(example.label, []).append(example)
+    labels = sorted(by_label)
     generator.shuffle(labels)
-    rounds = zip_longest(*(reversed(piles[label]) for label in labels))
+    rounds = zip_longest(*(reversed(by_label[label]) for label in labels))
     chosen = [example for one in rounds for example in one if example is not None][:shots]
     generator.shuffle(chosen)
     return chosen
@@ -137,9 +137,9 @@ class Calibrated(Demonstrations):
 
     def __init__(self, base: LanguageModel, dataset: Splits, examples: Sequence[Example], separator: str) -> None:
         super().__init__(base, dataset, examples, separator)
-        self.turn_to(dataset)
+        self.set_dataset(dataset)
 
-    def turn_to(self, dataset: Splits) -> None:
+    def set_dataset(self, dataset: Splits) -> None:
         """Fill the data set's template with what has no content."""
         filled = [dataset.filled(content) for content in CONTENT_FREE]
         self._content_free = [text for text in filled if text.strip()]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bench.models.language_model import LanguageModel
 
 
-class Pristine:
+class WeightSnapshot:
     """The weights of a base model as they are now; an encoder's head, which belongs to a task, is left out.
 
     Nothing is copied before `keep`. What is kept is read back from the file that it came from, where that holds it bit
