@@ -172,8 +172,7 @@ def plan(
         experiment=asked,
         cells=cells,
         results=folder,
-        engine=engines.build(
-            engine or asked.engine,
+        engine=engines.get(engine or asked.engine, f"{where}: engine" if engine is None else "--engine").parse(
             {
                 # Those of the file are of the file's engine; those said beside another engine are of that one.
                 **(asked.engine_options if engine in (None, asked.engine) else _engine_options(changes)),
@@ -181,7 +180,7 @@ def plan(
                 "workers": workers or asked.workers,
                 "log_folder": folder / "logs",
             },
-            f"{where}: engine" if engine is None else "--engine",
+            f"{where}: engine_options",
         ),
         manifest=Manifest(
             experiment=_without_password(asked).model_dump(mode="json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from bench.reporting.references import read_references, with_references
 from bench.reporting.report import write_report
 from bench.reporting.superseded import told
 from bench.reporting.table import summarise_cells
+from bench.reporting.text import number_of
 from bench.reporting.writers import terminal_table
 
 
@@ -32,4 +34,6 @@ def draw_report(results: Sequence[Path], out: Path, metric: str | None = None, r
     console.print(terminal_table(summary, console.width))
     for line in told(found.superseded):
         print(line)
+    if found.unreadable:
+        print(f"{number_of(found.unreadable, 'file')} under records/ left out: not a whole record", file=sys.stderr)
     print(f"report: {page}")

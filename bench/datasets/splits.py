@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.datasets.answers import Answer, LabelWord
@@ -58,13 +58,19 @@ class Splits:
         for name, part in (("train", self.train), ("test", self.test)):
             rows = Counter(example.label for example in part)
             if absent := [word for index, word in enumerate(self.labels) if not rows[index]]:
-                yield f"no row of {name} has the label {', '.join(map(repr, absent))}"
+                yield f"no row of {name} has the label {_listed(absent)}"
             if name == "train" and (single := [word for index, word in enumerate(self.labels) if rows[index] == 1]):
-                yield f"one row of {name} alone has the label {', '.join(map(repr, single))}"
+                yield f"one row of {name} alone has the label {_listed(single)}"
 
     def filled(self, text: str) -> str:
         """Return the template with ``text`` in place of every column, as a method may ask for."""
         return render(self.template, dict.fromkeys(columns(self.template), text))
+
+
+def _listed(labels: Sequence[str]) -> str:
+    """Name the first ten labels."""
+    more = len(labels) - 10
+    return ", ".join(map(repr, labels[:10])) + (f" and {more} more" if more > 0 else "")
 
 
 def accuracy_caution(objective: str, majority_share: float) -> str | None:

@@ -17,7 +17,7 @@ from bench.experiment.cell import Cell
 from bench.runs.manifest import Manifest
 
 _FOLDER, _CELLS = ".driver", ".locks"
-_OURS = {"records", "adapters", "logs", "study.db", "study.db-journal"}
+_OURS = {"records", "adapters", "logs", "study.db", "study.db-journal", "study.db.corrupt"}
 """What may be in a folder whose manifest was removed, or not written yet, beside what is hidden."""
 
 

@@ -208,8 +208,8 @@ def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tup
     Returns:
         the space, and the parameters that were fixed.
     """
-    space = method.search_space()
     known = {*method.options(), *Training.model_fields}
+    space = _own_space(method, known)
     fixed: dict[str, Any] = {}
     for name, change in changes.items():
         place = f"{where}.{name}"
@@ -227,6 +227,17 @@ def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tup
     for name, value in fixed.items():
         _check_value(method, name, value, f"{where}.{name}")
     return space, fixed
+
+
+def _own_space(method: Method, known: Iterable[str]) -> SearchSpace:
+    """Return a method's own search space, or raise `BadInput` that names its class: the author's to mend."""
+    space, where = method.search_space(), f"{type(method).__name__}.search_space()"
+    if not isinstance(space, Mapping) or not all(isinstance(one, Distribution) for one in space.values()):
+        raise BadInput(f"{where}: expected a mapping of names to Float, Int or Choice, found {space!r:.100}")
+    for name in space:
+        if name not in known:
+            raise BadInput(f"{where}: unknown parameter '{name}'{did_you_mean(name, known)}")
+    return space
 
 
 def check_search_space(method: Method, space: SearchSpace, where: str) -> None:
@@ -294,7 +305,11 @@ def _check_value(method: Method, name: str, value: Any, where: str) -> None:
 
 def _check_overrides(experiment: Experiment, where: str) -> None:
     for index, override in enumerate(experiment.overrides):
-        Training.parse(override.training, f"{where}: overrides[{index}].training")
+        place = f"{where}: overrides[{index}]"
+        Training.parse(override.training, f"{place}.training")
+        for entry in experiment.methods:
+            if override.methods is None or entry.label in override.methods:
+                _check_options(methods.get(entry.name, where), override.options, f"{place}.options")
         for kind in ("models", "datasets", "methods"):
             known = [entry.label for entry in getattr(experiment, kind)]
             for label in getattr(override, kind) or ():
@@ -303,6 +318,14 @@ def _check_overrides(experiment: Experiment, where: str) -> None:
                         f"{where}: overrides[{index}].{kind}: no entry has the label '{label}'"
                         f"{did_you_mean(label, known)}"
                     )
+
+
+def _check_options(kind: type[Method], options: Mapping[str, Any], where: str) -> None:
+    """Raise `BadInput` at a key that the method has not: merged into its entry it would be sought there."""
+    known = [*kind.model_fields, *(alias.name for alias in aliases(kind).values())]
+    for name in options:
+        if name not in known:
+            raise BadInput(f"{where}.{name}: unknown key{did_you_mean(name, known)}")
 
 
 def _applies(override: Override, model: Entry | None, dataset: Entry, method: Entry) -> bool:

@@ -84,6 +84,9 @@ def infeasible(cell: Cell, splits: Splits) -> str | None:
     virtual = fewest_virtual_tokens(cell)
     if context is not None and virtual + longest >= context:
         return f"{virtual} virtual tokens and a label of {longest} leave no room for text in {context} positions"
+    most = cell.training.max_length
+    if most is not None and longest >= most:
+        return f"training.max_length: a label of {longest} tokens leaves no room for text in {most}"
     return _cannot_write(splits.answer, folder, context and context - virtual) if writes(cell) else None
 
 

@@ -222,6 +222,31 @@ def hold(folder, method, family="llama"):
         check(folder / str(number)) if "tmp_path" in inspect.signature(check).parameters else check()
 
 
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ("[1]", "Odd.search_space(): expected a mapping of names to Float, Int or Choice, found [1]"),
+        ("{'rank': (1, 2)}", "Odd.search_space(): expected a mapping of names to Float, Int or Choice, found {'rank'"),
+        (
+            "{'learning_ratee': Float(low=1, high=2)}",
+            "Odd.search_space(): unknown parameter 'learning_ratee'; did you mean 'learning_rate'?",
+        ),
+    ],
+)
+def test_a_search_space_that_is_none_is_the_methods_not_the_experiments(tmp_path, space, said):
+    (tmp_path / "odd.py").write_text(
+        "from bench.core.distributions import Float\nfrom bench.methods import Method, methods\n"
+        "@methods.register('odd')\nclass Odd(Method):\n    'Odd.'\n"
+        f"    def search_space(self):\n        return {space}\n    def attach(self, base, dataset, seed): ...\n"
+    )
+    with pytest.raises(BadInput) as caught:
+        plan(
+            {"name": "odd", "models": ["glasslm-0.9m"], "datasets": ["trec6"], "methods": ["odd"]},
+            plugins=[str(tmp_path / "odd.py")],
+        )
+    assert str(caught.value).startswith(said)
+
+
 OLD = """
 from bench.methods import Method, TunedModel, methods
 from bench.core.distributions import Float

@@ -264,6 +264,16 @@ def test_a_folder_of_another_experiment_is_refused_and_left_alone(tmp_path):
     assert (tmp_path / "r" / "experiment.json").read_bytes() == before
 
 
+def test_what_a_run_leaves_is_taken_up_without_its_manifest_too(tmp_path):
+    """A damaged manifest is to be removed, as its message says, whatever else had to be set aside."""
+    planned = demo_plan(tmp_path / "r")
+    drive(planned)
+    (planned.results / "study.db").write_text("junk")
+    drive(planned)
+    (planned.results / "experiment.json").unlink()
+    assert drive(planned).specs == []
+
+
 def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("...")
     with pytest.raises(BadInput, match="is not empty and no results folder"):

@@ -128,6 +128,8 @@ def test_a_path_that_is_no_text_file_is_said_so(tmp_path, monkeypatch, make, sai
         ("methods=[{lora: {training: {lr: 1}}}]", "x.yaml: methods[0].lora.training.lr: unknown key"),
         ("overrides=[{models: [glaslm]}]", "x.yaml: overrides[0].models: no entry has the label 'glaslm'; did you"),
         ("overrides=[{training: {batchsize: 3}}]", "x.yaml: overrides[0].training.batchsize: unknown key; did you"),
+        ("overrides=[{options: {rnak: 3}}]", "x.yaml: overrides[0].options.rnak: unknown key; did you mean 'rank'?"),
+        ("engine_options={adress: a}", "x.yaml: engine_options.adress: unknown key"),
         ("engine=proceses", "x.yaml: engine: unknown engine 'proceses'; did you mean 'processes'?"),
     ],
 )

@@ -95,3 +95,9 @@ def test_relative_positions_are_no_limit(experiment, tmp_path):
     file.write_text(json.dumps(json.loads(file.read_text()) | {"n_positions": 512}))
     planned = experiment(method={"prompt_tuning": {"num_virtual_tokens": 512, "search": {"num_virtual_tokens": 512}}})
     assert infeasible_cells(planned.cells) == {}
+
+
+def test_a_greatest_length_that_no_label_fits_into_is_said_before_a_trial(experiment):
+    planned = experiment(method={"lora": {"training": {"max_length": 1}}})
+    (reason,) = infeasible_cells(planned.cells).values()
+    assert reason.startswith("training.max_length: a label of ")

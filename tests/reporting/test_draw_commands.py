@@ -50,6 +50,13 @@ def test_plot_writes_the_form_that_its_file_has(results, tmp_path):
     assert b"<svg" in (tmp_path / "a.svg").read_bytes()
 
 
+def test_a_report_says_on_the_terminal_that_a_record_is_torn(results, tmp_path):
+    final = next(results.rglob("final-*.json"))
+    final.write_text(final.read_text()[:100])
+    done = CliRunner().invoke(app, ["report", str(results), "--out", str(tmp_path / "report")])
+    assert (done.exit_code, done.stderr) == (0, "1 file under records/ left out: not a whole record\n")
+
+
 def test_plot_draws_just_the_cells_that_are_asked_for(results, tmp_path):
     for number, only in enumerate((["lora", "small-model/*/prompt*"], ["lora"])):
         bench("plot", "scale", results, "--out", tmp_path / f"{number}.svg", *(f"--only={one}" for one in only))
