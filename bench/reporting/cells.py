@@ -384,6 +384,12 @@ class Group:
         """Return the first minus the second, both of `tested`."""
         return self.verdicts.pairs[first.key, second.key]
 
+    def gap(self, first: CellResults, second: CellResults) -> float:
+        """Return the first minus the second, over the finals that `between` compares; of the means without answers."""
+        found = self.between(first, second).value
+        assert first.mean is not None and second.mean is not None
+        return first.mean - second.mean if found is None else found
+
 
 def groups(cells: Iterable[CellResults]) -> list[Group]:
     """Return the groups of some cells, those of a model only, in the order of the cells."""

@@ -24,7 +24,9 @@ class Change:
 
     @property
     def gap(self) -> float | None:
-        """Mean after minus mean before; None where one has no score on test."""
+        """After minus before, as `between` has it, else of the means; None where one has no score on test."""
+        if self.between.value is not None:
+            return self.between.value
         before, after = self.before.mean, self.after.mean
         return None if before is None or after is None else after - before
 

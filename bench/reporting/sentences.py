@@ -75,9 +75,8 @@ def _against_baseline(group: Group) -> str:
 
 def _gap(group: Group, first: CellResults, second: CellResults) -> str:
     """Say whether the gap between the two highest means is more than chance."""
-    gap = group.between(first, second)
-    assert first.mean is not None and second.mean is not None
-    shown = f"gap of {text.score(abs(first.mean - second.mean))}"
+    gap, value = group.between(first, second), group.gap(first, second)
+    shown = f"gap of {text.score(abs(value))}"
     if gap.verdict == "too few seeds":
         few = [cell for cell in (first, second) if cell.stochastic and len(cell.scores) < MIN_SEEDS]
         who = " and ".join(f"{text.markdown(cell.method)} has {_seeds(cell)}" for cell in few)
@@ -94,7 +93,7 @@ def _gap(group: Group, first: CellResults, second: CellResults) -> str:
     if gap.interval is None or gap.corrected is None:
         return f"Whether the {shown} is more than chance cannot be said: all differences are equal."
     # The gap is told without its sign, and so is its interval: of a lower mean both are turned round.
-    sign = 1 if first.mean >= second.mean else -1
+    sign = 1 if value >= 0 else -1
     low, high = sorted((sign * gap.interval.low, sign * gap.interval.high))
     interval = f"95 % interval {text.signed(low)} to {text.signed(high)}"
     pairs = len(group.tested) * (len(group.tested) - 1) // 2

@@ -99,7 +99,7 @@ def _full(cell: CellResults) -> CellResults | None:
 @_placed
 def _gap_to_full(cell: CellResults) -> float | None:
     full = _full(cell)
-    return None if full is None or full.mean is None or cell.mean is None else cell.mean - full.mean
+    return None if full is None else cell.group.gap(cell, full)
 
 
 @_placed

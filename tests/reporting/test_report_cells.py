@@ -275,3 +275,23 @@ def test_a_method_whose_finals_diverged_is_not_best_for_those_that_did_not(tmp_p
     report = report_text_of(collect(write_results(tmp_path / "r", records)))
     assert "2 of 5 finals failed. Its mean is of the others, which flatters it" in report
     assert "cannot be said: finals failed" in report
+
+
+def test_the_gap_that_is_written_is_that_of_the_interval_beside_it(tmp_path):
+    """A cell that lacks the two easy draws is held against the other on the three that both have."""
+    ours, theirs = cell(method="ours"), cell(method="theirs")
+
+    def final(of, number, right):
+        kept = answered(right, 100)
+        return run(
+            of,
+            number,
+            "final",
+            right / 100,
+            predictions=kept.model_copy(update={"ids": [f"{number}-{name}" for name in kept.ids]}),
+        )
+
+    records = [run(ours), run(theirs), *(final(ours, n, right) for n, right in enumerate((66, 66, 67)))]
+    records += [final(theirs, n, right) for n, right in enumerate((60, 61, 60, 90, 91))]
+    report = report_text_of(collect(write_results(tmp_path / "r", records)))
+    assert "The gap of 0.060" in report, "not the -0.06 of the means"
