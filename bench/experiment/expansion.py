@@ -232,6 +232,7 @@ def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tup
 def _own_space(method: Method, known: Iterable[str]) -> SearchSpace:
     """Return a method's own search space, or raise `BadInput` that names its class: the author's to mend."""
     space, where = method.search_space(), f"{type(method).__name__}.search_space()"
+    known = {*known, *(alias.name for alias in aliases(type(method)).values())}
     if not isinstance(space, Mapping) or not all(isinstance(one, Distribution) for one in space.values()):
         raise BadInput(f"{where}: expected a mapping of names to Float, Int or Choice, found {space!r:.100}")
     for name in space:
@@ -307,9 +308,7 @@ def _check_overrides(experiment: Experiment, where: str) -> None:
     for index, override in enumerate(experiment.overrides):
         place = f"{where}: overrides[{index}]"
         Training.parse(override.training, f"{place}.training")
-        for entry in experiment.methods:
-            if override.methods is None or entry.label in override.methods:
-                _check_options(methods.get(entry.name, where), override.options, f"{place}.options")
+        _check_options(override, experiment.methods, f"{place}.options")
         for kind in ("models", "datasets", "methods"):
             known = [entry.label for entry in getattr(experiment, kind)]
             for label in getattr(override, kind) or ():
@@ -320,11 +319,14 @@ def _check_overrides(experiment: Experiment, where: str) -> None:
                     )
 
 
-def _check_options(kind: type[Method], options: Mapping[str, Any], where: str) -> None:
-    """Raise `BadInput` at a key that the method has not: merged into its entry it would be sought there."""
-    known = [*kind.model_fields, *(alias.name for alias in aliases(kind).values())]
-    for name in options:
-        if name not in known:
+def _check_options(override: Override, entries: Iterable[MethodEntry], where: str) -> None:
+    """Raise `BadInput` at a key that none of the methods has: merged into their entries it would be sought there."""
+    meant = [entry.name for entry in entries if override.methods is None or entry.label in override.methods]
+    kinds = [methods.get(name) for name in meant if name in methods]
+    known = {name for kind in kinds for name in (*kind.model_fields, *(a.name for a in aliases(kind).values()))}
+    for name in override.options:
+        # A generic method takes the options of another class.
+        if name not in known and not any(kind.model_config.get("extra") == "allow" for kind in kinds):
             raise BadInput(f"{where}.{name}: unknown key{did_you_mean(name, known)}")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.core.distributions import Choice
 from bench.core.entries import Entry
@@ -20,10 +20,9 @@ from bench.methods import methods
 from bench.methods.tokens import label_tokens
 from bench.metrics import metrics
 from bench.models import models
-from bench.models.kinds import Kind, positions
+from bench.models.kinds import POSITIONS, RELATIVE
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+_GENERATE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
 class _Tokenizer:
@@ -65,22 +64,24 @@ def infeasible(cell: Cell, splits: Splits) -> str | None:
         return None
     source = models.build(cell.model.name, cell.model.options, cell.title)
     folder = source.folder()
-    if not (folder / "tokenizer.json").is_file() or (config := _configuration(folder)) is None:
+    if not (folder / "tokenizer.json").is_file() or not (config := _read(folder / "config.json")):
         return None
-    kind = Kind.of(config)
-    if source.bits and not kind.generates:
+    architectures = [str(name) for name in config.get("architectures") or ()]
+    encoder = bool(architectures) and not any(name.endswith(_GENERATE) for name in architectures)
+    if source.bits and encoder:
         return f"load_in_{source.bits}bit: an encoder is not quantised"
-    if not kind.generates and not splits.answer.same_for_all:
+    if encoder and not splits.answer.same_for_all:
         return f"an encoder answers by a head over label words, and the answers are {splits.answer.title}"
     longest, labels = 0, splits.labels
-    if kind is Kind.CAUSAL:
+    if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures):
         tokens = [label_tokens(_tokenizer(folder), splits.template, word) for word in labels]  # type: ignore[arg-type]
         for place, ids in enumerate(tokens):
             if ids in tokens[:place]:
                 other = labels[tokens.index(ids)]
                 return f"label_words: {labels[place]!r} and {other!r} are the same tokens for this model's tokenizer"
         longest = max(map(len, tokens), default=0)
-    context = positions(config)
+    limits = () if RELATIVE in config else (config.get(name) for name in POSITIONS)
+    context = next((length for length in limits if isinstance(length, int)), None)
     virtual = fewest_virtual_tokens(cell)
     if context is not None and virtual + longest >= context:
         return f"{virtual} virtual tokens and a label of {longest} leave no room for text in {context} positions"
@@ -125,17 +126,6 @@ def fewest_virtual_tokens(cell: Cell) -> int:
 @lru_cache(maxsize=8)
 def _tokenizer(folder: Path) -> _Tokenizer:
     return _Tokenizer(folder / "tokenizer.json")
-
-
-def _configuration(folder: Path) -> PreTrainedConfig | None:
-    """Return a model's configuration; None of one that transformers cannot read without code that comes with it."""
-    from transformers import AutoConfig
-
-    try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError):
-        return None
-    return config
 
 
 def _read(file: Path) -> dict[str, Any] | None:

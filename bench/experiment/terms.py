@@ -23,7 +23,9 @@ def terms_of(cell: Cell) -> dict[str, str]:
     """Return what a cell that trains was given, by the name of each term."""
     training = cell.training
     # The best of many validations is better than the best of few.
-    usual = training.eval_steps is None or training.eval_steps == training.max_steps // 10
+    usual = training.eval_steps is None or (
+        training.num_train_epochs is None and training.eval_steps == max(1, training.max_steps // 10)
+    )
     return {
         "steps": f"{training.num_train_epochs:g} epochs" if training.num_train_epochs else f"{training.max_steps}",
         TRIALS: f"{cell.study.trials}",

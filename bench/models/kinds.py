@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-_POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
+POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
+"""Where a configuration says how many positions a model can take."""
+RELATIVE = "relative_attention_num_buckets"
+"""What one has whose positions are relative: T5's ``n_positions`` is a memory of its training, not a limit."""
 
 
 class Kind(StrEnum):
@@ -67,12 +70,3 @@ class Kind(StrEnum):
     def generates(self) -> bool:
         """Whether it answers with words of its own, and so without any training too."""
         return self is not Kind.ENCODER
-
-
-def positions(config: PreTrainedConfig) -> int | None:
-    """Return how many positions a model's configuration says that it has, or None where they are relative (T5)."""
-    text = config.get_text_config()
-    if hasattr(text, "relative_attention_num_buckets"):  # T5's n_positions is a memory of its training, not a limit
-        return None
-    found = (getattr(text, name, None) for name in _POSITIONS)
-    return next((length for length in found if isinstance(length, int) and length > 0), None)

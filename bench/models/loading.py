@@ -14,7 +14,7 @@ from bench.core.errors import BadInput, Infeasible, named_line
 from bench.forward.counting import weights_in
 from bench.models.checkpoint import check_folder
 from bench.models.conversion import quiet
-from bench.models.kinds import Kind, positions
+from bench.models.kinds import POSITIONS, RELATIVE, Kind
 from bench.models.language_model import LanguageModel
 
 if TYPE_CHECKING:
@@ -183,7 +183,11 @@ def context_length(config: PreTrainedConfig, network: PreTrainedModel | None = N
             # An encoder's table. RoBERTa and its kin count positions from behind the padding token's row.
             padding = getattr(module, "padding_idx", None)
             return rows if padding is None else rows - int(padding) - 1
-    return positions(config)
+    text = config.get_text_config()
+    if hasattr(text, RELATIVE):
+        return None
+    found = (getattr(text, name, None) for name in POSITIONS)
+    return next((length for length in found if isinstance(length, int) and length > 0), None)
 
 
 def give_pad_token(tokenizer: PreTrainedTokenizerBase, rows: int) -> dict[str, str | int]:

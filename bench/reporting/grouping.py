@@ -74,16 +74,18 @@ def _by_device(
 ) -> Iterator[tuple[str, tuple[TrialRecord, ...], Mapping[int, TrialRecord] | None]]:
     """Split the runs of a cell by device and precision of its finals: what to add to its label, runs, best trials.
 
-    The study, and all that did not come to a score, stay with the finals that ran as the best trial did.
+    The study, and finals of which nobody knows where they failed, stay with the finals that ran as the best trial did.
     """
     studies = runs[0].spec.cell.studies
     chosen = best_trials(runs, studies)
     best = best_trial(chosen.values())
-    tested = {id(run): _ran_on(run) for run in finals_of(chosen, runs, studies) if run.status == "ok"}
-    if len(set(tested.values())) < 2:
+    finals = finals_of(chosen, runs, studies)
+    places = {_ran_on(run) for run in finals if run.status == "ok"}
+    tested = {id(run): _ran_on(run) for run in finals if _ran_on(run) in places}
+    if len(places) < 2:
         yield "", tuple(runs), None
         return
-    home, *others = sorted(set(tested.values()), key=lambda key: (best is None or key != _ran_on(best), key))
+    home, *others = sorted(places, key=lambda key: (best is None or key != _ran_on(best), key))
     yield f" [{', '.join(home)}]", tuple(run for run in runs if tested.get(id(run), home) == home), None
     for key in others:
         yield f" [{', '.join(key)}]", tuple(run for run in runs if tested.get(id(run)) == key), chosen

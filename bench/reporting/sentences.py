@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -76,7 +77,8 @@ def _against_baseline(group: Group) -> str:
 def _gap(group: Group, first: CellResults, second: CellResults) -> str:
     """Say whether the gap between the two highest means is more than chance."""
     gap, value = group.between(first, second), group.gap(first, second)
-    shown = f"gap of {text.score(abs(value))}"
+    alike = first.mean is None or second.mean is None or math.isclose(value, first.mean - second.mean, abs_tol=1e-9)
+    shown = f"gap of {text.score(abs(value))}" + ("" if alike else " on the draws of the splits that both have")
     if gap.verdict == "too few seeds":
         few = [cell for cell in (first, second) if cell.stochastic and len(cell.scores) < MIN_SEEDS]
         who = " and ".join(f"{text.markdown(cell.method)} has {_seeds(cell)}" for cell in few)
@@ -189,7 +191,7 @@ def cautions(results: Results) -> Iterator[str]:
         if cell.scores and cell.failed:
             yield (
                 f"{text.markdown(cell.title)}: {cell.failed} of {len(cell.finals)} finals failed. Its mean is of the "
-                "others, which flatters it, so nothing is said about chance."
+                "others, so nothing is said about chance."
             )
     folded = sorted({cell.dataset for cell in results.cells if cell.folds})
     if folded:

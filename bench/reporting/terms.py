@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
@@ -32,11 +33,16 @@ def unequal_names(cells: Iterable[CellResults]) -> str:
 def _compared(cells: Iterable[CellResults]) -> tuple[list[Cell], str, dict[str, dict[str, str]]]:
     trained = [cell for cell in cells if _trained(cell)]
     terms = {cell.terms for cell in trained}
+    # A study that was stopped had fewer trials than planned, and those that broke say nothing of their setting. Of the
+    # rows of one cell one has all of them.
+    ended = Counter[str]()
+    for cell in trained:
+        ended[cell.path] += sum(run.status not in BROKEN for run in cell.trials)
     settings = [_settings(cell) for cell in trained]
     measured: dict[str, dict[str, str]] = {}
     rivals: dict[tuple[str, str], list[tuple[str, float]]] = {}
     for path, cell in zip((one.path for one in settings), trained, strict=True):
-        measured[path] = _precision(cell) | _trials(cell)
+        measured[path] = _precision(cell) | {TRIALS: f"{ended[cell.path]}"}
         # Another model cuts the same texts into other tokens: only methods of one model are held against each other.
         if seen := _tokens(cell):
             rivals.setdefault((cell.model, cell.dataset), []).append((path, seen))
@@ -65,15 +71,6 @@ def _precision(cell: CellResults) -> dict[str, str]:
     """Return the precision as it was run, by its term; the settings may say ``auto``."""
     ran = sorted({run.provenance.precision for run in cell.measured if run.provenance.precision})
     return {"precision": " and ".join(ran)} if ran else {}
-
-
-def _trials(cell: CellResults) -> dict[str, str]:
-    """Return how many trials ended, by their term: a study that was stopped had fewer than were planned.
-
-    Those that broke say nothing of their setting. Of a row of finals whose trials stand in another the plan is taken.
-    """
-    ended = sum(run.status not in BROKEN for run in cell.trials)
-    return {} if cell.chosen_by is not None else {TRIALS: f"{ended}"}
 
 
 def _tokens(cell: CellResults) -> float | None:

@@ -377,3 +377,16 @@ def test_any_options_are_an_entry_or_bad_input(kind, name, options):
 @given(st.dictionaries(st.sampled_from(["learning_rate", "rank", "target_modules", "x"]), VALUES, max_size=3))
 def test_any_search_is_a_search_space_or_bad_input(search):
     only_bad_input(lambda: plan({**yaml.safe_load(GOOD), "methods": [{"lora": {"search": search}}]}))
+
+
+@pytest.mark.parametrize(
+    ("methods", "override"),
+    [
+        ("[lora, majority]", "{models: [glasslm-0.9m], options: {rank: 4}}"),
+        ("[{peft: {config_class: LoHaConfig, r: 8}}]", "{methods: [peft], options: {r: 4}}"),
+        ("[lora]", "{options: {r: 4}}"),
+    ],
+)
+def test_options_of_an_override_may_be_those_of_one_method_of_peft_or_by_pefts_name(write, methods, override):
+    cells = plan(write(GOOD), changes=[f"methods={methods}", f"overrides=[{override}]"]).cells
+    assert 4 in [cell.method.options.get("rank", cell.method.options.get("r")) for cell in cells]

@@ -87,3 +87,8 @@ def test_a_default_outside_of_its_range_is_said_not_to_be_the_first_trial():
 def test_the_search_of_every_built_in_method_is_equally_wide_around_its_default():
     trained = ["prompt_tuning", "p_tuning", "prefix_tuning", "lora", "adalora", "vera", "ia3", "layernorm", "bitfit"]
     assert cautions(methods=[*trained, "full_fine_tuning"]) == []
+
+
+def test_an_interval_that_is_a_tenth_of_the_run_is_the_usual_one():
+    training = {"max_steps": 5, "eval_steps": 1}
+    assert cautions(training={"max_steps": 5}, methods=["lora", {"vera": {"training": training}}]) == []

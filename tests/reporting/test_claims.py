@@ -128,6 +128,14 @@ def test_what_is_missing_cannot_be_told_and_is_named(tmp_path, asked, found, rea
     assert reason in told.reasons
 
 
+@pytest.mark.parametrize("asked", [{}, {"test": "slope", "least": 2}])
+def test_finals_that_failed_are_no_support_for_the_others(tmp_path, asked):
+    failed = cell("small", method="prompt", finals=Finals(seeds=7))
+    found = [*records(GAP_CLOSES, planned=7), *(run(failed, seed, "final", status="diverged") for seed in (5, 6))]
+    told = held(tmp_path, claim(**asked), found)
+    assert any("small / trec6 / prompt: finals failed" in reason for reason in told.reasons)
+
+
 def test_a_verdict_that_can_do_without_a_model_says_which(tmp_path):
     asked = claim(models=[*SIZES, "huge"], least=3, test="slope")
     told = held(tmp_path, asked, records(GAP_CLOSES, seeds=4))
@@ -217,6 +225,8 @@ def test_a_shift_of_domain_is_told_from_the_tests_on_the_other_data_set(tmp_path
     asked = claim(models=["small"], transfer="mrpc")
     assert held(tmp_path, asked, found).verdict == "supported"
     assert held(tmp_path, claim(models=["small"], transfer="qqp"), found).verdict == "cannot be told here"
+    failed = run(cell("small", method="prompt", transfer=(target("mrpc"),)), 3, "final", status="diverged")
+    assert held(tmp_path, asked, [*found, failed]).verdict == "cannot be told here"
 
 
 @pytest.mark.parametrize(

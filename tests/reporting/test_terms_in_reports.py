@@ -141,6 +141,17 @@ def test_finals_on_unlike_devices_are_rows_of_their_own_and_never_averaged(tmp_p
     assert "lora \\[cpu, float32\\] and lora \\[cuda, bfloat16\\]" in report.split("## ")[0]
 
 
+def test_finals_that_failed_on_a_device_are_that_devices(tmp_path):
+    lora = cell()
+    finals = [run(lora, n, "final", 0.5 + n / 100, provenance=ran_on("cuda" if n > 2 else "cpu")) for n in range(6)]
+    lost = run(lora, 6, "final", status="diverged", provenance=ran_on("cuda"))
+    results = results_of(tmp_path, [run(lora, 0, provenance=ran_on()), *finals, lost])
+    assert [(one.method, one.failed) for one in results.cells] == [
+        ("lora [cpu, float32]", 0),
+        ("lora [cuda, float32]", 1),
+    ]
+
+
 def test_a_precision_alone_parts_the_finals_and_one_alone_leaves_the_row_as_it_was():
     lora = cell()
     finals = [run(lora, n, "final", 0.5, provenance=ran_on(precision=p)) for n, p in enumerate(("float32", "bfloat16"))]

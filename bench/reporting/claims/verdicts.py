@@ -159,6 +159,8 @@ def _check(claim: Claim, members: Sequence[CellResults]) -> None:
             raise _Missing(f"{cell.title}: no finals with {claim.metric}")
         elif len(cell.scores) < MIN_SEEDS and cell.stochastic:
             raise _Missing(f"{cell.title}: {len(cell.scores)} of {cell.settings.planned_finals} finals")
+        if claim.test != "rate_ratio" and cell.failed:
+            raise _Missing(f"{cell.title}: finals failed")
     ranges = {str(cell.settings.search.get("learning_rate")) for cell in members}
     if claim.test == "rate_ratio" and len(ranges) > 1:
         raise _Missing(

@@ -210,11 +210,12 @@ def _draw_references(axes: Axes, points: Sequence[_Point], styles: Mapping[str, 
 def _shade(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style]) -> None:
     """Shade the interval of the mean along each method's line."""
     for method, line, shift in _lines(points):
-        known = [(point, point.cell.interval) for point in line]
-        sure = [((point.cell.base_parameters or 1) * shift, one) for point, one in known if one is not None]
-        if len(sure) > 1:
-            across = [at for at, _ in sure]
-            lows, highs = [one.low for _, one in sure], [one.high for _, one in sure]
+        known = [point.cell.interval for point in line]
+        if sum(one is not None for one in known) > 1:
+            across = [(point.cell.base_parameters or 1) * shift for point in line]
+            # Nothing is shaded across a point of which nothing is known.
+            lows = [one.low if one else math.nan for one in known]
+            highs = [one.high if one else math.nan for one in known]
             axes.fill_between(across, lows, highs, color=styles[method].colour, alpha=0.12, linewidth=0, zorder=1)
 
 

@@ -60,7 +60,9 @@ def _fronts(cells: Sequence[CellResults]) -> Iterator[SmallTable]:
 
 
 def _aggregates(one: OverTasks) -> SmallTable:
-    left = f" Left out, for they lack a task: {', '.join(one.partial)}." if one.partial else ""
+    left = (
+        f" Left out, because they lack a task or finals failed there: {', '.join(one.partial)}." if one.partial else ""
+    )
     left += f" Tasks left out, for their scale is not known: {', '.join(one.unscaled)}." if one.unscaled else ""
     rows = (
         (
