@@ -34,15 +34,16 @@ def _compared(cells: Iterable[CellResults]) -> tuple[list[Cell], str, dict[str, 
     trained = [cell for cell in cells if _trained(cell)]
     terms = {cell.terms for cell in trained}
     # A study that was stopped had fewer trials than planned, and those that broke say nothing of their setting. Of the
-    # rows of one cell one has all of them.
+    # rows of one cell one has all of them. Until there is a final a study goes on, and nothing is compared.
     ended = Counter[str]()
     for cell in trained:
         ended[cell.path] += sum(run.status not in BROKEN for run in cell.trials)
+    tested = {cell.path for cell in trained if cell.scores}
     settings = [_settings(cell) for cell in trained]
     measured: dict[str, dict[str, str]] = {}
     rivals: dict[tuple[str, str], list[tuple[str, float]]] = {}
     for path, cell in zip((one.path for one in settings), trained, strict=True):
-        measured[path] = _precision(cell) | {TRIALS: f"{ended[cell.path]}"}
+        measured[path] = _precision(cell) | ({TRIALS: f"{ended[cell.path]}"} if cell.path in tested else {})
         # Another model cuts the same texts into other tokens: only methods of one model are held against each other.
         if seen := _tokens(cell):
             rivals.setdefault((cell.model, cell.dataset), []).append((path, seen))
