@@ -57,7 +57,7 @@ def answers(
 def as_runs(scores: NDArray[np.float64], stochastic: bool = True) -> Runs:
     """Return finals whose items are the same in every experiment."""
     items = ITEMS[: scores.shape[1]]
-    return Runs(tuple(Run(seed, items, row, None) for seed, row in enumerate(scores)), stochastic)
+    return Runs(tuple(Run(seed, items, row) for seed, row in enumerate(scores)), stochastic)
 
 
 def experiments(
@@ -190,7 +190,7 @@ def few(count: int) -> None:
 
 
 def splits(count: int) -> None:
-    """Folds and redrawn splits: two nearest-mean classifiers that see 8 and 2 features of a drawn pool of 300 rows."""
+    """Folds and redrawn splits: two nearest-mean classifiers that see 8 and 2 features of a drawn pool of rows."""
     generator = np.random.default_rng(0)
 
     def score(
@@ -202,32 +202,41 @@ def splits(count: int) -> None:
         return near == labels
 
     def pool(size: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        labels = generator.integers(2, size=size)
+        labels = np.arange(size) % 2
         return generator.standard_normal((size, 8)) + 0.35 * labels[:, None], labels
 
-    for name, count_of in product(("folds", "redraw"), (3, 5, 10)):
-        train_size = 300 - 300 // count_of if name == "folds" else 200
+    draws: list[tuple[int, int | None, int | None]] = [(300, None, None), (300, 100, 200), (300, 100, 16)]
+    draws += [(3000, 300, train) for train in (16, 64, 256, 1024, 2700)]
+    for (size, test_size, asked), count_of in product(draws, (3, 5, 10)):
+        train_size = asked or size - size // count_of
         truth = []
-        for _ in range(400):
+        for _ in range(2000):
             rows, labels = pool(train_size + 4000)
             ours, theirs = (score(rows, labels, np.arange(train_size), k)[train_size:].mean() for k in (8, 2))
             truth.append(ours - theirs)
         gap, found = float(np.mean(truth)), []
         for _ in range(count):
-            rows, labels = pool(300)
-            order = generator.permutation(300)
+            rows, labels = pool(size)
+            order = generator.permutation(size)
             sides: tuple[list[Run], list[Run]] = ([], [])
             for number in range(count_of):
-                if name == "folds":
+                if test_size is None:
                     test = np.sort(order[number::count_of])
+                    train = np.setdiff1d(np.arange(size), test)
                 else:
-                    test = np.sort(generator.permutation(300)[:100])
-                train = np.setdiff1d(np.arange(300), test)
+                    order = generator.permutation(size)
+                    test, train = np.sort(order[:test_size]), order[test_size : test_size + train_size]
                 for side, features in zip(sides, (8, 2), strict=True):
                     right = score(rows, labels, train, features)[test].astype(float)
-                    side.append(run(number, [f"{item:03}" for item in test], right, len(train)))
-            found.append(difference(runs(sides[0]), runs(sides[1])))
-        print(f"{count_of:2} {name}: gap {gap:.3f} held {held(found, gap):.3f} beyond {beyond(found):.3f}", flush=True)
+                    side.append(run(number, [f"{item:04}" for item in test], right))
+            folds = count_of if test_size is None else None
+            found.append(difference(*(runs(side, folds=folds) for side in sides)))
+        half = np.mean([(one.interval.high - one.interval.low) / 2 for one in found if one.interval])
+        print(
+            f"{count_of:2} {'draws' if test_size else 'folds'} of {size} rows, {train_size} to train: gap {gap:.3f} "
+            f"held {held(found, gap):.3f} beyond {beyond(found):.3f}, half-width {half:.3f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def plot(
         Path | None, typer.Option(help="A .png or .svg file, or a folder for both.", show_default="here")
     ] = None,
     style: Annotated[str, typer.Option(help="paper or slides.")] = "paper",
-    set_: Annotated[list[str] | None, settings("An option of the figure, such as published=true.")] = None,
+    set_: Annotated[list[str] | None, settings("An option of a figure; ours have none, a plug-in's may.")] = None,
     references: References = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="CELL", help="Draw just these cells, as 'bench run --only'. Repeatable.")

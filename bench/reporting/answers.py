@@ -29,20 +29,20 @@ def answered(
     """
     found = [_items(one, name, metric) for one in finals]
     kept = [one for one in found if one is not None]
-    return runs(kept, stochastic, failed) if kept and len(kept) == len(found) else None
+    if not kept or len(kept) < len(found):
+        return None
+    return runs(kept, stochastic, failed, finals[0].spec.cell.folds)
 
 
 def _items(final: TrialRecord, name: str, metric: BaseMetric | None) -> Run | None:
     """Return a final's scores: those of its record, or those of the labels that were chosen."""
     if final.answers is not None and name in final.answers.scores:
-        return run(_pair(final), final.answers.ids, final.answers.scores[name], _train_rows(final))
+        return run(_pair(final), final.answers.ids, final.answers.scores[name])
     chosen = final.predictions
     if chosen is None or not isinstance(metric, Metric) or not metric.ready():
         return None
     compute = None if metric.share_of_right else metric.compute
-    return run(
-        _pair(final), chosen.ids, item_scores(chosen.predictions, chosen.references, compute), _train_rows(final)
-    )
+    return run(_pair(final), chosen.ids, item_scores(chosen.predictions, chosen.references, compute))
 
 
 def seeds_agree(finals: Sequence[TrialRecord]) -> float | None:
@@ -69,12 +69,6 @@ def chance_score(finals: Sequence[TrialRecord], metric: BaseMetric | None) -> fl
         return None
     most = [Counter(references).most_common(1)[0][0] for references in kept]
     return fmean(metric.compute([one] * len(of), of) for one, of in zip(most, kept, strict=True))
-
-
-def _train_rows(final: TrialRecord) -> int | None:
-    """Return how many rows the training split of a final had; None in a record of an earlier version."""
-    rows = final.notes.get("train_rows")
-    return rows if isinstance(rows, int) else None
 
 
 def _pair(final: TrialRecord) -> int:

@@ -379,6 +379,24 @@ def test_entries_of_different_templates_are_no_line_of_one_data_set():
     assert reason.endswith("no data set was used with two sizes of its training split")
 
 
+@pytest.mark.parametrize(("models", "panels"), [(["small", "large"], 2), ([], 1)])
+def test_methods_without_a_model_stand_beside_each_model_that_learned_from_few_examples(models, panels):
+    def of(model, method, size):
+        entry = Entry(name="trec6", label=f"trec6-{size}", options={"train_size": size})
+        return cell(model, method=method).model_copy(update={"dataset": entry})
+
+    records = []
+    for place, size in enumerate((1024, 64)):
+        records += study(of(None, "tfidf_logistic", size), [0.6 - 0.2 * place])
+        for model in models:
+            records += study(of(model, "lora", size), [0.7 - 0.3 * place])
+    drawing = drawn("few_shot", group_cells(records))
+    shown = [axes for axes in drawing.canvas.axes if axes.axison]
+    assert [len(axes.containers) for axes in shown] == [2 if models else 1] * panels
+    assert len({axes.get_ylim() for axes in shown}) == 1
+    assert drawing.title.startswith("trec6-64, trec6-1024:")
+
+
 @given(st.floats(1e-6, 1e12), st.floats(1.001, 1e9), st.sampled_from([4, 6]))
 @example(0.451, 1.001, 4)
 def test_a_logarithmic_axis_has_two_to_so_many_ticks_in_its_range(low, factor, most):

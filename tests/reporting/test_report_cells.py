@@ -19,6 +19,7 @@ from report_records import (
 )
 from sklearn.metrics import f1_score, matthews_corrcoef
 
+from bench.core.entries import Entry
 from bench.experiment.settings import Finals
 from bench.reporting.folders import collect
 from bench.reporting.frame import plain_rows
@@ -244,17 +245,21 @@ def test_finals_on_splits_of_their_own_have_a_spread_though_no_seed_changes_the_
     assert of_drawn.stochastic and not of_fixed.stochastic
 
 
-def test_redrawn_splits_are_corrected_by_the_training_rows_of_the_record_and_earlier_records_by_the_rows_tested_on():
-    def answers(seed):
-        one = answered(20, 40)
-        return one.model_copy(update={"ids": [f"{seed}-{item}" for item in range(40)]})
-
-    of = cell(finals=Finals(splits="redraw"))
-    best = run(of)
-    for notes, rows in (({"train_rows": 100}, 100), ({}, 80)):
-        finals = [run(of, n, "final", 0.5, predictions=answers(n), notes=notes) for n in range(3)]
-        (found,) = group_cells([best, *finals])
-        assert found.answers.test_over_train == pytest.approx(40 / rows)
+@pytest.mark.parametrize(
+    ("folds", "step", "correlation"),
+    [(None, 10, (30 + 20 + 30) / 3 / 40), (None, 1000, 0.0), (4, 1000, 1 / 4)],
+    ids=["draws that share items", "draws that share none", "folds"],
+)
+def test_draws_are_corrected_by_the_test_items_that_they_share_and_folds_by_their_number(folds, step, correlation):
+    dataset = Entry(name="trec6", label="trec6", options={"folds": folds} if folds else {})
+    of = cell(finals=Finals(splits="redraw")).model_copy(update={"dataset": dataset})
+    finals = []
+    for number in range(3):
+        ids = [f"{number * step + item}" for item in range(40)]
+        predictions = answered(20, 40).model_copy(update={"ids": ids})
+        finals.append(run(of, number, "final", 0.5, predictions=predictions))
+    (found,) = group_cells([run(of), *finals])
+    assert found.answers.correlation == pytest.approx(correlation)
 
 
 def test_a_baseline_that_the_main_metric_does_not_score_has_its_seeds():

@@ -132,16 +132,16 @@ def test_pairing_by_seed_takes_out_what_a_seed_does_to_both():
 
 def test_the_variance_over_splits_is_nadeau_and_bengios():
     means = [0.1, 0.14, 0.09, 0.2, 0.11]
-    part = over_splits(means, 1 / 4)
-    assert part.variance == pytest.approx((1 / 5 + 1 / 4) * np.var(means, ddof=1))
+    part = over_splits(means, 1 / 5)  # 100 test rows, 400 to train
+    assert part.variance == pytest.approx((1 / 5 + 100 / 400) * np.var(means, ddof=1))
     peer = scipy.stats.ttest_1samp(means, 0.0)
     assert p_value([over_splits(means, 0.0)], fmean(means)) == pytest.approx(peer.pvalue)
 
 
-def folds(scores, train=None):
+def folds(scores):
     """Scores [folds, items of each]."""
     size = len(scores[0])
-    return runs([run(k, ids(size, k * size), row, train) for k, row in enumerate(scores)])
+    return runs([run(k, ids(size, k * size), row) for k, row in enumerate(scores)], folds=len(scores))
 
 
 def test_folds_are_paired_and_corrected_for_the_training_rows_that_they_share():

@@ -161,14 +161,14 @@ def put_note(canvas: Canvas, box: Bbox, note: str) -> Bbox:
 
 
 def panels(
-    count: int, title: str, width: float = 3.1, height: float = 2.7, columns: int = 2
+    count: int, title: str, width: float = 3.1, height: float = 2.7, columns: int = 2, sharey: bool = False
 ) -> tuple[Canvas, list[Axes]]:
     """Return a figure of panels in rows, under one title, with room for a legend at the right."""
     across = min(columns, count)
     down = math.ceil(count / across)
     wide = max(width * across, 4.2)
     figure = new_canvas(wide + LEGEND, height * down + 0.5)
-    axes = list(figure.subplots(down, across, squeeze=False).flat)
+    axes = list(figure.subplots(down, across, squeeze=False, sharey=sharey).flat)
     for empty in axes[count:]:
         empty.set_axis_off()
     put_title(figure, title, wide)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.core.config import canonical_json
 from bench.core.grouping import grouped
@@ -43,7 +44,8 @@ class FewShot(PanelAModel[int]):
 
     def title(self, cells: Sequence[CellResults]) -> str:
         """Say data set, by all its labels, and metric."""
-        labels = ", ".join(dict.fromkeys(cell.dataset for cell in cells))
+        ordered = sorted(cells, key=lambda cell: cell.settings.dataset.options.get("train_size") or math.inf)
+        labels = ", ".join(dict.fromkeys(cell.dataset for cell in ordered))
         return f"{labels}: {cells[0].metric} on test against the number of training examples"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
@@ -55,6 +57,15 @@ class FewShot(PanelAModel[int]):
     def _found(self, cell: CellResults) -> int | None:
         size = cell.settings.dataset.options.get("train_size")
         return size if isinstance(size, int) and cell.mean is not None else None
+
+    def _panels(self, members: Sequence[Member[int]]) -> dict[str, list[Member[int]]]:
+        """Put the methods that use no model into the panel of each model."""
+        others = [member for member in members if not member[0].settings.model]
+        models = super()._panels([member for member in members if member[0].settings.model])
+        return {name: [*of, *others] for name, of in models.items()} or super()._panels(others)
+
+    def _size(self, panels: Mapping[str, Sequence[Member[int]]]) -> dict[str, Any]:
+        return {"sharey": True}
 
     def _panel(self, axes: Axes, members: Sequence[Member[int]], styles: Mapping[str, Style]) -> None:
         for method in sorted({cell.method for cell, _ in members}):

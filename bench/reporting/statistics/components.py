@@ -70,13 +70,16 @@ def over_items(scores: Scores, reach: float, noise: float | None = None) -> Part
     return Part("items", max(0.0, once) + added / items**2, items - 1)
 
 
-def over_splits(means: Sequence[float], test_over_train: float) -> Part:
+def over_splits(means: Sequence[float], correlation: float) -> Part:
     """Return the variance of the mean of scores of which each was trained and tested on another split of the same data.
 
-    Source: Nadeau and Bengio (2003), Inference for the generalization error, section 3.
+    ``correlation`` is that of two of the scores.
+
+    Source: Nadeau and Bengio (2003), Inference for the generalization error, sections 2 and 3.
     """
     count = len(means)
-    return Part("seeds", (1 / count + test_over_train) * float(np.var(means, ddof=1)), count - 1)
+    shared = correlation / (1 - correlation)
+    return Part("seeds", (1 / count + shared) * float(np.var(means, ddof=1)), count - 1)
 
 
 def standard_error(parts: Sequence[Part]) -> float:

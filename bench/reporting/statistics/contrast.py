@@ -103,7 +103,7 @@ def parts_of(terms: Sequence[tuple[float, Runs]], width: float) -> list[Part]:
         for runs in zip(*(of.by_seed for of in every), strict=True):
             scores = np.asarray(sum(weight * run.scores for (weight, _), run in zip(terms, runs, strict=True)))
             summed.append(replace(runs[0], scores=scores))
-        return own_parts(Runs(tuple(summed), True), reach)
+        return own_parts(replace(every[0], by_seed=tuple(summed), stochastic=True), reach)
     return [_scaled(part, weight) for weight, of in terms for part in own_parts(of, width / 2)]
 
 
@@ -130,7 +130,7 @@ def own_parts(of: Runs, reach: float) -> list[Part]:
     """Return the parts of the variance of one method's mean, or of differences within runs."""
     if of.one_test:
         return [over_items(of.scores, reach), *over_seeds(of.scores)]
-    splits = over_splits([float(one.scores.mean()) for one in of.by_seed], of.test_over_train)
+    splits = over_splits([float(one.scores.mean()) for one in of.by_seed], of.correlation)
     # Three means can lie close together by chance; the items that all runs were tested on bound the variance below.
     items = over_items(of.by_item[None], reach)
     return [replace(splits, variance=max(splits.variance, items.variance))]

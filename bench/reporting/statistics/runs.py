@@ -23,11 +23,9 @@ class Run:
     """Each test item: its id, and how many of the same id stand before it."""
     scores: Scores
     """[items]; their mean is the run's score."""
-    train: int | None
-    """Rows that it was trained on; asked for only where test items differ between runs."""
 
 
-def run(seed: int, ids: Sequence[str], scores: Sequence[float] | Scores, train: int | None = None) -> Run:
+def run(seed: int, ids: Sequence[str], scores: Sequence[float] | Scores) -> Run:
     """Return a final from the ids of its test items and a score an item, both in the order of its record."""
     seen: dict[str, int] = {}
     items = []
@@ -38,7 +36,7 @@ def run(seed: int, ids: Sequence[str], scores: Sequence[float] | Scores, train: 
     values = np.asarray(scores, dtype=float)
     if len(values) != len(items):
         raise ValueError(f"a score for each of {len(items)} items, found {len(values)}")
-    return Run(seed, tuple(items[place] for place in order), values[order], train)
+    return Run(seed, tuple(items[place] for place in order), values[order])
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +48,8 @@ class Runs:
     """Whether seeds change the result; one run is all there is to know of a method that they do not change."""
     failed: int = 0
     """Finals that failed, and so are not among them: those that did not would flatter an unstable method."""
+    folds: int | None = None
+    """Of how many folds the runs are; None where each run has a draw of its own, or all have the same test items."""
 
     @property
     def mean(self) -> float:
@@ -81,15 +81,22 @@ class Runs:
         return np.array([fmean(scores) for scores in seen.values()])
 
     @cached_property
-    def test_over_train(self) -> float:
-        """Test rows a training row; where the training rows are not known, they are what other runs tested on."""
-        every = len({item for one in self.by_seed for item in one.items})
-        return fmean(len(one.items) / (one.train or max(1, every - len(one.items))) for one in self.by_seed)
+    def correlation(self) -> float:
+        """How far the scores of two runs go together, where each has test items of its own.
+
+        Source: Nadeau and Bengio (2003), section 3: test rows / (training + test rows). Of folds that is one over
+        their number. Of random draws that train on all other rows it is, on average, the share of test items that two
+        of them have in common; that share itself also holds for draws that train on fewer (``train_size``).
+        """
+        if self.folds:
+            return 1 / self.folds
+        tests = [set(one.items) for one in self.by_seed]
+        return fmean(2 * len(one & other) / (len(one) + len(other)) for one, other in combinations(tests, 2))
 
 
-def runs(finals: Sequence[Run], stochastic: bool = True, failed: int = 0) -> Runs:
+def runs(finals: Sequence[Run], stochastic: bool = True, failed: int = 0, folds: int | None = None) -> Runs:
     """Return the finals of a method, by seed."""
-    return Runs(tuple(sorted(finals, key=lambda one: one.seed)), stochastic, failed)
+    return Runs(tuple(sorted(finals, key=lambda one: one.seed)), stochastic, failed, folds)
 
 
 def item_scores(
