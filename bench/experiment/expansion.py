@@ -20,7 +20,7 @@ from bench.datasets.files import local_sha256
 from bench.experiment.cell import Cell, Target
 from bench.experiment.grid import cell_grid, number_of_points
 from bench.experiment.schema import Experiment, Override
-from bench.experiment.settings import Evaluation, Training
+from bench.experiment.settings import Evaluation, Runtime, Training
 from bench.methods import methods
 from bench.methods.base import Method
 from bench.metrics import metrics
@@ -157,7 +157,7 @@ def _cell(
         ),
         finals=experiment.finals,
         evaluation=_with_pinned_text(experiment.evaluation),
-        runtime=experiment.runtime,
+        runtime=Runtime.parse(deep_merge(experiment.runtime.model_dump(), *(o.runtime for o in mine)), where),
         seed=experiment.seed,
         version=kind.version,
         model_pin=models.build(model.name, model.options, f"model {model.label}").pin() if model else None,
@@ -308,6 +308,9 @@ def _check_overrides(experiment: Experiment, where: str) -> None:
     for index, override in enumerate(experiment.overrides):
         place = f"{where}: overrides[{index}]"
         Training.parse(override.training, f"{place}.training")
+        Runtime.parse(override.runtime, f"{place}.runtime")
+        for shared in {"device", "threads"} & override.runtime.keys():
+            raise BadInput(f"{place}.runtime.{shared}: one for all cells; set it below 'runtime' of the experiment")
         _check_options(override, experiment.methods, f"{place}.options")
         for kind in ("models", "datasets", "methods"):
             known = [entry.label for entry in getattr(experiment, kind)]

@@ -27,6 +27,8 @@ class Override(Config):
     """Fields of the method."""
     training: dict[str, Any] = {}
     search: dict[str, Any] = {}
+    runtime: dict[str, Any] = {}
+    """Such as ``{precision: bfloat16}``; device and threads are one for all cells."""
     trials: int | None = Field(None, ge=0, le=10_000)
     skip: bool = False
     """Leave these cells out."""

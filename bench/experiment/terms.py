@@ -91,16 +91,18 @@ def of_models(values: Mapping[str, Sequence[Cell]], dataset: str, compared: Iter
 
 
 def _listed(values: Mapping[str, Sequence[Cell]]) -> str:
-    """Name each value with the methods that have it, and with their models where a method has several values."""
-    methods = [label for cells in values.values() for label in {cell.method.label for cell in cells}]
-    parts = []
-    for value, cells in values.items():
-        names = dict.fromkeys(
-            cell.method.label if methods.count(cell.method.label) == 1 else f"{cell.method.label} of {cell.labels[0]}"
-            for cell in cells
-        )
-        parts.append(f"{value} ({', '.join(names)})")
-    return ", ".join(parts)
+    """Name each value with those that have it: models, if none has two; methods, if none has two; else both."""
+    models, methods = (
+        [label for cells in values.values() for label in {cell.labels[place] for cell in cells}] for place in (0, 2)
+    )
+
+    def name(cell: Cell) -> str:
+        model, _, method = cell.labels
+        if len(models) == len(set(models)):
+            return model
+        return method if methods.count(method) == 1 else f"{method} of {model}"
+
+    return ", ".join(f"{value} ({', '.join(dict.fromkeys(map(name, cells)))})" for value, cells in values.items())
 
 
 def _width(cell: Cell) -> str:

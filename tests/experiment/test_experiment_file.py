@@ -128,6 +128,11 @@ def test_a_path_that_is_no_text_file_is_said_so(tmp_path, monkeypatch, make, sai
         ("methods=[{lora: {training: {lr: 1}}}]", "x.yaml: methods[0].lora.training.lr: unknown key"),
         ("overrides=[{models: [glaslm]}]", "x.yaml: overrides[0].models: no entry has the label 'glaslm'; did you"),
         ("overrides=[{training: {batchsize: 3}}]", "x.yaml: overrides[0].training.batchsize: unknown key; did you"),
+        ("overrides=[{runtime: {precison: bfloat16}}]", "x.yaml: overrides[0].runtime.precison: unknown key; did you"),
+        (
+            "overrides=[{runtime: {threads: 1}}]",
+            "x.yaml: overrides[0].runtime.threads: one for all cells",
+        ),
         ("overrides=[{options: {rnak: 3}}]", "x.yaml: overrides[0].options.rnak: unknown key; did you mean 'rank'?"),
         ("engine_options={adress: a}", "x.yaml: engine_options.adress: unknown key"),
         ("engine=proceses", "x.yaml: engine: unknown engine 'proceses'; did you mean 'processes'?"),
@@ -269,11 +274,13 @@ methods:
   - lora: {rank: 4, training: {batch_size: 8}, search: {learning_rate: {low: 1e-4}}}
 training: {max_steps: 50, batch_size: 32, weight_decay: 0.1}
 study: {trials: 5}
+runtime: {retries: 3}
 overrides:
   - models: [smollm2-135m]
     options: {dropout: 0.1}
     training: {max_steps: 10}
     search: {learning_rate: {high: 1e-3}}
+    runtime: {precision: bfloat16}
     trials: 2
   - methods: [lora]
     training: {eval_steps: 7}
@@ -286,6 +293,8 @@ overrides:
         assert (cell.method.options["rank"], cell.method.options["dropout"]) == (4, dropout)
         assert cell.search["learning_rate"] == Float(low=1e-4, high=high, log=True)
         assert cell.study.trials == trials
+    assert [one.runtime.precision for one in (glass, smol)] == ["auto", "bfloat16"]
+    assert [one.runtime.retries for one in (glass, smol)] == [3, 3]
 
 
 def test_set_reaches_into_lists_and_makes_what_is_not_there(write):

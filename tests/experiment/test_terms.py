@@ -48,13 +48,24 @@ def test_a_method_with_terms_of_its_own_is_named_with_what_the_others_have(chang
     assert said in found
 
 
-def test_models_with_unequal_trials_are_named_too():
+@pytest.mark.parametrize(
+    ("of", "change", "said"),
+    [
+        ({}, {"trials": 3}, "trials: 3 (glasslm-0.9m), 10 (smollm2-135m)"),
+        ({}, {"runtime": {"precision": "bfloat16"}}, "precision: bfloat16 (glasslm-0.9m), auto (smollm2-135m)"),
+        (
+            {"methods": ["lora"]},
+            {"trials": 3},
+            "trials: 3 (lora of glasslm-0.9m), 10 (vera, lora of smollm2-135m)",
+        ),
+    ],
+)
+def test_models_with_terms_of_their_own_are_named(of, change, said):
     (found,) = cautions(
         models=["glasslm-0.9m", "smollm2-135m"],
-        methods=["lora"],
-        overrides=[{"models": ["glasslm-0.9m"], "trials": 3}],
+        overrides=[{"models": ["glasslm-0.9m"], **of, **change}],
     )
-    assert "trials: 3 (lora of glasslm-0.9m), 10 (lora of smollm2-135m)" in found
+    assert said in found
 
 
 def test_terms_as_published_are_not_checked():

@@ -103,6 +103,9 @@ class Scale(Figure):
         for axes, (network, ladder) in zip(panels, ladders.items(), strict=True):
             ours = {point.cell.model: point.cell.base_parameters or 0 for point in ladder}
             label_models(axes, reference_sizes(references, network) | ours)
+        lowest = max(axes.xaxis.labelpad for axes in panels)
+        for axes in panels:
+            axes.xaxis.labelpad = lowest
         first, last = panels[0], panels[-1]
         title = text.wrap(self.title(cells), 72)
         if len(ladders) > 1:
