@@ -143,7 +143,8 @@ def compare_results(before: Path, after: Path) -> None:
         console.print(Text(f"not alike in {what}: {whose}"), soft_wrap=True)
     for where, titles in (("before", found.only_before), ("after", found.only_after)):
         if titles:
-            console.print(Text(f"only {where}: {', '.join(titles)}"), soft_wrap=True)
+            more = f" and {len(titles) - 10} more" if len(titles) > 10 else ""
+            console.print(Text(f"only {where}: {', '.join(titles[:10])}{more}"), soft_wrap=True)
 
 
 _VERDICTS = {
