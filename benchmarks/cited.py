@@ -23,7 +23,7 @@ from bench.cli.draw import plot
 from bench.reporting import text
 from bench.reporting.cells import CellResults, Group, groups
 from bench.reporting.folders import Results, collect
-from bench.reporting.statistics.contrast import contrast
+from bench.reporting.statistics.contrast import Contrast, contrast
 from bench.reporting.statistics.intervals import MIN_SEEDS
 
 ROOT = Path(__file__).parents[1]
@@ -79,10 +79,17 @@ def change(name: str, other: str, first: str, second: str) -> str:
     if not all(four):
         return NOT_RUN
     known = [one for one in four if one]
-    found = contrast([(sign, one.answers) for sign, one in zip((1, -1, -1, 1), known, strict=True)], known[0].bounds)
-    if found.value is None or found.interval is None:
-        return f"not known: {found.unknown}"
-    return f"{text.signed(found.value)} ({text.signed(found.interval.low)} to {text.signed(found.interval.high)})"
+    return _signed(
+        contrast([(sign, one.answers) for sign, one in zip((1, -1, -1, 1), known, strict=True)], known[0].bounds)
+    )
+
+
+def moved(name: str, other: str) -> str:
+    """Write how much more the second of two cells scores, of whatever model or folder."""
+    before, after = cell(name), cell(other)
+    if not (before and after):
+        return NOT_RUN
+    return _signed(contrast([(1, after.answers), (-1, before.answers)], after.bounds))
 
 
 def chosen(name: str) -> str:
@@ -150,6 +157,12 @@ def _without_model(name: str, other: str) -> str:
     return f"{folder}/none/{dataset}/{other}"
 
 
+def _signed(found: Contrast) -> str:
+    if found.value is None or found.interval is None:
+        return f"not known: {found.unknown}"
+    return f"{text.signed(found.value)} ({text.signed(found.interval.low)} to {text.signed(found.interval.high)})"
+
+
 def _between(low: float, high: float) -> str:
     return f"{text.score(low)} to {text.score(high)}"
 
@@ -164,6 +177,7 @@ KINDS: dict[str, Callable[..., str]] = {
     "interval": interval,
     "gap": gap,
     "change": change,
+    "moved": moved,
     "chosen": chosen,
     "optimism": optimism,
     "best_rate": best_rate,

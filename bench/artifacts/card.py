@@ -35,7 +35,7 @@ def _metadata(record: TrialRecord, folder: Path) -> ModelCardData:
         tags=["promptscale", cell.method.name],
         eval_results=[
             EvalResult(
-                task_type="text-classification",
+                task_type="text-classification" if _labels(record) else "text-generation",
                 dataset_type=hub_id or cell.dataset.label,
                 dataset_name=cell.dataset.label,
                 metric_type=name,

@@ -94,7 +94,7 @@ def test_the_card_says_that_the_model_writes(place, tmp_path):
     card = (tmp_path / "out" / "README.md").read_text()
     assert 'It writes the answer, and then its end token. Answers were written with `{"max_new_tokens":6}`.' in card
     assert "nll (test split, 6 examples)" in card
-    assert "label word" not in card
+    assert "label word" not in card and "text-classification" not in card
 
 
 def test_a_character_of_several_tokens_is_told_once_it_is_whole():
