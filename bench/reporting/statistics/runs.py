@@ -84,9 +84,9 @@ class Runs:
     def correlation(self) -> float:
         """How far the scores of two runs go together, where each has test items of its own.
 
-        Source: Nadeau and Bengio (2003), section 3: test rows / (training + test rows). Of folds that is one over
-        their number. Of random draws that train on all other rows it is, on average, the share of test items that two
-        of them have in common; that share itself also holds for draws that train on fewer (``train_size``).
+        Source: Nadeau and Bengio (2003), section 3: test rows / (training + test rows), which neglects that runs share
+        training rows too. It is used for folds as well: one over their number. Of random draws it is, on average, the
+        share of test items that two have in common; counted, it also serves draws that train on few of the other rows.
         """
         if self.folds:
             return 1 / self.folds
