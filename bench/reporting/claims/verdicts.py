@@ -144,7 +144,7 @@ def _cell(cells: Sequence[CellResults], claim: Claim, model: str, method: str) -
     if not found:
         raise _Missing(f"{name}: no records")
     if len(found) > 1:
-        raise _Missing(f"{name}: finals ran on several devices")
+        raise _Missing(f"{name}: several rows, of unlike devices, precisions or folders")
     return found[0]
 
 
