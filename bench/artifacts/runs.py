@@ -44,8 +44,10 @@ def find_run(path: Path) -> FinishedRun:
         return FinishedRun(record, file, adapter)
     if record.parameters is None or record.parameters.trainable == 0:
         return FinishedRun(record, file, None)
-    if record.spec.kind == "trial":
-        raise BadInput(f"{file}: the weights of a trial are not kept; choose a final (final-*.json beside it)")
+    if record.spec.kind != "final":
+        raise BadInput(
+            f"{file}: the weights of a {record.spec.kind} are not kept; choose a final (final-*.json beside it)"
+        )
     raise BadInput(f"{file}: its trained weights are not in {adapter} (were finals.save_adapters off?)")
 
 

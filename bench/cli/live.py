@@ -174,7 +174,7 @@ class Clock:
         # By kind and number: a final of another configuration comes in place of the one before.
         self._took: dict[str, dict[tuple[str, int], float]] = {cell.path: {} for cell in cells}
         self._workers = workers
-        self.planned = sum(cell.study.trials + cell.planned_finals for cell in cells)
+        self.planned = sum(cell.study.trials + cell.planned_repeats + cell.planned_finals for cell in cells)
 
     @property
     def done(self) -> int:
@@ -202,7 +202,8 @@ class Clock:
         total, counted, left_out = 0.0, False, set()
         for path, cell in self._cells.items():
             trials, finals = self._ended(path)
-            trials, finals = max(0, cell.study.trials - trials), max(0, cell.planned_finals - finals)
+            trials = max(0, cell.study.trials + cell.planned_repeats - trials)
+            finals = max(0, cell.planned_finals - finals)
             if not trials + finals:
                 continue
             if cell.model is None:  # seconds, whatever the experiment
@@ -220,14 +221,14 @@ class Clock:
         return f"about {rough_duration(total / self._workers)} left{without}"
 
     def _ended(self, path: str) -> tuple[int, int]:
-        """Return how many trials and finals of a cell have ended."""
-        trials = sum(kind == "trial" for kind, _ in self._took[path])
+        """Return how many trials, with repeats, and how many finals of a cell have ended."""
+        trials = sum(kind != "final" for kind, _ in self._took[path])
         return trials, len(self._took[path]) - trials
 
     def _usual(self, path: str, trials: int, finals: int) -> float:
         """Return what so many runs of a cell are expected to take: of trials the mean, with those that are pruned."""
         expected = self._expected[path]
-        mean = expected.all_trials / expected.trials if expected.trials else 0.0
+        mean = expected.all_trials / (expected.trials + expected.repeats) if expected.trials else 0.0
         return trials * mean + finals * expected.final
 
     def _factor(self, path: str, cell: Cell, running: Sequence[Running]) -> float | None:

@@ -138,7 +138,9 @@ def show_plan(planned: Plan, accepted: Sequence[str]) -> None:
     finals = sum(cell.planned_finals for cell in cells)
     for note in planned.notes:
         print(note)
-    print(f"{trials} trials and {finals} finals; results go to {planned.results}")
+    repeats = sum(cell.planned_repeats for cell in cells)
+    repeated = f", {repeats} of them repeated," if repeats else ""
+    print(f"{trials} trials{repeated} and {finals} finals; results go to {planned.results}")
     for dataset in planned.experiment.datasets:
         if dataset.transfer:
             print(f"finals of {dataset.label} are tested on {', '.join(one.label for one in dataset.transfer)} too")

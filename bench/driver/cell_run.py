@@ -1,11 +1,12 @@
-"""One cell on its way: its trials, then its finals; what has run, what runs, what is to run again."""
+"""One cell on its way: trials, repeats of the best, then finals; what has run, what runs, what is to run again."""
 
 from __future__ import annotations
 
 from bench.core.config import derive_seed
+from bench.core.distributions import Scalar
 from bench.experiment.cell import Cell
 from bench.runs.record import BROKEN, FAILED, TrialRecord
-from bench.runs.selection import best_trials, finals_of
+from bench.runs.selection import best_trials, finals_of, ranked_trials
 from bench.runs.spec import TrialSpec
 from bench.runs.store import RecordStore
 from bench.search.study import Search
@@ -27,8 +28,10 @@ class CellRun:
         self._attempts: dict[str, int] = {}
         self.trials: dict[int, TrialRecord] = {}
         """The trials that have ended and count, by number, without their training curves."""
-        self._best: dict[int, TrialRecord] = {}
-        """The best trial of each study."""
+        self._repeats: dict[int, TrialRecord] = {}
+        """The repeats that have ended, by the number of the trial that they repeat."""
+        self._chosen: dict[int, TrialRecord] | None = None
+        """What `_best` found, while it holds."""
         self._finals: dict[str, TrialRecord] = {}
         self._failures = self._tokens = 0
         self._seconds = 0.0
@@ -40,6 +43,8 @@ class CellRun:
             if spec.kind == "final" and spec.hash != record.spec_hash:
                 continue  # what is asked of finals besides their own test split has changed since (`Cell.transfer`)
             if _runs_again(record, cell, retry_failed):
+                if spec.kind == "repeat":
+                    continue  # it is missing, if its trial is still one of the best
                 self._again.append(spec)
                 self._refused |= {spec.hash: record} if _never_began(record) else {}
                 continue
@@ -49,8 +54,9 @@ class CellRun:
 
     @property
     def records(self) -> list[TrialRecord]:
-        """What has ended so far and counts, without training curves: the trials, and the finals of the best of them."""
-        return [*self.trials.values(), *finals_of(self._best, self._finals.values(), self.cell.studies)]
+        """What has ended so far and counts, without training curves: trials, repeats, and the finals of the best."""
+        finals = finals_of(self._best, self._finals.values(), self.cell.studies)
+        return [*self.trials.values(), *self._repeats.values(), *finals]
 
     @property
     def running(self) -> int:
@@ -97,9 +103,9 @@ class CellRun:
     @property
     def ready(self) -> bool:
         """Whether a run can begin now; else the cell waits, or is through."""
-        if self._retry() is not None or self._missing_trial() is not None:
+        if self._retry() is not None or self._missing_trial() is not None or self._missing_repeat() is not None:
             return True
-        return not self._trial_runs and self._missing_final() is not None
+        return self._settled and self._missing_final() is not None
 
     def next_spec(self) -> TrialSpec:
         """Return the next run to begin."""
@@ -115,13 +121,13 @@ class CellRun:
                 params=self._searches[number % self.cell.studies].ask(number),
             )
         else:
-            spec = self._missing_final()
+            spec = self._missing_repeat() or self._missing_final()
             assert spec is not None, "nothing left to run"
         self._running[spec.hash] = spec
         return spec
 
     def should_prune(self, spec: TrialSpec, step: int, value: float) -> bool:
-        """Ask the study about a running trial; a final is never pruned."""
+        """Ask the study about a running trial; repeats and finals are never pruned."""
         return spec.kind == "trial" and self._searches[spec.study].should_prune(spec.number, step, value)
 
     def retry(self, record: TrialRecord) -> bool:
@@ -129,7 +135,9 @@ class CellRun:
         attempts = self._attempts[record.spec_hash] = self._attempts.get(record.spec_hash, 0) + 1
         if record.status != "killed" or attempts > self.cell.runtime.retries:
             return False
-        self._again.append(self._running.pop(record.spec_hash))
+        spec = self._running.pop(record.spec_hash)
+        if spec.kind != "repeat":  # a repeat is missing again
+            self._again.append(spec)
         return True
 
     def finish(self, record: TrialRecord) -> None:
@@ -145,31 +153,61 @@ class CellRun:
         kept = record.model_copy(update={"spec": spec, "train_curve": [], "predictions": None})
         if spec.kind == "trial":
             self.trials[spec.number] = kept
-            self._best = best_trials([*self._best.values(), kept], self.cell.studies)
             self._failures += record.status in BROKEN
             self._seconds += record.seconds.get("total", 0.0)
             self._tokens += sum(step.tokens for step in record.train_curve)
+            self._chosen = None
+        elif spec.kind == "repeat":
+            self._repeats[spec.number] = kept
+            self._chosen = None
         else:
             self._finals[record.spec_hash] = kept
 
     @property
-    def _trial_runs(self) -> bool:
-        return any(spec.kind == "trial" for spec in self._running.values())
+    def _best(self) -> dict[int, TrialRecord]:
+        """The best trial of each study."""
+        if self._chosen is None:
+            self._chosen = best_trials([*self.trials.values(), *self._repeats.values()], self.cell.studies)
+        return self._chosen
+
+    @property
+    def _settled(self) -> bool:
+        """Whether nothing is missing or under way that could make another trial the best one."""
+        return (
+            not self._on_the_way("trial", "repeat") and self._missing_trial() is None and self._missing_repeat() is None
+        )
+
+    def _on_the_way(self, *kinds: str) -> set[int]:
+        """Return the numbers of runs that are under way or wait to run again."""
+        return {spec.number for spec in [*self._running.values(), *self._again] if spec.kind in kinds}
 
     def _retry(self) -> TrialSpec | None:
-        """Return the first run to repeat. Finals wait: a repeated trial may become the best one."""
+        """Return the first run to run again. Finals wait: another trial may become the best one."""
         trial = next((spec for spec in self._again if spec.kind == "trial"), None)
-        if trial is not None or self._trial_runs or self._missing_trial() is not None:
+        if trial is not None or not self._settled:
             return trial
         return next((spec for spec in self._again if spec.params == self._final_params(spec.study)), None)
 
     def _missing_trial(self) -> int | None:
         if self.stopped is not None:
             return None
-        taken = {spec.number for spec in [*self._running.values(), *self._again] if spec.kind == "trial"}
+        taken = self._on_the_way("trial")
         return next((n for n in range(self.cell.study.trials) if n not in self.trials and n not in taken), None)
 
-    def _final_params(self, study: int) -> dict[str, bool | int | float | str | None] | None:
+    def _missing_repeat(self) -> TrialSpec | None:
+        each = self.cell.planned_repeats // self.cell.studies
+        if not each or self._infeasible is not None or self._on_the_way("trial") or self._missing_trial() is not None:
+            return None
+        ended = self._repeats.keys() | self._on_the_way("repeat")
+        for trials in ranked_trials(self.trials.values(), self.cell.studies).values():
+            for trial in trials[:each]:
+                if (number := trial.spec.number) not in ended:
+                    seed = derive_seed(self.cell.seed, self.cell.hash, "repeat", number)
+                    changed = {"experiment": self._experiment, "kind": "repeat", "seed": seed}
+                    return trial.spec.model_copy(update=changed)
+        return None
+
+    def _final_params(self, study: int) -> dict[str, Scalar] | None:
         """Return what a study's finals run: its best trial's values, the defaults if nothing is searched, or None."""
         if self._infeasible is not None:
             return None

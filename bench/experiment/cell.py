@@ -79,7 +79,7 @@ class Cell(Config):
                 "transfer": True,
                 "evaluation": {"retention"},
                 "runtime": {"threads", "trial_timeout", "retries", "hang_timeout"},
-                "study": {"trials", "budget", "max_failures", "storage"},
+                "study": {"trials", "repeats", "budget", "max_failures", "storage"},
             },
         )
         if not self.runtime.gradient_checkpointing:  # younger than the hashes of many records
@@ -130,6 +130,12 @@ class Cell(Config):
         """
         nested = self.search and self.dataset.options.get("nested")
         return self.folds or 1 if nested else 1
+
+    @property
+    def planned_repeats(self) -> int:
+        """Trials of this cell that are repeated if so many end well; none where a study has nothing to choose from."""
+        each = self.study.trials // self.studies
+        return min(self.study.repeats, each) * self.studies if each > 1 else 0
 
     @property
     def planned_finals(self) -> int:

@@ -66,10 +66,13 @@ class Study(Config):
 
     trials: int = Field(10, ge=0, le=10_000)
     """Trials a cell. The first one runs the method's default values; 0 searches nothing, finals run the defaults."""
+    repeats: int = Field(0, ge=0, le=1_000, exclude_if=lambda repeats: not repeats)
+    """How many of the best trials run again, each with another seed, before the finals; then the best mean over both
+    is chosen. One seed can flatter a configuration that fails with the next. Budgets do not end them."""
     budget: Budget = Budget()
     """Seconds or training tokens a cell; the trials end with whatever is used up first."""
     objectives: tuple[Objective, ...] = ("score",)
-    """What is optimised; finals always run the trial with the best score."""
+    """What is optimised; finals always run the configuration with the best score."""
     sampler: str = "tpe"
     """``tpe``, ``random``, ``grid``, ``cmaes``, or the class name of any sampler of Optuna, such as ``GPSampler``."""
     sampler_options: dict[str, Any] = {}

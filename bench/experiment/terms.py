@@ -15,7 +15,8 @@ EQUAL_STEPS = "equal steps"
 AS_PUBLISHED = "as published"
 TOKENS = "tokens seen"
 TRIALS = "trials"
-FREE = {"equal tokens": ("steps", TRIALS, TOKENS), "equal seconds": ("steps", TRIALS, TOKENS)}
+REPEATS = "repeated trials"
+FREE = {"equal tokens": ("steps", TRIALS, REPEATS, TOKENS), "equal seconds": ("steps", TRIALS, REPEATS, TOKENS)}
 """What may differ where the budget is equal in something else."""
 
 
@@ -29,6 +30,7 @@ def terms_of(cell: Cell) -> dict[str, str]:
     return {
         "steps": f"{training.num_train_epochs:g} epochs" if training.num_train_epochs else f"{training.max_steps}",
         TRIALS: f"{cell.study.trials}",
+        REPEATS: f"{cell.planned_repeats}",
         "validations": "ten a run" if usual else f"every {training.eval_steps} steps",
         "early stopping": f"{training.early_stopping_patience or 'none'}",
         "greatest length": f"{training.max_length or 'the context'}",

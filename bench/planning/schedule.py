@@ -35,11 +35,12 @@ class Expected:
     """Share of the trials behind the first `startup` that a pruner is expected to stop half-way."""
     startup: int
     finals: int
+    repeats: int = 0
 
     @property
     def all_trials(self) -> float:
-        """All trials together, less what pruning is expected to save."""
-        return self.trial * (self.trials - self.stopped / 2 * max(0, self.trials - self.startup))
+        """All trials together, less what pruning is expected to save, and their repeats."""
+        return self.trial * (self.trials - self.stopped / 2 * max(0, self.trials - self.startup) + self.repeats)
 
     @property
     def all_finals(self) -> float:
@@ -76,7 +77,7 @@ def expected(
     stopped = STOPPED.get(study.pruner, 0.0) if steps and len(study.objectives) == 1 else 0.0
     final = trial + test + answers
     startup = study.pruner_startup_trials * cell.studies
-    return Expected(trial, final, study.trials, stopped, startup, cell.planned_finals)
+    return Expected(trial, final, study.trials, stopped, startup, cell.planned_finals, cell.planned_repeats)
 
 
 def cost(cell: Cell) -> Expected:

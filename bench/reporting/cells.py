@@ -20,7 +20,7 @@ from bench.reporting.statistics.intervals import Interval
 from bench.reporting.statistics.runs import Runs
 from bench.reporting.statistics.verdict import Difference, Verdicts, mean_interval, verdicts
 from bench.runs.record import FAILED, Retention, TrialRecord
-from bench.runs.selection import best_trial, best_trials, finals_of
+from bench.runs.selection import best_trial, best_trials, finals_of, validation_score
 
 REVISIONS = {
     "git_commit": "git commit",
@@ -160,8 +160,8 @@ class CellResults:
 
     @property
     def validation_best(self) -> float | None:
-        """The best trial's score on validation; of several studies, the mean of their best."""
-        scores = [run.objective for run in self.best_trials.values() if run.objective is not None]
+        """The best trial's score on validation, with that of its repeat; of several studies, the mean of their best."""
+        scores = [validation_score(trial, self.runs) for trial in self.best_trials.values()]
         return fmean(scores) if scores else None
 
     @property

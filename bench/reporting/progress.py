@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.runs.manifest import Manifest, Planned
 from bench.runs.record import Status, TrialRecord, read_record
-from bench.runs.selection import best_trial, best_trials, finals_of
+from bench.runs.selection import best_trial, best_trials, finals_of, validation_score
 from bench.runs.spec import TrialSpec
 
 
@@ -38,7 +38,7 @@ class _Cell(BaseModel):
 
 class _Spec(BaseModel):
     cell: _Cell
-    kind: Literal["trial", "final"]
+    kind: Literal["trial", "repeat", "final"]
     number: int
     params: dict[str, Any]
 
@@ -89,7 +89,7 @@ def _progress(folder: Path, labels: tuple[str, ...], planned: Planned) -> Progre
         finals=len(finals),
         planned_finals=planned.finals,
         statuses=dict(trials + Counter(final.status for final in finals)),
-        best=best.objective if best else None,
+        best=validation_score(best, runs) if best else None,
     )
 
 

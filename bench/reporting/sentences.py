@@ -241,7 +241,7 @@ def _chosen(cells: Iterable[CellResults]) -> Iterator[str]:
 
 
 def _lucky(cells: Iterable[CellResults]) -> Iterator[str]:
-    """Name the cells whose best trial scored better on validation than their finals, which repeat it, leave likely."""
+    """Name the cells whose chosen configuration scored better on validation than its finals there leave likely."""
     for cell in cells:
         repeats = cell.validation_repeats
         tried = sum(run.spec.kind == "trial" and run.status == "ok" for run in cell.runs)
@@ -252,10 +252,12 @@ def _lucky(cells: Iterable[CellResults]) -> Iterator[str]:
             continue
         mean = fmean(repeats)
         if (best - mean) * (1 if cell.settings.greater_is_better else -1) > next_one(repeats):
+            repeated = any(run.spec.kind == "repeat" for run in cell.runs)
+            cure = "" if repeated else " (study.repeats repeats the best trials before one is chosen)"
             yield (
-                f"{text.markdown(cell.title)}: the trial that was chosen scored {text.score(best)} on validation, its "
-                f"repeats with other seeds {text.score(mean)} ({text.score(min(repeats))} to "
-                f"{text.score(max(repeats))}). It may owe its choice to luck, and another configuration be better."
+                f"{text.markdown(cell.title)}: the configuration that was chosen scored {text.score(best)} on "
+                f"validation, in its finals, with other seeds, {text.score(mean)} ({text.score(min(repeats))} to "
+                f"{text.score(max(repeats))}). It may owe its choice to luck, and another be better{cure}."
             )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from bench.experiment.cell import Cell
-from bench.experiment.terms import EQUAL_STEPS, TOKENS, TRIALS, differing, of_models, unequal
+from bench.experiment.terms import EQUAL_STEPS, REPEATS, TOKENS, TRIALS, differing, of_models, unequal
 from bench.reporting.cells import CellResults
 from bench.runs.record import BROKEN
 
@@ -35,15 +35,18 @@ def _compared(cells: Iterable[CellResults]) -> tuple[list[Cell], str, dict[str, 
     terms = {cell.terms for cell in trained}
     # A study that was stopped had fewer trials than planned, and those that broke say nothing of their setting. Of the
     # rows of one cell one has all of them. Until there is a final a study goes on, and nothing is compared.
-    ended = Counter[str]()
+    ended, repeated = Counter[str](), Counter[str]()
     for cell in trained:
         ended[cell.path] += sum(run.status not in BROKEN for run in cell.trials)
+        repeated[cell.path] += sum(run.spec.kind == "repeat" for run in cell.runs)
     tested = {cell.path for cell in trained if cell.scores}
     settings = [_settings(cell) for cell in trained]
     measured: dict[str, dict[str, str]] = {}
     rivals: dict[tuple[str, str], list[tuple[str, float]]] = {}
     for path, cell in zip((one.path for one in settings), trained, strict=True):
-        measured[path] = _precision(cell) | ({TRIALS: f"{ended[cell.path]}"} if cell.path in tested else {})
+        measured[path] = _precision(cell)
+        if cell.path in tested:
+            measured[path] |= {TRIALS: f"{ended[cell.path]}", REPEATS: f"{repeated[cell.path]}"}
         # Another model cuts the same texts into other tokens: only methods of one model are held against each other.
         if seen := _tokens(cell):
             rivals.setdefault((cell.model, cell.dataset), []).append((path, seen))

@@ -50,11 +50,11 @@ class Planned(Config):
     def holds(self, record: TrialRecord) -> bool:
         """Whether a run of the cell belongs in its row: not a final on other draws of the splits, or one too many."""
         spec = record.spec
-        return spec.kind == "trial" or (self.splits == spec.cell.finals.splits and spec.number < self.finals)
+        return spec.kind != "final" or (self.splits == spec.cell.finals.splits and spec.number < self.finals)
 
     def counts(self, record: TrialRecord) -> bool:
         """Whether it is besides one of those that were planned: not a final that was asked for other tests."""
-        return self.holds(record) and (record.spec.kind == "trial" or self.targets in (None, record.spec.cell.targets))
+        return self.holds(record) and (record.spec.kind != "final" or self.targets in (None, record.spec.cell.targets))
 
 
 class Manifest(Config):

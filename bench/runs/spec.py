@@ -15,9 +15,10 @@ class TrialSpec(Config):
 
     experiment: str
     cell: Cell
-    kind: Literal["trial", "final"]
+    kind: Literal["trial", "repeat", "final"]
+    """A repeat is a trial run once more, with another seed (`bench.experiment.settings.Study.repeats`)."""
     number: int
-    """Number of the trial in its study, or of the final, from 0."""
+    """Number of the trial in its study, of the trial that is repeated, or of the final, from 0."""
     seed: int
     """Seeds initialisation, data order and dropout; derived from root seed, cell and number."""
     params: dict[str, Scalar]
@@ -31,7 +32,7 @@ class TrialSpec(Config):
         read, validation and train, is never what final 0 tests on, but it is what other finals test on. (With
         ``study.trials: 1`` nothing is chosen.)
         """
-        if self.kind == "trial":
+        if self.kind != "final":
             return self.study
         return self.number % self.cell.folds if self.cell.folds else 0
 

@@ -137,6 +137,8 @@ def test_a_dry_run_shows_trials_ranges_and_downloads_and_writes_nothing(bench, m
         "to download: 33.6 MiB",
     ):
         assert part in out
+    repeated = bench("run", "x.yaml", "--dry-run", "--set", "study.trials=4", "--set", "study.repeats=3")
+    assert "4 trials, 3 of them repeated, and 4 finals" in repeated
     assert [path.name for path in tmp_path.iterdir()] == ["x.yaml"]
 
 

@@ -6,7 +6,7 @@ import io
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from demo import demo_plan, ended
@@ -141,6 +141,16 @@ def test_where_the_machine_was_measured_the_time_is_known_before_anything_has_ru
     screen = Screen(workers=2)
     screen.view.clock.expect({cell.path: expected(cell, 60.0, 120.0) for cell in screen.cells})
     assert "0 of 8 runs done, about 5 min left" in screen.drawn()[-1]  # (6 x 60 s + 2 x 120 s) / 2
+
+
+def test_repeats_are_counted_and_take_as_long_as_trials():
+    screen = Screen(study={"repeats": 2})
+    (cell,) = screen.cells
+    screen.view.clock.expect({cell.path: replace(expected(cell, 60.0, 120.0), repeats=cell.planned_repeats)})
+    assert "0 of 10 runs done, about 12 min left" in screen.drawn()[-1]  # (6 + 2) x 60 s + 2 x 120 s
+    for kind, number in [*(("trial", n) for n in range(6)), ("repeat", 3)]:
+        screen.view.finished(ended(screen.spec(number, kind), seconds={"total": 60.0}))
+    assert "7 of 10 runs done, about 5 min left" in screen.drawn()[-1]
 
 
 def test_what_runs_have_taken_corrects_what_was_expected():

@@ -91,6 +91,118 @@ def test_nested_studies_go_on_as_if_nothing_had_happened(tmp_path):
     assert again == [asked_for[3], asked_for[5]]
 
 
+def unstable(trials, repeats=None):
+    """Let trials and their repeats end with these scores, by number; what is not named, with 0.1; None diverges."""
+
+    def play(spec):
+        score = (repeats or {} if spec.kind == "repeat" else trials).get(spec.number, 0.1)
+        if spec.kind != "final" and score is None:
+            return ended(spec, status="diverged")
+        return ended(spec, objective=score)
+
+    return play
+
+
+def asked_of(engine):
+    return [(spec.kind, spec.number) for spec in engine.specs]
+
+
+def finals_run(engine, number):
+    """Whether the last finals are of this trial's configuration."""
+    trials = {spec.number: spec.params for spec in engine.specs if spec.kind == "trial"}
+    return [spec.params for spec in engine.specs if spec.kind == "final"][-2:] == [trials[number]] * 2
+
+
+SIX = [("trial", n) for n in range(6)]
+FINALS = [("final", 0), ("final", 1)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_best_trials_are_repeated_and_the_best_mean_runs_the_finals(tmp_path, workers):
+    planned = demo_plan(tmp_path / "r", study={"repeats": 3})
+    play = unstable({4: 0.9, 1: 0.8, 2: 0.7, 5: 0.6}, {4: 0.2, 1: 0.75, 2: 0.7})
+    engine = drive(planned, Pretend(workers=workers, specs=[], play=play))
+    assert asked_of(engine) == [*SIX, ("repeat", 4), ("repeat", 1), ("repeat", 2), *FINALS]
+    assert [spec.params for spec in engine.specs[6:9]] == [engine.specs[n].params for n in (4, 1, 2)]
+    assert len({spec.seed for spec in engine.specs}) == 11
+    assert finals_run(engine, 1), "0.9 and 0.2 is less than 0.8 and 0.75"
+    assert asked_of(drive(planned)) == []
+
+
+@pytest.mark.parametrize(
+    ("repeats", "scores", "chosen"),
+    [
+        (2, {4: None, 1: 0.1}, 1),  # whatever a repeat that ends well has scored
+        (1, {4: None}, 1),
+        (2, {4: None, 1: None}, 2),
+        (6, dict.fromkeys(range(6)), 4),  # nothing is left to choose
+    ],
+)
+def test_a_trial_whose_repeat_fails_is_not_chosen(tmp_path, repeats, scores, chosen):
+    play = unstable({4: 0.9, 1: 0.8, 2: 0.7}, scores)
+    engine = drive(demo_plan(tmp_path / "r", study={"repeats": repeats}), Pretend(specs=[], play=play))
+    assert finals_run(engine, chosen)
+
+
+def test_repeats_that_are_asked_for_later_are_all_that_runs_unless_another_trial_is_best(tmp_path):
+    scores = {4: 0.9, 1: 0.8, 2: 0.7}
+    wanted = [("repeat", 4), ("repeat", 1), ("repeat", 2)]
+    for folder, second, finals in (("r", {4: 0.9}, []), ("s", {1: 0.9}, FINALS)):
+        drive(demo_plan(tmp_path / folder), Pretend(specs=[], play=unstable(scores)))
+        more = drive(
+            demo_plan(tmp_path / folder, study={"repeats": 3}), Pretend(specs=[], play=unstable(scores, second))
+        )
+        assert asked_of(more) == [*wanted, *finals]
+
+
+def test_a_better_trial_that_comes_later_is_repeated_too_or_chosen_alone(tmp_path):
+    play = unstable({4: 0.9, 1: 0.8, 7: 0.95}, {4: 0.9, 1: 0.8, 7: 0.94})
+    for folder, repeats, ran in (("r", 2, [("repeat", 7)]), ("s", 0, [])):
+        drive(demo_plan(tmp_path / folder, study={"repeats": 2}), Pretend(specs=[], play=play))
+        more = drive(
+            demo_plan(tmp_path / folder, study={"trials": 8, "repeats": repeats}), Pretend(specs=[], play=play)
+        )
+        assert asked_of(more) == [("trial", 6), ("trial", 7), *ran, *FINALS]
+        assert finals_run(more, 7)
+
+
+def test_a_repeat_whose_worker_died_is_run_again(tmp_path):
+    died = []
+
+    def play(spec):
+        if spec.kind == "repeat" and spec.number == 1 and len(died) < 3:
+            died.append(spec)
+            return ended(spec, status="killed", reason="so")
+        return unstable({4: 0.9, 1: 0.8}, {4: 0.3, 1: 0.8})(spec)
+
+    planned = demo_plan(tmp_path / "r", study={"repeats": 2}, runtime={"retries": 1})
+    first = drive(planned, Pretend(specs=[], play=play))
+    assert asked_of(first)[6:] == [("repeat", 4), ("repeat", 1), ("repeat", 1), *FINALS]
+    assert finals_run(first, 4), "a repeat that no worker survives says nothing good"
+    assert asked_of(drive(planned, Pretend(specs=[], play=play))) == [("repeat", 1), ("repeat", 1), *FINALS]
+
+
+def test_budgets_end_trials_and_not_their_repeats(tmp_path):
+    planned = demo_plan(tmp_path / "r", study={"repeats": 2, "budget": {"seconds": 2.5}})
+    engine = drive(planned, Pretend(specs=[], play=unstable({2: 0.9, 0: 0.8}, {2: 0.1, 0: 0.8})))
+    assert asked_of(engine) == [*SIX[:3], ("repeat", 2), ("repeat", 0), *FINALS]
+    assert finals_run(engine, 0)
+
+
+def test_nothing_is_repeated_where_there_is_no_choice(tmp_path):
+    planned = demo_plan(tmp_path / "r", study={"trials": 1, "repeats": 3})
+    assert asked_of(drive(planned)) == [("trial", 0), *FINALS]
+    planned = demo_plan(tmp_path / "s", study={"repeats": 3, "max_failures": None})
+    assert asked_of(drive(planned, Pretend(specs=[], play=lambda spec: ended(spec, status="oom")))) == SIX
+
+
+def test_nested_folds_repeat_the_best_of_their_own_trials(tmp_path):
+    play = unstable({0: 0.5, 3: 0.6, 1: None, 5: None})
+    engine = drive(nested_plan(tmp_path, repeats=1), Pretend(specs=[], play=play))
+    assert asked_of(engine) == [*SIX, ("repeat", 0), ("repeat", 3), *FINALS]
+    assert [spec.fold for spec in engine.specs[6:8]] == [0, 1]
+
+
 def test_each_record_says_how_many_trials_ran_at_the_same_time(tmp_path):
     planned = demo_plan(tmp_path / "r")
     drive(planned, Pretend(specs=[], workers=3))
@@ -118,11 +230,12 @@ def test_a_method_that_no_seed_changes_has_one_final(tmp_path):
     assert [spec.kind for spec in engine.specs] == ["final"], "nothing to search: no trial"
 
 
+@pytest.mark.parametrize("repeats", [0, 2])
 @pytest.mark.parametrize("done", [0, 1, 3, 6, 7])
-def test_after_an_interruption_the_same_runs_follow_and_none_runs_twice(tmp_path, done):
-    whole = asked(drive(demo_plan(tmp_path / "whole")))
+def test_after_an_interruption_the_same_runs_follow_and_none_runs_twice(tmp_path, done, repeats):
+    whole = asked(drive(demo_plan(tmp_path / "whole", study={"repeats": repeats})))
 
-    planned = demo_plan(tmp_path / "r")
+    planned = demo_plan(tmp_path / "r", study={"repeats": repeats})
     first = Pretend(stop_after=done, specs=[])
     with pytest.raises(KeyboardInterrupt):
         drive(planned, first)

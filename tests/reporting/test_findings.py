@@ -72,6 +72,17 @@ def test_pruned_and_diverged_trials_count_and_sensitivity_is_over_the_declared_r
     assert search.sensitivity == pytest.approx(expected)
 
 
+def test_a_repeat_is_no_further_trial_of_the_search_and_the_score_of_what_is_chosen_is_the_mean():
+    of = searched()
+    trials = [trial(of, 0, 1e-4, 0.8), trial(of, 1, 1e-3, 0.7), trial(of, 2, 1e-2, 0.3)]
+    repeats = [
+        run(of, number, "repeat", score, params=trials[number].spec.params) for number, score in ((0, 0.2), (1, 0.6))
+    ]
+    (found,) = group_cells([*repeats, *trials])
+    assert [score for _, score in counted_trials(found)] == [0.8, 0.7, 0.3]
+    assert (found.best_params, found.validation_best) == ({"learning_rate": 1e-3}, pytest.approx(0.65))
+
+
 def test_where_the_majority_class_is_not_known_a_diverged_trial_counts_as_the_worst_of_the_study():
     of = searched("tpe")
     (found,) = group_cells([trial(of, 0, 1e-4, 0.8), trial(of, 1, 1e-3, 0.3), trial(of, 2, 1e-2, None, "diverged")])

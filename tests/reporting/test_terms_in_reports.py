@@ -249,3 +249,11 @@ def test_a_study_that_was_stopped_had_fewer_trials_than_the_others():
     assert unequal_terms(group_cells(records)) == [], "studies that go on"
     (said,) = unequal_terms(group_cells([*records, run(full, 0, "final", **curve), run(lora, 0, "final", **curve)]))
     assert said == "trec6: the cells differ in trials: 3 (full), 2 (lora)"
+
+
+def test_a_choice_by_two_seeds_is_another_term_than_one_by_one():
+    cells = [cell(method=name, training=Training(max_steps=20)) for name in ("full", "lora")]
+    records = [run(of, 0, kind, train_curve=steps(20)) for of in cells for kind in ("trial", "repeat", "final")]
+    assert unequal_terms(group_cells(records)) == []
+    (said,) = unequal_terms(group_cells(record for record in records if record is not records[1]))
+    assert said == "trec6: the cells differ in repeated trials: 0 (full), 1 (lora)"
