@@ -6,7 +6,7 @@ from bench.core.config import derive_seed
 from bench.core.distributions import Scalar
 from bench.experiment.cell import Cell
 from bench.runs.record import BROKEN, FAILED, TrialRecord
-from bench.runs.selection import best_trials, finals_of, ranked_trials
+from bench.runs.selection import best_trials, finals_of, to_repeat
 from bench.runs.spec import TrialSpec
 from bench.runs.store import RecordStore
 from bench.search.study import Search
@@ -30,6 +30,8 @@ class CellRun:
         """The trials that have ended and count, by number, without their training curves."""
         self._repeats: dict[int, TrialRecord] = {}
         """The repeats that have ended, by the number of the trial that they repeat."""
+        self._lost: set[int] = set()
+        """Those of them that are to run again."""
         self._chosen: dict[int, TrialRecord] | None = None
         """What `_best` found, while it holds."""
         self._finals: dict[str, TrialRecord] = {}
@@ -43,8 +45,10 @@ class CellRun:
             if spec.kind == "final" and spec.hash != record.spec_hash:
                 continue  # what is asked of finals besides their own test split has changed since (`Cell.transfer`)
             if _runs_again(record, cell, retry_failed):
-                if spec.kind == "repeat":
-                    continue  # it is missing, if its trial is still one of the best
+                if spec.kind == "repeat":  # if its trial is still one of the best; until then it counts as it ended
+                    self._keep(record, spec)
+                    self._lost.add(spec.number)
+                    continue
                 self._again.append(spec)
                 self._refused |= {spec.hash: record} if _never_began(record) else {}
                 continue
@@ -159,6 +163,7 @@ class CellRun:
             self._chosen = None
         elif spec.kind == "repeat":
             self._repeats[spec.number] = kept
+            self._lost.discard(spec.number)
             self._chosen = None
         else:
             self._finals[record.spec_hash] = kept
@@ -198,13 +203,21 @@ class CellRun:
         each = self.cell.planned_repeats // self.cell.studies
         if not each or self._infeasible is not None or self._on_the_way("trial") or self._missing_trial() is not None:
             return None
-        ended = self._repeats.keys() | self._on_the_way("repeat")
-        for trials in ranked_trials(self.trials.values(), self.cell.studies).values():
-            for trial in trials[:each]:
-                if (number := trial.spec.number) not in ended:
-                    seed = derive_seed(self.cell.seed, self.cell.hash, "repeat", number)
-                    changed = {"experiment": self._experiment, "kind": "repeat", "seed": seed}
-                    return trial.spec.model_copy(update=changed)
+        running = self._on_the_way("repeat")
+        for trial in to_repeat(self.trials.values(), each, self.cell.studies):
+            spec = TrialSpec(
+                experiment=self._experiment,
+                cell=self.cell,
+                kind="repeat",
+                number=trial.spec.number,
+                seed=derive_seed(self.cell.seed, self.cell.hash, "repeat", trial.spec.number),
+                params=trial.spec.params,
+            )
+            ended = self._repeats.get(spec.number)
+            if spec.number not in running and (
+                ended is None or ended.spec.params != spec.params or spec.number in self._lost
+            ):
+                return spec
         return None
 
     def _final_params(self, study: int) -> dict[str, Scalar] | None:

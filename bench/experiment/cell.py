@@ -133,9 +133,9 @@ class Cell(Config):
 
     @property
     def planned_repeats(self) -> int:
-        """Trials of this cell that are repeated if so many end well; none where a study has nothing to choose from."""
+        """Trials that are repeated if so many end well; none where there is no choice, or no seed changes a result."""
         each = self.study.trials // self.studies
-        return min(self.study.repeats, each) * self.studies if each > 1 else 0
+        return min(self.study.repeats, each) * self.studies if each > 1 and self.stochastic else 0
 
     @property
     def planned_finals(self) -> int:

@@ -42,7 +42,14 @@ def cut(cells: Sequence[Cell], seconds: Mapping[str, Expected], budget: float) -
     """
 
     def total(trials: int) -> float:
-        return sum(replace(one, trials=min(one.trials, trials * studies[path])).total for path, one in seconds.items())
+        return sum(
+            replace(
+                one,
+                trials=min(one.trials, trials * studies[path]),
+                repeats=min(one.repeats, trials * studies[path]) if trials > 1 else 0,
+            ).total
+            for path, one in seconds.items()
+        )
 
     studies = {cell.path: cell.studies for cell in cells}
     most = max((cell.study.trials // cell.studies for cell in cells), default=0)

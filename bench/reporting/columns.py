@@ -138,7 +138,8 @@ def all_columns(summary: pd.DataFrame) -> list[Column]:
         _of(text.score)(
             "validation (best trial)",
             "validation_best",
-            "Best score of the search on validation. It was chosen for being high: expect less on test.",
+            "Best score of the search on validation, averaged with its repeat if there is one. It was chosen for being "
+            "high: expect less on test.",
         ),
         Column("best configuration", _params, number=False, meaning="What the best trial on validation was run with."),
         count("trainable parameters", "trainable_parameters", "Numbers that training changes."),

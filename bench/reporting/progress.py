@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.runs.manifest import Manifest, Planned
 from bench.runs.record import Status, TrialRecord, read_record
-from bench.runs.selection import best_trial, best_trials, finals_of, validation_score
+from bench.runs.selection import best_trial, best_trials, finals_of, to_repeat, validation_score
 from bench.runs.spec import TrialSpec
 
 
@@ -23,7 +23,9 @@ class Progress:
     labels: tuple[str, ...]
     """Model, data set and method."""
     trials: int
+    """With those repeats that count."""
     planned_trials: int
+    """With their repeats; where fewer trials end well, as many as can be repeated."""
     finals: int
     planned_finals: int
     statuses: dict[str, int]
@@ -81,14 +83,17 @@ def _progress(folder: Path, labels: tuple[str, ...], planned: Planned) -> Progre
     best = best_trial(runs)
     all_finals = cast("list[TrialRecord]", [one.final for one in ended if one.final is not None])
     finals = finals_of(best_trials(runs, planned.studies), filter(planned.counts, all_finals), planned.studies)
-    trials = Counter(one.status for one in ended if one.spec.kind == "trial")
+    searched = [one for one in ended if one.spec.kind != "final"]
+    trials = sum(one.spec.kind == "trial" for one in searched)
+    wanted = [one.spec.number for one in to_repeat(runs, planned.repeats // planned.studies, planned.studies)]
+    repeats = sum(one.spec.kind == "repeat" and one.spec.number in wanted for one in searched)
     return Progress(
         labels=labels,
-        trials=trials.total(),
-        planned_trials=planned.trials,
+        trials=trials + repeats,
+        planned_trials=planned.trials + (len(wanted) if trials >= planned.trials else planned.repeats),
         finals=len(finals),
         planned_finals=planned.finals,
-        statuses=dict(trials + Counter(final.status for final in finals)),
+        statuses=dict(Counter(one.status for one in searched) + Counter(final.status for final in finals)),
         best=validation_score(best, runs) if best else None,
     )
 

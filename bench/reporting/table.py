@@ -186,13 +186,13 @@ def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
     gap that could be told from chance between any two of them, ``gap_to_full`` is the mean minus that of full
     fine-tuning. Times, FLOPs, shares and
     ``measurement.*`` (what a method measures itself) are means, memory is the peak, all over these
-    finals (over the best trial where there are none); ``search_seconds`` is what all trials took. ``workers`` is how
-    many trials ran at the same time: with more than one, times are those of a shared machine.
+    finals (over the best trial where there are none); ``search_seconds`` is what all trials took, without repeats.
+    ``workers`` is how many trials ran at the same time: with more than one, times are those of a shared machine.
     ``train_seconds_of_earlier_version`` says that train times hold tokenising, measuring and saving as well.
     ``retention_before``, ``retention_after`` and ``retention_loss`` (the difference) are bits per byte on general text.
     ``transfer.<data set>.<metric>`` and ``.._sd`` are what these finals scored on the test split of another data set;
     ``frame.attrs["transfer"]`` has data set and metric of each.
-    ``runs_<status>`` counts all runs of the cell, trials and finals. ``differs`` names what is not the
+    ``runs_<status>`` counts all runs of the cell: trials, repeats and finals. ``differs`` names what is not the
     same in all its runs: git commit, model and data revision, device, precision, version of torch. Columns of memory
     by phase are there only where it was measured. ``model`` is ``none`` for methods that use no model.
     """

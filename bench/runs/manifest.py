@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from bench.core.config import Config
 from bench.core.errors import BadInput
@@ -28,6 +28,8 @@ class Planned(Config):
     finals: int
     targets: tuple[str, ...] | None = None
     """What finals are to be tested on besides their own test split (`Cell.targets`); None of an earlier version."""
+    repeats: int = Field(0, exclude_if=lambda repeats: not repeats)
+    """Trials that are to be repeated."""
     studies: int = 1
     """How many studies its trials belong to (`Cell.studies`)."""
     splits: str = "fixed"
@@ -40,6 +42,7 @@ class Planned(Config):
         """Return what is planned for a cell."""
         return cls(
             trials=cell.study.trials,
+            repeats=cell.planned_repeats,
             finals=cell.planned_finals,
             targets=cell.targets,
             studies=cell.studies,

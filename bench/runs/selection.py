@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 
+from bench.core.config import canonical_json
 from bench.runs.record import TrialRecord
 
 
@@ -20,25 +21,16 @@ def best_trials(records: Iterable[TrialRecord], studies: int = 1) -> dict[int, T
         studies: how many studies the cell has (`Cell.studies`); those without a finished trial are left out.
     """
     records = list(records)
-    repeats = {record.spec.number: record for record in records if record.spec.kind == "repeat"}
+    repeats = [record for record in records if record.spec.kind == "repeat"]
     best = {}
-    for study, trials in ranked_trials(records, studies).items():
+    for study, trials in _ranked(records, studies).items():
         candidates = trials[:1]
-        if candidates[0].spec.number in repeats:
-            confirmed = [trial for trial in trials if _finished(repeats.get(trial.spec.number))]
-            others = [trial for trial in trials if trial.spec.number not in repeats]
+        if _repeat_of(trials[0], repeats):
+            confirmed = [trial for trial in trials if _finished(_repeat_of(trial, repeats))]
+            others = [trial for trial in trials if _repeat_of(trial, repeats) is None]
             candidates = confirmed or others or candidates
-        best[study] = min(candidates, key=lambda trial: _rank(trial, validation_score(trial, repeats.values())))
+        best[study] = min(candidates, key=lambda trial: _rank(trial, validation_score(trial, repeats)))
     return best
-
-
-def ranked_trials(records: Iterable[TrialRecord], studies: int = 1) -> dict[int, list[TrialRecord]]:
-    """Return the finished trials of each study, the best validation score first, the earlier of equals first."""
-    found: dict[int, list[TrialRecord]] = {}
-    for record in records:
-        if record.spec.kind == "trial" and _finished(record):
-            found.setdefault(record.spec.number % studies, []).append(record)
-    return {study: sorted(trials, key=_rank) for study, trials in found.items()}
 
 
 def best_trial(records: Iterable[TrialRecord]) -> TrialRecord | None:
@@ -46,10 +38,30 @@ def best_trial(records: Iterable[TrialRecord]) -> TrialRecord | None:
     return best_trials(records).get(0)
 
 
+def to_repeat(records: Iterable[TrialRecord], repeats: int, studies: int = 1) -> list[TrialRecord]:
+    """Return the best trials of each study that are to be repeated, so many a study."""
+    return [trial for trials in _ranked(records, studies).values() for trial in trials[:repeats]]
+
+
 def validation_score(trial: TrialRecord, records: Iterable[TrialRecord]) -> float:
     """Return the validation score of a finished trial: the mean of it and its repeat, if that is among the records."""
-    runs = [trial, *(r for r in records if r.spec.kind == "repeat" and r.spec.number == trial.spec.number)]
-    return fmean(run.objective for run in runs if _finished(run) and run.objective is not None)
+    repeat = _repeat_of(trial, records)
+    scores = [run.objective for run in (trial, repeat) if run and _finished(run) and run.objective is not None]
+    return fmean(scores)
+
+
+def _ranked(records: Iterable[TrialRecord], studies: int) -> dict[int, list[TrialRecord]]:
+    """Return the finished trials of each study by score, of equals the earlier first; of one configuration the best."""
+    found: dict[int, dict[str, TrialRecord]] = {}
+    for trial in sorted((r for r in records if r.spec.kind == "trial" and _finished(r)), key=_rank):
+        found.setdefault(trial.spec.number % studies, {}).setdefault(canonical_json(trial.spec.params), trial)
+    return {study: list(found[study].values()) for study in sorted(found)}
+
+
+def _repeat_of(trial: TrialRecord, records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """Return a trial's repeat. Of a trial whose record was lost another may have its number, with other values."""
+    same = (r for r in records if r.spec.kind == "repeat" and r.spec.number == trial.spec.number)
+    return next((record for record in same if record.spec.params == trial.spec.params), None)
 
 
 def _finished(record: TrialRecord | None) -> bool:

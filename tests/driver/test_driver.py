@@ -6,13 +6,16 @@ import json
 from collections import Counter
 
 import pytest
-from demo import EXPERIMENT, Pretend, asked, demo_plan, drive, ended
+from demo import EXPERIMENT, Pretend, asked, demo_plan, demo_spec, drive, ended
 
 from bench.api import plan
 from bench.core.errors import BadInput
 from bench.driver.driver import Driver
 from bench.driver.watcher import Watcher
+from bench.reporting.progress import progress
 from bench.runs.manifest import Manifest
+from bench.runs.record import read_record
+from bench.runs.selection import best_trial, to_repeat
 from bench.runs.store import RecordStore
 
 
@@ -180,6 +183,66 @@ def test_a_repeat_whose_worker_died_is_run_again(tmp_path):
     assert asked_of(first)[6:] == [("repeat", 4), ("repeat", 1), ("repeat", 1), *FINALS]
     assert finals_run(first, 4), "a repeat that no worker survives says nothing good"
     assert asked_of(drive(planned, Pretend(specs=[], play=play))) == [("repeat", 1), ("repeat", 1), *FINALS]
+
+
+def test_a_lost_repeat_counts_as_it_ended_until_it_runs_again(tmp_path):
+    """Driver and report choose alike, whether its trial is still among the best or not."""
+    play = unstable({4: 0.9, 1: 0.8}, {4: None, 1: 0.7})
+    drive(demo_plan(tmp_path / "r", study={"repeats": 1}), Pretend(specs=[], play=play))
+    planned = demo_plan(tmp_path / "r")
+    assert asked_of(drive(planned, Pretend(specs=[], play=play), retry_failed=True)) == []
+    planned = demo_plan(tmp_path / "r", study={"repeats": 1})
+    again = drive(planned, Pretend(specs=[], play=unstable({}, {4: 0.9})), retry_failed=True)
+    assert asked_of(again) == [("repeat", 4), *FINALS]
+
+
+def test_a_repeat_of_a_trial_that_was_lost_is_not_one_of_its_successor(tmp_path):
+    planned = demo_plan(tmp_path / "r", study={"repeats": 2, "sampler": "tpe"})
+    play = unstable({4: 0.9, 1: 0.8}, {4: 0.9, 1: 0.8})
+    drive(planned, Pretend(specs=[], play=play, workers=3))
+    (lost,) = planned.results.rglob("trial-00004.json")
+    record = read_record(lost)
+    changed = record.spec.model_copy(update={"params": {**record.spec.params, "num_virtual_tokens": 7}})
+    lost.unlink()
+    RecordStore(planned.results).write(ended(changed, objective=0.9))
+    again = drive(planned, Pretend(specs=[], play=play))
+    assert asked_of(again) == [("repeat", 4), *FINALS]
+
+
+def test_a_configuration_that_was_tried_twice_is_repeated_once_and_ruled_out_once():
+    """Some samplers propose a point again."""
+
+    def record(kind, number, rate, **ending):
+        return ended(demo_spec(None, number, kind, learning_rate=rate), **ending)
+
+    trials = [
+        record("trial", n, rate, objective=score) for n, rate, score in ((2, 0.1, 0.9), (5, 0.1, 0.8), (1, 0.2, 0.7))
+    ]
+    assert [one.spec.number for one in to_repeat(trials, 2)] == [2, 1]
+    assert best_trial([*trials, record("repeat", 2, 0.1, status="diverged")]).spec.number == 1
+
+
+def test_a_method_that_no_seed_changes_is_not_repeated(tmp_path):
+    tried = {"tfidf_logistic": {"search": {"C": {"low": 0.1, "high": 10.0, "log": True}}}}
+    engine = drive(demo_plan(tmp_path / "r", methods=[tried], study={"repeats": 2}))
+    assert {spec.kind for spec in engine.specs} == {"trial", "final"}
+
+
+def test_status_counts_the_repeats_that_are_wanted_and_all_that_ended(tmp_path):
+    def counts():
+        planned = demo_plan(tmp_path / "r", study={"repeats": 2})
+        planned.manifest.write(planned.results)
+        (found,) = progress(planned.results, planned.manifest)
+        return found.trials, found.planned_trials, found.statuses
+
+    drive(demo_plan(tmp_path / "r"))
+    assert counts() == (6, 8, {"ok": 8})
+    drive(
+        demo_plan(tmp_path / "r", study={"repeats": 2}),
+        Pretend(specs=[], play=unstable({}, {n: None for n in range(6)})),
+    )
+    assert counts()[:2] == (8, 8)
+    assert counts()[2]["diverged"] == 2
 
 
 def test_budgets_end_trials_and_not_their_repeats(tmp_path):

@@ -53,6 +53,14 @@ def test_trials_are_cut_alike_and_the_cells_stay_the_same_cells():
     assert "3 trials a study in place of up to 8" in said
 
 
+def test_repeats_are_cut_with_the_trials():
+    cells = planned().cells
+    each = {path: replace(one, repeats=5) for path, one in seconds(cells).items()}
+    for budget, trials in ((2 * (10 + 10), 1), (2 * (2 * 10 + 2 * 10 + 10), 2), (2 * (80 + 50 + 10), 8)):
+        kept, _ = cut(cells, each, budget)
+        assert kept[0].study.trials == trials
+
+
 def test_finals_alone_can_be_too_much():
     cells = planned().cells
     with pytest.raises(BadInput, match=r"with one trial a cell it still takes .* finals\.seeds"):
