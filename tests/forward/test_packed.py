@@ -33,9 +33,19 @@ def batches(draw: st.DrawFn) -> Batch:
     return asked_of(rows, torch.Generator().manual_seed(draw(st.integers(0, 2**16))))
 
 
+def exact_network(family: str) -> PreTrainedModel:
+    """Return a network in float64, for batches that nobody has looked at.
+
+    OPT's ReLU has a kink: where some batch brings a value within rounding of zero, float32 sums in another order fall
+    on its other side, and the gradient is another one although nothing is wrong.
+    """
+    return tiny_network(family).double()
+
+
 def prompt_of(network: PreTrainedModel, length: int) -> torch.Tensor:
-    width = network.get_input_embeddings().weight.shape[1]
-    return torch.randn(length, width, generator=torch.Generator().manual_seed(length)).requires_grad_(True)
+    weight = network.get_input_embeddings().weight
+    drawn = torch.randn(length, weight.shape[1], generator=torch.Generator().manual_seed(length))
+    return drawn.to(weight.dtype).requires_grad_(True)
 
 
 def loss_and_gradients(
@@ -57,7 +67,7 @@ def assert_equal(ours: tuple[torch.Tensor, torch.Tensor], theirs: tuple[torch.Te
 def test_a_prompt_computed_once_gives_the_loss_and_gradient_of_one_computed_for_every_example(
     family: str, batch: Batch, virtual: int
 ) -> None:
-    network = tiny_network(family)
+    network = exact_network(family)
     prompt = prompt_of(network, virtual)
     ways = {"shared": shared_prefix_logits(network, prefix_of(network, prompt), batch)}
     if family in PACKED:
@@ -73,7 +83,7 @@ def test_a_prompt_computed_once_gives_the_loss_and_gradient_of_one_computed_for_
 @settings(max_examples=12, deadline=None)
 @given(batch=batches())
 def test_packed_weights_get_the_gradients_of_padded_ones(family: str, batch: Batch) -> None:
-    network = tiny_network(family).requires_grad_(True)
+    network = exact_network(family).requires_grad_(True)
     weights = list(network.parameters())
 
     expected = loss_and_gradients(plain_logits(network, batch), batch, weights)
