@@ -31,6 +31,14 @@ def demo_plan(results: Path | str = "results/demo", **changes: Any) -> Plan:
     return plan(deep_merge(EXPERIMENT, changes), results)
 
 
+def nested_plan(tmp_path: Path, **study: Any) -> Plan:
+    """Return a plan of two nested folds with three trials each."""
+    rows = "\n".join(f"text {n},{'xy'[n % 2]}" for n in range(20))
+    (tmp_path / "t.csv").write_text(f"text,label\n{rows}\n")
+    local = {"local": {"path": str(tmp_path / "t.csv"), "folds": 2, "nested": True}}
+    return demo_plan(tmp_path / "r", datasets=[local], study={"trials": 3, **study})
+
+
 def demo_cell(**changes: Any) -> Cell:
     return demo_plan(**changes).cells[0]
 

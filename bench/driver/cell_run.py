@@ -205,19 +205,18 @@ class CellRun:
             return None
         running = self._on_the_way("repeat")
         for trial in to_repeat(self.trials.values(), each, self.cell.studies):
-            spec = TrialSpec(
-                experiment=self._experiment,
-                cell=self.cell,
-                kind="repeat",
-                number=trial.spec.number,
-                seed=derive_seed(self.cell.seed, self.cell.hash, "repeat", trial.spec.number),
-                params=trial.spec.params,
-            )
-            ended = self._repeats.get(spec.number)
-            if spec.number not in running and (
-                ended is None or ended.spec.params != spec.params or spec.number in self._lost
-            ):
-                return spec
+            number, params = trial.spec.number, trial.spec.params
+            ended = self._repeats.get(number)
+            stands = ended is not None and ended.spec.params == params and number not in self._lost
+            if not stands and number not in running:
+                return TrialSpec(
+                    experiment=self._experiment,
+                    cell=self.cell,
+                    kind="repeat",
+                    number=number,
+                    seed=derive_seed(self.cell.seed, self.cell.hash, "repeat", number),
+                    params=params,
+                )
         return None
 
     def _final_params(self, study: int) -> dict[str, Scalar] | None:

@@ -42,16 +42,12 @@ def cut(cells: Sequence[Cell], seconds: Mapping[str, Expected], budget: float) -
     """
 
     def total(trials: int) -> float:
+        fewer = {cell.path: _with_trials(cell, trials) for cell in cells}
         return sum(
-            replace(
-                one,
-                trials=min(one.trials, trials * studies[path]),
-                repeats=min(one.repeats, trials * studies[path]) if trials > 1 else 0,
-            ).total
+            replace(one, trials=fewer[path].study.trials, repeats=fewer[path].planned_repeats).total
             for path, one in seconds.items()
         )
 
-    studies = {cell.path: cell.studies for cell in cells}
     most = max((cell.study.trials // cell.studies for cell in cells), default=0)
     fit = next((trials for trials in range(most, 0, -1) if total(trials) <= budget), None)
     if fit is None:
@@ -64,11 +60,12 @@ def cut(cells: Sequence[Cell], seconds: Mapping[str, Expected], budget: float) -
         )
     if fit == most:
         return list(cells), f"the whole takes about {duration(total(most))} of one worker: nothing was cut"
-    cut_studies = [
-        cell.study.model_copy(update={"trials": min(fit * cell.studies, cell.study.trials)}) for cell in cells
-    ]
-    kept = [cell.model_copy(update={"study": study}) for cell, study in zip(cells, cut_studies, strict=True)]
-    return kept, (
+    return [_with_trials(cell, fit) for cell in cells], (
         f"cut to fit: {fit} trials a study in place of up to {most}, about {duration(total(fit))} of one worker in "
         f"place of {duration(total(most))}"
     )
+
+
+def _with_trials(cell: Cell, trials: int) -> Cell:
+    study = cell.study.model_copy(update={"trials": min(trials * cell.studies, cell.study.trials)})
+    return cell.model_copy(update={"study": study})

@@ -327,8 +327,8 @@ class CellResults:
     @cached_property
     def mixed(self) -> list[str]:
         """What differs between the runs of this cell that count, of `REVISIONS`."""
-        chosen_by = [run for run in self.runs if run.spec.kind != "final"]
-        made = [run.provenance for run in (*chosen_by, *(self.chosen_by or {}).values(), *self.finals)]
+        searched = [run for run in self.runs if run.spec.kind != "final"]
+        made = [run.provenance for run in (*searched, *(self.chosen_by or {}).values(), *self.finals)]
         return [name for field, name in REVISIONS.items() if len({getattr(one, field) for one in made} - {None}) > 1]
 
 

@@ -43,17 +43,17 @@ def to_repeat(records: Iterable[TrialRecord], repeats: int, studies: int = 1) ->
     return [trial for trials in _ranked(records, studies).values() for trial in trials[:repeats]]
 
 
-def validation_score(trial: TrialRecord, records: Iterable[TrialRecord]) -> float:
+def validation_score(trial: TrialRecord, records: Iterable[TrialRecord] = ()) -> float:
     """Return the validation score of a finished trial: the mean of it and its repeat, if that is among the records."""
-    repeat = _repeat_of(trial, records)
-    scores = [run.objective for run in (trial, repeat) if run and _finished(run) and run.objective is not None]
-    return fmean(scores)
+    runs = (trial, _repeat_of(trial, records))
+    return fmean(run.objective for run in runs if run and run.status == "ok" and run.objective is not None)
 
 
 def _ranked(records: Iterable[TrialRecord], studies: int) -> dict[int, list[TrialRecord]]:
     """Return the finished trials of each study by score, of equals the earlier first; of one configuration the best."""
     found: dict[int, dict[str, TrialRecord]] = {}
-    for trial in sorted((r for r in records if r.spec.kind == "trial" and _finished(r)), key=_rank):
+    finished = [record for record in records if record.spec.kind == "trial" and _finished(record)]
+    for trial in sorted(finished, key=lambda trial: _rank(trial, validation_score(trial))):
         found.setdefault(trial.spec.number % studies, {}).setdefault(canonical_json(trial.spec.params), trial)
     return {study: list(found[study].values()) for study in sorted(found)}
 
@@ -68,11 +68,8 @@ def _finished(record: TrialRecord | None) -> bool:
     return record is not None and record.status == "ok" and record.objective is not None
 
 
-def _rank(record: TrialRecord, score: float | None = None) -> tuple[float, int]:
-    score = record.objective if score is None else score
-    assert score is not None
-    sign = -1 if record.spec.cell.greater_is_better else 1
-    return (sign * score, record.spec.number)
+def _rank(trial: TrialRecord, score: float) -> tuple[float, int]:
+    return (-score if trial.spec.cell.greater_is_better else score, trial.spec.number)
 
 
 def finals_of(best: Mapping[int, TrialRecord], records: Iterable[TrialRecord], studies: int = 1) -> list[TrialRecord]:

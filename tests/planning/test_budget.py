@@ -54,10 +54,9 @@ def test_trials_are_cut_alike_and_the_cells_stay_the_same_cells():
 
 
 def test_repeats_are_cut_with_the_trials():
-    cells = planned().cells
-    each = {path: replace(one, repeats=5) for path, one in seconds(cells).items()}
-    for budget, trials in ((2 * (10 + 10), 1), (2 * (2 * 10 + 2 * 10 + 10), 2), (2 * (80 + 50 + 10), 8)):
-        kept, _ = cut(cells, each, budget)
+    cells = demo_plan(study={"trials": 8, "repeats": 5}, finals={"seeds": 2}).cells
+    for budget, trials in ((10 + 10, 1), (2 * 10 + 2 * 10 + 10, 2), (80 + 50 + 10, 8)):
+        kept, _ = cut(cells, seconds(cells), budget)
         assert kept[0].study.trials == trials
 
 
