@@ -226,7 +226,7 @@ def searches(cells: Iterable[CellResults]) -> list[SearchWorth]:
         steps = sorted({1, max(1, len(scores) // 2), len(scores)})
         greater = cell.settings.greater_is_better
         expected = tuple((n, expected_best(scores, n, greater)) for n in steps)
-        rated = [(rate, score) for run, score in trials if (rate := rate_of(run)) is not None]
+        rated = [(rate, score) for run, score in trials if (rate := searched_value(run, "learning_rate")) is not None]
         declared = cell.settings.search.get("learning_rate")
         sensitivity = learning_rate_sensitivity(
             [rate for rate, _ in rated],
@@ -273,10 +273,10 @@ def expected_curve(cell: CellResults) -> tuple[list[float], list[Interval] | Non
     return [score for _, score in trials], None
 
 
-def rate_of(run: TrialRecord) -> float | None:
-    """Return the learning rate that a study chose; None if it did not vary it."""
-    rate = run.spec.params.get("learning_rate")
-    return float(rate) if isinstance(rate, int | float) and rate > 0 else None
+def searched_value(run: TrialRecord, hyperparameter: str) -> float | None:
+    """Return the number above zero that a study chose for a hyperparameter; None if it did not vary it."""
+    value = run.spec.params.get(hyperparameter)
+    return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
 def _last_score(run: TrialRecord) -> float | None:

@@ -86,7 +86,10 @@ def width(png):
     ("arguments", "said"),
     [
         (["scal"], "unknown figure 'scal'; did you mean 'scale'"),
-        (["nosuch"], "unknown figure 'nosuch'; there are scale, prompt_length, initialisation, learning_rate, cost"),
+        (
+            ["nosuch"],
+            "unknown figure 'nosuch'; there are scale, prompt_length, initialisation, learning_rate, searched_length",
+        ),
         (["few_shot"], "nothing to draw: few_shot: no data set was used with two sizes"),
         (["scale", "--style", "poster"], "--style: unknown style 'poster'; known are paper, slides"),
         (["scale", "--out", "x.pdf"], "--out: x.pdf: figures are written as .png or .svg"),

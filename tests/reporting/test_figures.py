@@ -86,7 +86,17 @@ def everything(models=3, methods=("lora", "prompt_tuning-text", "prompt_tuning-r
         records += few_shot(
             f"model-{m}", shots, [0.3 + 0.1 * m + shots / 100 + n / 100 for n in range(3)], 10 ** (6 + m)
         )
+    for m, length in itertools.product(range(models), (1, 20, 150)):
+        scores = [0.5 + 0.1 * m + length / 1000 + n / 100 for n in range(3)]
+        records += prompted(f"model-{m}", f"length-{length}", length, scores, dataset="lengths", base=10 ** (6 + m))
     return group_cells(records)
+
+
+def prompted(model, label, length, scores, init="random", dataset="trec6", base=10**6, **values):
+    """Finals of a prompt of so many virtual tokens."""
+    method = Entry(name="prompt_tuning", label=label, options={"init": init, "num_virtual_tokens": length})
+    of = cell(model, dataset).model_copy(update={"method": method, **values})
+    return [run(of, n, "final", score, params={}, base=base) for n, score in enumerate(scores)]
 
 
 def few_shot(model, shots, scores, base=10**6):
@@ -217,6 +227,48 @@ def test_shots_are_joined_over_cells_to_a_line_a_model_that_begins_at_zero():
     lines = [(bars[0].get_xdata(), bars[0].get_ydata()) for bars in panel.containers]
     assert [(list(x), pytest.approx(list(y))) for x, y in lines] == [([0, 4, 16], [0.5, 0.6, 0.75]), ([0], [0.4])]
     assert [text.get_text() for text in drawing.canvas.legends[0].texts] == ["a (1M)", "b (100M)"]
+
+
+def lines_of(drawing):
+    """Places and heights of the lines of each panel, by colour."""
+    return {
+        panel.get_title().split()[0]: {
+            bars[0].get_color(): [*zip(*bars[0].get_data(), strict=True)] for bars in panel.containers
+        }
+        for panel in drawing.canvas.axes
+        if panel.axison
+    }
+
+
+def test_methods_alike_but_for_the_length_of_their_prompt_are_one_line():
+    records = [*prompted("a", "text-20", 20, [0.7, 0.8], "text"), *prompted("a", "text-1", 1, [0.5], "text")]
+    records += [
+        *prompted("a", "random-1", 1, [0.3]),
+        *prompted("a", "random-5", 5, [0.4]),
+        *prompted("b", "text-1", 1, [0.6], "text"),
+    ]
+    searched = {"num_virtual_tokens": Int(low=5, high=80)}
+    records += [*prompted("a", "found", 9, [0.9], search=searched), *prompted("a", "labels", 7, [0.9], "labels")]
+    (drawing,) = figures.get("prompt_length")().drawings("prompt_length", group_cells(records))
+    styles = method_styles(["text", "random"])
+    text, random = styles["text"].colour, styles["random"].colour
+    assert lines_of(drawing) == {
+        "a": {text: [(1, 0.5), (20, pytest.approx(0.75))], random: [(1, 0.3), (5, 0.4)]},
+        "b": {text: [(1, 0.6)]},
+    }
+    assert [entry.get_text() for entry in drawing.canvas.legends[0].texts] == ["random", "text"]
+    (reason,) = figures.get("initialisation")().drawings("initialisation", group_cells(records))
+    assert reason == "the methods differ in the length of their prompt too; prompt_length shows both"
+
+
+@pytest.mark.parametrize(
+    ("labels", "line"),
+    [(("short", "text"), "short, text"), (("p-1", "p-2"), "p"), (("10", "100"), "10, 100"), (("p1", "p10"), "p")],
+)
+def test_a_line_of_lengths_is_named_by_what_its_labels_begin_with(labels, line):
+    records = [one for n, label in enumerate(labels, 1) for one in prompted("a", label, n, [0.5])]
+    drawing = drawn("prompt_length", group_cells(records))
+    assert [entry.get_text() for entry in drawing.canvas.legends[0].texts] == [line]
 
 
 def moved(model, method, scores, source="a", to="b", home=0.9, **values):

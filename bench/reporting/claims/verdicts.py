@@ -13,7 +13,7 @@ from bench.core.config import derive_seed
 from bench.core.errors import BadInput
 from bench.reporting.cells import CellResults
 from bench.reporting.claims.file import Claim
-from bench.reporting.findings import counted_trials, rate_of
+from bench.reporting.findings import counted_trials, searched_value
 from bench.reporting.folders import Results, collect
 from bench.reporting.statistics.contrast import Contrast, contrast, seeds_only, slope_weights
 from bench.reporting.statistics.intervals import LEVEL, MIN_SEEDS, Interval
@@ -238,7 +238,7 @@ def _tried(claim: Claim, cell: CellResults) -> Tried:
     drawn = [
         (rate, score)
         for run, score in counted_trials(cell)
-        if run.spec.number >= cell.settings.studies and (rate := rate_of(run))
+        if run.spec.number >= cell.settings.studies and (rate := searched_value(run, "learning_rate"))
     ]
     if len(drawn) < MIN_TRIALS:
         raise _Missing(f"{cell.title}: {len(drawn)} random trials, {MIN_TRIALS} are the least")

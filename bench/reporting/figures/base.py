@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from bench.core.config import Config
 from bench.core.grouping import grouped
 from bench.core.labels import slug
-from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.canvas import (
     Form,
@@ -22,8 +21,6 @@ from bench.reporting.figures.canvas import (
     label_outer,
     lay_out,
     method_styles,
-    model_legend,
-    model_lines,
     model_title,
     panels,
     put_legend,
@@ -159,7 +156,7 @@ class PanelAModel(Figure, Generic[Found]):
 
     @abstractmethod
     def _found(self, cell: CellResults) -> Found | None:
-        """Return what there is to see of a cell; nothing where it is false."""
+        """Return what there is to see of a cell; None where there is nothing."""
         raise NotImplementedError
 
     @abstractmethod
@@ -189,7 +186,7 @@ class PanelAModel(Figure, Generic[Found]):
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the panels that have anything to show."""
-        places = self._panels([(cell, found) for cell in cells if (found := self._found(cell))])
+        places = self._panels([(cell, found) for cell in cells if (found := self._found(cell)) is not None])
         if not places:
             raise NoData(self.lacking)
         canvas, axes = panels(len(places), self.title(cells), **self._size(places))
@@ -199,30 +196,6 @@ class PanelAModel(Figure, Generic[Found]):
         self._legend(canvas, [cell for members in places.values() for cell, _ in members], styles)
         label_outer(axes, self.across, self._up(cells[0]))
         return canvas
-
-
-class PanelAMethod(PanelAModel[list[tuple[int, float]]]):
-    """A figure with a panel a method and a line a model, whose points are numbers and scores.
-
-    One number in all cells of a method makes no line.
-    """
-
-    def _method(self, cell: CellResults) -> str:
-        return cell.method
-
-    def _panels(self, members: Sequence[Member[list[tuple[int, float]]]]) -> dict[str, list[Any]]:
-        methods = grouped(members, lambda member: self._method(member[0]))
-        return {name: of for name, of in methods.items() if len({x for _, points in of for x, _ in points}) > 1}
-
-    def _heading(self, name: str, members: Sequence[Member[list[tuple[int, float]]]]) -> str:
-        return text.wrap(name, 30)
-
-    def _legend(self, canvas: Canvas, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> None:
-        model_legend(canvas, cells, styles)
-
-    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
-        """Draw the panels; the styles are those of models."""
-        return super().draw(cells, model_lines(cells))
 
 
 def stem(name: str, suffix: str) -> str:

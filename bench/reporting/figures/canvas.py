@@ -204,13 +204,13 @@ def score_line(axes: Axes, points: Iterable[tuple[float, CellResults]], style: S
     )
 
 
-def log_scale(axes: Axes, axis: Literal["x", "y"]) -> None:
-    """Make an axis logarithmic, with plain numbers at two ticks or more, and not so many that their labels touch."""
+def log_scale(axes: Axes, axis: Literal["x", "y"], most: int | None = None) -> None:
+    """Make an axis logarithmic, with plain numbers at two ticks or more, as many as labels have room for."""
     (axes.set_xscale if axis == "x" else axes.set_yscale)("log")
     low, high = axes.get_xlim() if axis == "x" else axes.get_ylim()
     (axes.xaxis if axis == "x" else axes.yaxis).minorticks_off()
     if low > 0:
-        ticks = log_ticks(low, high, most=4 if axis == "x" else 6)
+        ticks = log_ticks(low, high, most=most or (4 if axis == "x" else 6))
         labels = [text.short_count(tick) if tick >= 1000 else f"{tick:g}" for tick in ticks]
         if len(set(labels)) < len(labels):
             labels = [f"{tick:,.6g}" for tick in ticks]

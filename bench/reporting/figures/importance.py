@@ -53,7 +53,9 @@ class ParameterImportance(PanelAModel[dict[str, Importance]]):
         if not _studied(cell):
             return None
         trials = counted_trials(cell)
-        return importances(cell.settings, [run.spec.params for run, _ in trials], [score for _, score in trials])
+        return (
+            importances(cell.settings, [run.spec.params for run, _ in trials], [score for _, score in trials]) or None
+        )
 
     def _panel(self, axes: Axes, members: Sequence[Member[dict[str, Importance]]], styles: Mapping[str, Style]) -> None:
         at, places, names = 0, [], []

@@ -9,6 +9,7 @@ from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.figures.base import Figure, NoData
 from bench.reporting.figures.canvas import LEGEND, Style, new_canvas, put_title, score_on_test
+from bench.reporting.figures.prompt_length import lines_of_length
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -25,6 +26,8 @@ class Initialisation(Figure):
         begun = [(cell, init) for cell in cells if cell.mean is not None and (init := _init(cell))]
         if len({init for _, init in begun}) < 2:
             raise NoData("fewer than two initialisations have a score on test")
+        if lines_of_length(cell for cell, _ in begun):
+            raise NoData("the methods differ in the length of their prompt too; prompt_length shows both")
         models = list(dict.fromkeys(cell.model for cell, _ in begun))
         methods = sorted({cell.method for cell, _ in begun})
         width = min(9.0, max(4.6, 1.1 * len(models) + 1.5))

@@ -1,78 +1,73 @@
-"""Prompt length against validation score, a line a size."""
+"""Prompt length against score."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from os.path import commonprefix
 from typing import TYPE_CHECKING, ClassVar
 
+from bench.core.config import canonical_json
 from bench.core.grouping import grouped
 from bench.reporting.cells import CellResults
-from bench.reporting.figures.base import Member, PanelAMethod
-from bench.reporting.figures.canvas import MANY_POINTS, Style, score_on_validation
-from bench.runs.record import TrialRecord
+from bench.reporting.figures.base import Member, NoData, PanelAModel
+from bench.reporting.figures.canvas import Style, log_scale, method_styles, score_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
-_KEY = "num_virtual_tokens"
+_LENGTH = "num_virtual_tokens"
 
 
-class PromptLength(PanelAMethod):
-    """Prompt length against validation score: a panel a method, a line a model."""
+class PromptLength(PanelAModel[int]):
+    """Prompt length against score on test: a panel a model, a line for methods that differ in nothing else."""
 
-    about: ClassVar[str] = (
-        "Faint points are trials; the line joins the best trial at each length, for the learning rate varies too."
-    )
-    seen: ClassVar[str] = "{dataset}: {objective} on validation against prompt length"
-
-    lacking: ClassVar[str] = "no method was tried with two lengths of its prompt"
+    about: ClassVar[str] = "Points are means over seeds, bars one standard deviation to either side."
+    seen: ClassVar[str] = "{dataset}: {metric} on test against prompt length"
+    lacking: ClassVar[str] = "no two methods differ in the length of their prompt alone"
     across: ClassVar[str] = "virtual tokens (log scale)"
 
-    def _up(self, cell: CellResults) -> str:
-        return score_on_validation(cell)
+    def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
+        """Draw the cells of one data set and metric; lines have styles of their own, for several methods make one."""
+        del styles
+        lines = lines_of_length(cells)
+        joined = [replace(cell, method=lines[cell.method]) for cell in cells if cell.method in lines]
+        if not joined:
+            raise NoData(self.lacking)
+        return super().draw(joined, method_styles(lines.values()))
 
-    def _found(self, cell: CellResults) -> list[tuple[int, float]]:
-        done = [(_length(run), run.objective) for run in cell.trials if run.status == "ok"]
-        return sorted((length, score) for length, score in done if length is not None and score is not None)
+    def _found(self, cell: CellResults) -> int | None:
+        return _length(cell)
 
-    def _panel(
-        self, axes: Axes, members: Sequence[Member[list[tuple[int, float]]]], styles: Mapping[str, Style]
-    ) -> None:
-        for cell, points in members:
-            line = styles[cell.model]
-            lengths, scores = zip(*points, strict=True)
-            axes.scatter(
-                lengths,
-                scores,
-                s=12,
-                color=line.colour,
-                alpha=0.35,
-                linewidths=0,
-                rasterized=len(points) > MANY_POINTS,
-            )
-            best = _envelope(cell, points)
-            axes.plot(*zip(*best, strict=True), color=line.colour, marker=line.marker, markersize=5)
-        axes.set_xscale("log")
-        _ticks(axes, [length for _, points in members for length, _ in points])
+    def _panel(self, axes: Axes, members: Sequence[Member[int]], styles: Mapping[str, Style]) -> None:
+        for line, points in grouped(members, lambda member: member[0].method).items():
+            score_line(axes, [(length, cell) for cell, length in points], styles[line])
+        log_scale(axes, "x", most=8)
 
 
-def _length(run: TrialRecord) -> int | None:
-    length = run.spec.method_options.get(_KEY)
-    return length if isinstance(length, int) and length > 0 else None
+def _length(cell: CellResults) -> int | None:
+    length = cell.settings.method.options.get(_LENGTH)
+    return length if isinstance(length, int) and length > 0 and cell.mean is not None else None
 
 
-def _envelope(cell: CellResults, points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Return the best score at each length."""
-    pick = max if cell.settings.greater_is_better else min
-    lengths = grouped(points, lambda point: point[0])
-    return [(length, pick(score for _, score in at)) for length, at in lengths.items()]
+def lines_of_length(cells: Iterable[CellResults]) -> dict[str, str]:
+    """Return the line of each method that has one, named by what the labels on it begin with: ``text``."""
 
+    def but_for_length(cell: CellResults) -> str:
+        method, search = cell.settings.method, cell.settings.search
+        options = {key: value for key, value in method.options.items() if key != _LENGTH}
+        return canonical_json([method.name, options, {key: space.model_dump() for key, space in search.items()}])
 
-def _ticks(panel: Axes, lengths: Sequence[int]) -> None:
-    """Label a few of the lengths that were tried; powers of ten say nothing about 20 and 50."""
-    low, high = min(lengths), max(lengths)
-    ladder = [n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if low <= n <= high]
-    if len(ladder) < 2:
-        ladder = sorted({low, high})
-    panel.set_xticks(ladder, labels=[str(n) for n in ladder])
-    panel.minorticks_off()
+    with_length = [cell for cell in cells if _length(cell) and _LENGTH not in cell.settings.search]
+    alike = [
+        list(dict.fromkeys(cell.method for cell in line))
+        for line in grouped(with_length, but_for_length).values()
+        if len({_length(cell) for cell in line}) > 1
+    ]
+    begins = [commonprefix(labels).rstrip("-_ 0123456789") for labels in alike]  # noqa: RUF071 - these are no paths
+    return {
+        label: begin if begin and begins.count(begin) == 1 else ", ".join(labels)
+        for labels, begin in zip(alike, begins, strict=True)
+        for label in labels
+    }
