@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from typing import Any
 
 import pandas as pd
@@ -14,6 +13,7 @@ from torch.nn.functional import normalize
 from bench.artifacts.loading import LoadedRun
 from bench.core.errors import BadInput
 from bench.methods.tuned.prompted import Prompted
+from bench.reporting.figures.canvas import figure_style, lay_out, new_canvas, put_title, render
 from bench.reporting.figures.fonts import fonts_for
 from bench.runs.record import TrainStep
 
@@ -69,27 +69,18 @@ def gradient_figure(curve: Sequence[TrainStep], title: str) -> bytes:
     Raises:
         BadInput: nothing was trained.
     """
-    from matplotlib.figure import Figure
-
     if not curve:
         raise BadInput(f"{title}: nothing was trained, so there is no gradient to draw")
-    figure = Figure(figsize=(7, 4.6), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
-    steps = [one.step for one in curve]
-    upper.plot(steps, [one.grad_norm for one in curve], color="#0072b2")
-    upper.set_ylabel("gradient norm (L2)")
-    if all(one.grad_norm > 0 for one in curve):
-        upper.set_yscale("log")
-    lower.plot(steps, [one.loss for one in curve], color="#d55e00")
-    lower.set_ylabel("loss (nats a token)")
-    lower.set_xlabel("optimizer step")
-    for axes in (upper, lower):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.3)
-    # A name with a dollar sign is no formula.
-    fonts = fonts_for([title])
-    shown = "".join("?" if letter in fonts.missing else letter for letter in title)
-    figure.suptitle(shown, fontsize="medium", parse_math=False, fontfamily=fonts.families)
-    data = BytesIO()
-    figure.savefig(data, format="png", dpi=150)
-    return data.getvalue()
+    with figure_style(families=fonts_for([title]).families):
+        canvas = new_canvas(7, 4.6)
+        upper, lower = canvas.subplots(2, 1, sharex=True)
+        steps = [one.step for one in curve]
+        upper.plot(steps, [one.grad_norm for one in curve], color="#0072b2")
+        upper.set_ylabel("gradient norm (L2)")
+        if all(one.grad_norm > 0 for one in curve):
+            upper.set_yscale("log")
+        lower.plot(steps, [one.loss for one in curve], color="#d55e00")
+        lower.set_ylabel("loss (nats a token)")
+        lower.set_xlabel("optimizer step")
+        put_title(canvas, title, 7)
+        return render(canvas, "png", box=lay_out(canvas))

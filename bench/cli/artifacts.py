@@ -26,6 +26,7 @@ from bench.datasets.answers import Option
 from bench.datasets.table import Table as LocalTable
 from bench.experiment.file import assigned
 from bench.forward.settings import Generate
+from bench.reporting.text import visible
 from bench.reporting.writers import csv_table
 from bench.training.session import Session
 
@@ -103,19 +104,14 @@ def _written(
 
         def tell(piece: str, told: list[str] = told) -> None:
             told.append(piece)
-            print(_visible(piece), end="", flush=True)
+            print(visible(piece), end="", flush=True)
 
         (one,) = write(loaded, [text], generate, tell)
-        print("" if told else _visible(one.answer))  # a method without a language model has it all at once
+        print("" if told else visible(one.answer))  # a method without a language model has it all at once
         if one.base is not None:
-            console.print(escape(f"base model alone: {_visible(one.base)}"), style="dim")
+            console.print(escape(f"base model alone: {visible(one.base)}"), style="dim")
         rows.append(asdict(one))
     return rows
-
-
-def _visible(text: str) -> str:
-    """Take out what a terminal would obey: a model may write anything."""
-    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
 
 
 def describe(loaded: LoadedRun) -> str:

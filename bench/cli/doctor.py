@@ -55,7 +55,7 @@ def _versions() -> Iterator[Finding]:
         if requirement.specifier.contains(found, prereleases=True):
             yield True, f"{requirement.name} {found}"
         else:
-            yield False, f"{requirement.name} {found} is too old: {remedy}"
+            yield False, f"{requirement.name} {found} is not {requirement.specifier}: {remedy}"
 
 
 def _device() -> Iterator[Finding]:

@@ -148,7 +148,6 @@ def compare_results(before: Path, after: Path) -> None:
 
 
 _VERDICTS = {
-    "failed finals": "failed finals",
     "too few seeds": "few seeds",
     "too few items": "few items",
     "no predictions": "no answers",

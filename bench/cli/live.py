@@ -139,7 +139,7 @@ class View(Watcher):
             if cell.path in self._best:
                 parts.append(f"(best {self._best[cell.path]:.3f})")
         parts.append(f"{record.seconds.get('total', 0):.0f} s")
-        parts += [f"{key}={_short(value)}" for key, value in spec.params.items()]
+        parts += [escape(f"{key}={_short(value)}") for key, value in spec.params.items()]
         if record.status not in COLOURS:
             parts.append(escape(record.reason or ""))
         if not self._console.is_terminal:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
+
 import psutil
 import torch
 
@@ -46,8 +49,13 @@ def this_machine(workers: int, threads: int, runs_on: str = "auto") -> Place | N
     there = resolve_device(runs_on)
     if there.type == "cpu":
         return calibration(workers, threads)
-    name = device_name(there).lower().replace(" ", "")
-    return next((found for key, found in DEVICES.items() if key in name), None)
+    if there.type != "cuda":
+        return None
+    words = re.split(r"[ -]", device_name(there).lower())
+    names = {*words, *map("".join, pairwise(words))}  # "RTX 4090" is two words
+    total = torch.cuda.get_device_properties(there).total_memory
+    # Cards of one name are made with less memory, for laptops too, and are not those of the table.
+    return next((found for key, found in DEVICES.items() if key in names and total > 0.9 * found.memory), None)
 
 
 def memory(runs_on: str = "auto") -> tuple[str, float, bool]:

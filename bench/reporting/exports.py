@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ import yaml
 
 from bench.core.errors import BadInput
 from bench.core.labels import slug
+from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.folders import Results
 from bench.reporting.frame import results_frame
@@ -70,9 +72,7 @@ def lm_eval_results(cells: Sequence[CellResults]) -> dict[str, Any]:
         "n-shot": {cell.dataset: cell.shots or 0 for cell in cells},
         "higher_is_better": {cell.dataset: {cell.metric: cell.greater_is_better} for cell in cells},
         "n-samples": {
-            cell.dataset: {"original": items, "effective": items}
-            for cell in cells
-            if (items := next((len(run.predictions.ids) for run in cell.finals if run.predictions), None)) is not None
+            cell.dataset: {"original": items, "effective": items} for cell in cells if (items := cell.test_items)
         },
         "config": {
             "model": "promptscale",
@@ -91,32 +91,22 @@ def _data_version(cell: CellResults) -> str:
 
 def model_index(cells: Sequence[CellResults]) -> dict[str, Any]:
     """Return the ``model-index`` of a model card on the Hub for one model with one method, a cell a data set."""
-    return {
-        "model-index": [
-            {
-                "name": f"{cells[0].model}-{cells[0].method}",
-                "results": [
-                    {
-                        "task": {"type": "text-classification"},
-                        "dataset": {
-                            "name": cell.dataset,
-                            "type": cell.settings.dataset.name,
-                            "split": "test",
-                        },
-                        "metrics": [
-                            {
-                                "type": metric,
-                                "name": f"{metric} (mean over {len(values)} seeds)",
-                                "value": sum(values) / len(values),
-                            }
-                            for metric, values in cell.metrics.items()
-                        ],
-                    }
-                    for cell in cells
-                ],
-            }
-        ]
-    }
+    from huggingface_hub.repocard_data import EvalResult, eval_results_to_model_index
+
+    results = [
+        EvalResult(
+            task_type="text-generation" if any(run.answers for run in cell.finals) else "text-classification",
+            dataset_type=cell.settings.dataset.name,
+            dataset_name=cell.dataset,
+            dataset_split="test",
+            metric_type=metric,
+            metric_name=f"{metric} (mean over {text.number_of(len(values), 'fold' if cell.folds else 'seed')})",
+            metric_value=fmean(values),
+        )
+        for cell in cells
+        for metric, values in cell.metrics.items()
+    ]
+    return {"model-index": eval_results_to_model_index(f"{cells[0].model}-{cells[0].method}", results)}
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

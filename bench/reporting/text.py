@@ -116,10 +116,10 @@ def one_line(text: str, width: int = 300) -> str:
     return line if len(line) <= width else line[: width - 3] + "..."
 
 
-def visible(text: str, width: int) -> str:
-    """Return foreign text of several lines without control characters, cut to a readable length."""
-    kept = "".join(letter for letter in text if letter.isprintable() or letter in JOINERS or letter == "\n")
-    return kept if len(kept) <= width else kept[: width - 3] + "..."
+def visible(text: str, width: int | None = None) -> str:
+    """Return foreign text of several lines without what a terminal would obey, cut to so many letters."""
+    kept = "".join(letter for letter in text if letter.isprintable() or letter in JOINERS or letter in "\n\t")
+    return kept if width is None or len(kept) <= width else kept[: width - 3] + "..."
 
 
 def markdown(text: str, width: int = 300) -> str:

@@ -52,7 +52,7 @@ class Tracker(Config):
     requires: ClassVar[str] = ""
     """The module that has to be installed."""
     extra: ClassVar[str] = ""
-    """The extra of promptscale that brings it."""
+    """The extra of promptscale that brings it, if one does."""
 
     @abstractmethod
     def open(self, results: Path, experiment: str) -> Board:
@@ -71,7 +71,5 @@ class Tracker(Config):
     def check(self) -> None:
         """Raise `Unavailable` if what the tracker needs is not installed."""
         if self.requires and find_spec(self.requires) is None:
-            raise Unavailable(
-                f"tracker {self.extra}: the package '{self.requires}' is not installed: "
-                f"pip install 'promptscale[{self.extra}]'"
-            )
+            install = f"'promptscale[{self.extra}]'" if self.extra else self.requires
+            raise Unavailable(f"the tracker needs the package '{self.requires}': pip install {install}")

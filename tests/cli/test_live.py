@@ -93,11 +93,13 @@ def test_a_line_for_each_end_says_cell_score_best_and_configuration():
     screen.view.finished(ended(screen.spec(0, learning_rate=0.1, num_virtual_tokens=20)))
     screen.view.finished(ended(screen.spec(1, learning_rate=0.01, num_virtual_tokens=20)))
     screen.view.finished(ended(screen.spec(2), status="oom", reason="[no] room"))
+    screen.view.finished(ended(screen.spec(3, init_text="[/INST] [kind]")))
     screen.view.end()
-    one, two, three = screen.printed().splitlines()
+    one, two, three, four = screen.printed().splitlines()
     assert one.startswith("[1/8]  glasslm-0.9m / trec6 / prompt_tuning, trial 0  ok  accuracy 1.020  (best 1.020)")
     assert "accuracy 0.020  (best 1.020)  1 s  learning_rate=0.01  num_virtual_tokens=20" in two
     assert "oom" in three and "[no] room" in three
+    assert "init_text=[/INST] [kind]" in four, "a value is text, and no style of the screen"
 
 
 def test_what_an_earlier_run_has_left_counts():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from bench.core.errors import BadInput, Unavailable
 from bench.planning import calibration, measuring
 from bench.planning.calibration import Calibration, calibrate, fitted
 from bench.planning.devices import DEVICES
-from bench.planning.places import place
+from bench.planning.places import place, this_machine
 from bench.planning.trace import COSTS, Traced
 
 RATES = dict(zip(COSTS, (2e-11, 1e-10, 3e-11, 2e-6), strict=True))
@@ -130,3 +131,24 @@ def test_a_run_is_timed_around_its_trials(monkeypatch):
     monkeypatch.setattr(calibration, "RUN", ("-c", "raise SystemExit('no room')"))
     with pytest.raises(Unavailable, match="a run without training could not be timed: no room"):
         calibration.around(1, 1, os.environ)
+
+
+@pytest.mark.parametrize(
+    ("name", "gib", "found"),
+    [
+        ("Tesla T4", 14.6, "t4"),
+        ("NVIDIA A100-SXM4-80GB", 79.2, "a100"),
+        ("NVIDIA H100 80GB HBM3", 79.1, "h100"),
+        ("NVIDIA GeForce RTX 4090", 23.6, "rtx4090"),
+        ("NVIDIA L40S", 44.4, "l40s"),
+        ("NVIDIA T400 4GB", 3.8, None),
+        ("NVIDIA GeForce GT 430", 1.0, None),
+        ("NVIDIA A100-SXM4-40GB", 39.4, None),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", 15.7, None),
+    ],
+)
+def test_a_gpu_is_that_of_the_table_by_whole_words_of_its_name_and_by_its_memory(monkeypatch, name, gib, found):
+    monkeypatch.setattr("bench.planning.places.resolve_device", lambda _: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: name)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=gib * 2**30))
+    assert this_machine(1, 1) == (DEVICES[found] if found else None)

@@ -24,7 +24,7 @@ from bench.reporting.frame import results_frame
 from bench.reporting.grouping import group_cells
 from bench.reporting.table import summarise_cells
 from bench.reporting.writers import latex_table, markdown_table
-from bench.runs.record import Parameters
+from bench.runs.record import Answers, Parameters
 
 
 @pytest.fixture
@@ -40,8 +40,17 @@ def test_the_model_index_is_read_by_the_hubs_own_client(results):
     assert name == "tiny-lora"
     assert [(one.metric_type, one.metric_value, one.dataset_name) for one in found] == [("accuracy", 0.6, "trec6")]
     assert isinstance(found[0], EvalResult)
+    assert (found[0].task_type, found[0].metric_name) == ("text-classification", "accuracy (mean over 2 seeds)")
     card = ModelCard(f"---\n{yaml.safe_dump(data)}---\n# Text")
     assert card.data.eval_results[0].metric_value == 0.6
+
+
+def test_free_text_is_exported_as_generation_of_so_many_answers():
+    answers = Answers(ids=["a", "b", "c"], scores={"f1": [1.0, 0.0, 0.5]})
+    cells = group_cells(study(cell(), [0.5], answers=answers))
+    _, (found,) = model_index_to_eval_results(model_index(cells)["model-index"])
+    assert found.task_type == "text-generation"
+    assert lm_eval_results(cells)["n-samples"] == {"trec6": {"original": 3, "effective": 3}}
 
 
 def test_the_harness_json_has_the_harness_keys(results):

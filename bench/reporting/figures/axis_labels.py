@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bench.reporting import text
 
 if TYPE_CHECKING:
@@ -89,19 +91,8 @@ def _touch(axes: Axes, texts: Sequence[Text]) -> bool:
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Move sorted places apart until neighbours are ``gap`` from each other, as little as can be.
+    """Move sorted places apart until neighbours are ``gap`` from each other, as little as can be: by least squares."""
+    from scipy.optimize import isotonic_regression
 
-    Places that are too near form a group, which is laid out around the mean of its members; groups
-    that then touch become one.
-    """
-    groups: list[list[float]] = []
-
-    def start(group: Sequence[float]) -> float:
-        return sum(group) / len(group) - gap * (len(group) - 1) / 2
-
-    for place in places:
-        groups.append([place])
-        while len(groups) > 1 and start(groups[-1]) < start(groups[-2]) + gap * len(groups[-2]):
-            last = groups.pop()
-            groups[-1].extend(last)
-    return [start(group) + gap * index for group in groups for index in range(len(group))]
+    laid = gap * np.arange(len(places))
+    return [float(place) for place in isotonic_regression(np.subtract(places, laid)).x + laid]

@@ -89,11 +89,11 @@ def sentences(table: ForeignTable) -> Iterator[str]:
 def report(tables: Sequence[ForeignTable]) -> str:
     """Return tables and sentences in Markdown."""
     parts = ["# Foreign records"]
-    for place, table in enumerate(tables):
+    for table in tables:
         parts.append(f"## {text.markdown(table.title)}")
         parts.append("\n".join(f"- {text.markdown(line, 2000)}" for line in sentences(table)))
         if any(table.front(cost) for cost in COSTS):
-            parts.append(f"![Foreign scores against cost]({_stem(place, tables)}.png)")
+            parts.append("![Foreign scores against cost](pareto.png)")
         lines = [HEADINGS, ("---", *("---:",) * (len(HEADINGS) - 2), "---")]
         body = [tuple(text.markdown(cell) for cell in row) for row in rows(table)]
         parts.append("\n".join("| " + " | ".join(line) + " |" for line in [*lines, *body]))
@@ -107,12 +107,7 @@ def write(tables: Sequence[ForeignTable], out: Path) -> list[Path]:
         BadInput: the folder cannot be written.
     """
     files = {"foreign.csv": csv_table(frame(tables)).encode()}
-    for place, table in enumerate(tables):
-        if any(table.front(cost) for cost in COSTS):
-            files |= {f"{_stem(place, tables)}.{form}": data for form, data in pareto_figure(table).items()}
+    for table in tables:  # costs are in PEFT's folders, which are of one task
+        files |= {f"pareto.{form}": data for form, data in pareto_figure(table).items()}
     files["foreign.md"] = report(tables).encode()
     return write_files(out, files.items())
-
-
-def _stem(place: int, tables: Sequence[ForeignTable]) -> str:
-    return "pareto" if len(tables) == 1 else f"pareto-{place}"

@@ -100,8 +100,7 @@ def _inline(lines: Iterable[str]) -> list[Markup]:
     from markupsafe import Markup
 
     # Names become no links: of the syntax only emphasis and escapes are switched on.
-    markdown = MarkdownIt("zero").enable(["emphasis", "escape", "entity", "html_inline"])
-    markdown.disable(["html_inline"])
+    markdown = MarkdownIt("zero").enable(["emphasis", "escape", "entity"])
     return [Markup(markdown.renderInline(line)) for line in lines]
 
 

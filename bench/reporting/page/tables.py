@@ -9,7 +9,7 @@ from bench.experiment.settings import Objective
 from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.columns import params_text
-from bench.reporting.findings import OverTasks, most_data_sets, over_tasks, pair_tests, searches
+from bench.reporting.findings import OverTasks, over_tasks, pair_tests, searches
 from bench.reporting.statistics.paired import MIN_DATA_SETS
 from bench.runs.objectives import objective_values, pareto_front
 
@@ -133,8 +133,8 @@ def _pairs(cells: Sequence[CellResults]) -> SmallTable:
     if not tests:
         return SmallTable(
             title,
-            f"None: the models have scores on {text.number_of(most_data_sets(cells), 'data set')} at most, and with "
-            f"fewer than {MIN_DATA_SETS} the test cannot reach p < 0.05 whatever the scores.",
+            f"None: no two methods of a model have normalised scores on {MIN_DATA_SETS} data sets, and with fewer the "
+            "test cannot reach p < 0.05 whatever the scores.",
         )
     rows = (
         (
