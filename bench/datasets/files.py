@@ -105,6 +105,8 @@ def _json_lines(file: Path) -> Iterator[tuple[str, Any]]:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
                 raise _Broken(f"line {number}: not JSON: {error.msg} at character {error.pos + 1}") from None
+            except (RecursionError, ValueError) as error:  # nested too deeply; an integer of too many digits
+                raise _Broken(f"line {number}: {error}") from None
             yield f"line {number}", row
 
 
@@ -118,8 +120,8 @@ def _json(file: Path) -> Iterator[tuple[str, Any]]:
         lines = text.lstrip().startswith("{") and error.msg == "Extra data"
         hint = "; a file of one object a line is called .jsonl" if lines else ""
         raise _Broken(f"line {error.lineno}: not JSON: {error.msg} at character {error.colno}{hint}") from None
-    except RecursionError:
-        raise _Broken("line 1: nested too deeply") from None
+    except (RecursionError, ValueError) as error:  # nested too deeply; an integer of too many digits
+        raise _Broken(f"line 1: {error}") from None
     if not isinstance(rows, list):
         raise _Broken('line 1: expected an array of objects such as [{"text": ..., "label": ...}, ...]')
     yield from ((f"row {number}", row) for number, row in enumerate(rows, start=1))

@@ -58,8 +58,10 @@ class Hub(Table):
         if self.data_files:
             return [Download(file, None, False) for file in self._remote_files()]
         from datasets import config
+        from datasets.naming import camelcase_to_snakecase
 
-        folder = config.HF_DATASETS_CACHE / self.id.replace("/", "___") / (self.config or "")
+        *namespace, name = self.id.split("/")
+        folder = config.HF_DATASETS_CACHE / "___".join([*namespace, camelcase_to_snakecase(name)]) / (self.config or "")
         return [Download(self.origin, None, folder.is_dir())]
 
     def trusts(self) -> Iterable[Trusted]:

@@ -158,8 +158,11 @@ class _RayWorker(Worker):
     def record(self, message: Message) -> TrialRecord:
         """Write what a final has kept, and return the record."""
         for name, data in message["files"].items():
-            self.artifacts.mkdir(parents=True, exist_ok=True)
-            (self.artifacts / Path(name).name).write_bytes(data)
+            file = self.artifacts / name
+            if not file.resolve().is_relative_to(self.artifacts.resolve()):
+                raise ValueError(f"a worker on the cluster sent a file for outside of its folder: {name}")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
         return super().record(message)
 
     def kill(self) -> None:
@@ -191,7 +194,7 @@ class Actor:
             kept = Path(folder) / "kept"
             self._run = self._run or self._make_runner()
             answer = answered(self._run, spec, self, kept, threads)
-            files = {path.name: path.read_bytes() for path in kept.glob("*") if path.is_file()}
+            files = {path.relative_to(kept).as_posix(): path.read_bytes() for path in kept.rglob("*") if path.is_file()}
         self._news.put({**answer, "files": files})
 
     def news(self) -> list[dict[str, Any]]:

@@ -131,16 +131,15 @@ def _cell(
     mine = [o for o in experiment.overrides if _applies(o, model, dataset, method)]
     place = f"{where}.{method.name}"
     options = deep_merge(*(_named(kind, layer, place) for layer in (method.options, *(o.options for o in mine))))
-    training = Training.parse(
-        deep_merge(kind.training_defaults, experiment.training, method.training, *(o.training for o in mine)),
-        f"{place}.training",
-    )
+    trained = deep_merge(kind.training_defaults, experiment.training, method.training, *(o.training for o in mine))
+    training = Training.parse(trained, f"{place}.training")
     built = kind.parse(options, place)
     asked = (method.search, *(o.search for o in mine))
     changes = deep_merge(*(_named(kind, layer, f"{place}.search") for layer in asked))
     search, fixed = _search_space(built, changes, f"{place}.search")
     built = kind.parse({**options, **{k: v for k, v in fixed.items() if k not in Training.model_fields}}, place)
-    training = training.model_copy(update={k: v for k, v in fixed.items() if k in Training.model_fields})
+    if of_training := {k: v for k, v in fixed.items() if k in Training.model_fields}:
+        training = Training.parse({**trained, **of_training}, f"{place}.search")
     objective = source.metrics[0]
     trials = next((o.trials for o in reversed(mine) if o.trials is not None), experiment.study.trials)
     if trials == 0:

@@ -1,6 +1,6 @@
 """Whether a cell can run at all: known from its tokenizer and its context, before a trial is spent on it.
 
-Only what is on this machine is looked at, and torch is not needed: a model that has to be fetched or converted first
+Only what is on this machine is looked at, and mostly without torch: a model that has to be fetched or converted first
 answers when its trials begin.
 """
 
@@ -20,7 +20,7 @@ from bench.methods import methods
 from bench.methods.tokens import label_tokens
 from bench.metrics import metrics
 from bench.models import models
-from bench.models.kinds import POSITIONS, RELATIVE
+from bench.models.kinds import POSITIONS, RELATIVE, Kind
 
 _GENERATE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
@@ -67,10 +67,9 @@ def infeasible(cell: Cell, splits: Splits) -> str | None:
     if not (folder / "tokenizer.json").is_file() or not (config := _read(folder / "config.json")):
         return None
     architectures = [str(name) for name in config.get("architectures") or ()]
-    encoder = bool(architectures) and not any(name.endswith(_GENERATE) for name in architectures)
-    if source.bits and encoder:
+    if source.bits and _is_encoder(folder, architectures):
         return f"load_in_{source.bits}bit: an encoder is not quantised"
-    if encoder and not splits.answer.same_for_all:
+    if not splits.answer.same_for_all and _is_encoder(folder, architectures):
         return f"an encoder answers by a head over label words, and the answers are {splits.answer.title}"
     longest, labels = 0, splits.labels
     if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures):
@@ -95,6 +94,18 @@ def writes(cell: Cell) -> bool:
     """Whether any metric of the cell's data set scores written text."""
     given = [Entry.model_validate(one) for one in cell.dataset.options.get("metrics", ())]
     return any(metrics.build(one.name, one.options, one.label).scored == "text" for one in given)
+
+
+def _is_encoder(folder: Path, architectures: list[str]) -> bool:
+    """Whether a model is an encoder; transformers, which is slow to import, is asked where no name says otherwise."""
+    if any(name.endswith(_GENERATE) for name in architectures):
+        return False
+    from transformers import AutoConfig
+
+    try:
+        return Kind.of(AutoConfig.from_pretrained(folder, trust_remote_code=False)) is Kind.ENCODER
+    except (OSError, ValueError):  # no architecture that transformers knows: a trial will say so
+        return False
 
 
 def _cannot_write(answer: Answer, folder: Path, room: int | None) -> str | None:

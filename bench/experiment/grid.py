@@ -26,9 +26,9 @@ def own_values(cell: Cell, outside: bool = False) -> dict[str, Any]:
     method = methods.build(cell.method.name, cell.method.options, cell.title)
     own = {**method.options(), **cell.training.model_dump()}
     return {
-        name: own[name]
+        name: own.get(name)
         for name, distribution in cell.search.items()
-        if own.get(name) is not None and _contains(distribution, own[name]) != outside
+        if _contains(distribution, own.get(name)) != outside and not (outside and own.get(name) is None)
     }
 
 

@@ -33,7 +33,7 @@ class Training(Config):
     max_grad_norm: float | None = Field(1.0, gt=0)
     """Gradients are clipped to this norm; null does not clip."""
     eval_steps: int | None = Field(None, gt=0)
-    """Steps between validations; null validates ten times a run."""
+    """Steps between validations; null validates ten times a run or a little more."""
     early_stopping_patience: int | None = Field(None, gt=0)
     """Stop after so many validations without a better score; null never stops early."""
     group_by_length: bool = True

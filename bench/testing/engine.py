@@ -138,6 +138,7 @@ class EngineContract:
         """They are there as soon as its record is."""
         self.run(pool, [scripted_spec(tmp_path, 7, kind="final")], tmp_path / "kept")
         assert (tmp_path / "kept" / "7" / "adapter.safetensors").read_bytes() == b"7"
+        assert (tmp_path / "kept" / "7" / "encoder" / "more.safetensors").read_bytes() == b"7"
 
     def test_what_breaks_beside_the_trial_is_an_error(self, pool: Pool, tmp_path: Path) -> None:
         """It is a record too, and the next trial runs."""

@@ -83,6 +83,8 @@ def scripted_runner() -> Runner:
         if spec.kind == "final":
             artifacts.mkdir(parents=True, exist_ok=True)
             (artifacts / "adapter.safetensors").write_bytes(str(spec.seed).encode())
+            (artifacts / "encoder").mkdir(exist_ok=True)  # as p-tuning leaves it
+            (artifacts / "encoder" / "more.safetensors").write_bytes(str(spec.seed).encode())
         return TrialRecord.of(
             spec,
             status=status,

@@ -44,12 +44,13 @@ def retention_before(
         return Retention(reason=f"only a causal model has a loss on plain text, and this one is {base.kind.value}")
     text = read_general_text(asked.bytes, asked.path)
     pairs = windows(encoder, text.content, window_of(base))
-    if text.sha256 not in session.bits_per_byte:
+    key = (text.sha256, encoder.specials)  # a chat's encoder puts none around a text
+    if key not in session.bits_per_byte:
         plain = Scorer(TunedModel(base), encoder, None, 1)
-        session.bits_per_byte[text.sha256] = bits_per_byte(plain, pairs, text)
+        session.bits_per_byte[key] = bits_per_byte(plain, pairs, text)
     unknown = base.tokenizer.unk_token_id
     return Retention(
-        before=session.bits_per_byte[text.sha256],
+        before=session.bits_per_byte[key],
         text=text.name,
         text_sha256=text.sha256,
         bytes=text.bytes,

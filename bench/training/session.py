@@ -13,6 +13,7 @@ from bench.core.errors import Infeasible
 from bench.datasets import datasets
 from bench.datasets.splits import Splits
 from bench.experiment.cell import Cell
+from bench.methods.tokens import Specials
 from bench.models import models
 from bench.models.language_model import LanguageModel
 from bench.training.device import resolve_device, resolve_dtype
@@ -35,8 +36,8 @@ class Session:
         self._model_key = ""
         self._model: LanguageModel | None = None
         self._encoders: dict[str, Encoder] = {}
-        self.bits_per_byte: dict[str, float] = {}
-        """Of the resident model on texts, by the text's sha256 (see `bench.training.retention`)."""
+        self.bits_per_byte: dict[tuple[str, Specials], float] = {}
+        """Of the resident model on texts, by its sha256 and what stands around it (see `bench.training.retention`)."""
 
     def device(self, cell: Cell) -> tuple[torch.device, torch.dtype]:
         """Return device and precision of the frozen weights for a cell."""

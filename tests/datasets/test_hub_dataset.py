@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bench.core.errors import BadInput, Unavailable
@@ -94,3 +96,15 @@ def test_an_id_that_cannot_be_one_is_bad_input(monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(BadInput, match="no valid id"):
         datasets.build("hub", {"id": "no such id"}, "x").splits()
+
+
+@pytest.mark.parametrize("name", ["ought/raft", "SetFit/TREC-QC", "squad"])
+def test_what_the_client_has_in_its_cache_is_not_fetched_again(tmp_path, monkeypatch, name):
+    import datasets as hf
+    from datasets.packaged_modules.parquet.parquet import Parquet
+
+    monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path)
+    source = hub(id=name)
+    assert [one.cached for one in source.downloads()] == [False]
+    Path(Parquet(repo_id=name, dataset_name=name.split("/")[-1], cache_dir=tmp_path).cache_dir).mkdir(parents=True)
+    assert [one.cached for one in source.downloads()] == [True]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.api import plan
+from bench.core.config import canonical_json
 from bench.core.distributions import Choice, Float, Int
 from bench.core.errors import BadInput
 from bench.experiment.file import load_experiment
@@ -197,6 +198,25 @@ def test_a_value_that_is_fixed_leaves_the_search_and_with_it_the_study(write):
     (cell,) = plan(write(GOOD), changes=changes).cells
     assert (cell.search, cell.study.trials) == ({}, 0)
     assert (cell.method.options["rank"], cell.training.learning_rate) == (4, 1e-3)
+
+
+def test_a_fixed_value_of_training_is_read_as_training_is(write):
+    fixed, said = (
+        plan(write(GOOD), changes=[f"methods=[{{lora: {{{of}: {{max_steps: '40', learning_rate: 1}}}}}}]"]).cells[0]
+        for of in ("search", "training")
+    )
+    assert (fixed.training.max_steps, fixed.training.learning_rate) == (40, 1.0)
+    assert canonical_json(fixed.training.model_dump()) == canonical_json(said.training.model_dump())
+    assert "methods[0].lora.search.max_steps: input should be a valid integer" in message(
+        write(GOOD), "methods=[{lora: {search: {max_steps: many}}}]"
+    )
+
+
+def test_a_default_of_null_is_a_choice_like_any_other(write):
+    (cell,) = plan(write(GOOD), changes=["methods=[{lora: {search: {alpha: [null, 16]}}}]"]).cells
+    assert own_values(cell).items() >= {"alpha": None}.items()
+    (cell,) = plan(write(GOOD), changes=["methods=[{lora: {search: {alpha: [8, 16]}}}]"]).cells
+    assert "alpha" not in own_values(cell) and "alpha" not in own_values(cell, outside=True)
 
 
 def test_a_search_may_name_the_fields_of_a_class_of_peft(write):

@@ -12,6 +12,7 @@ from bench.api import execute, plan
 from bench.cli import app
 from bench.core.errors import BadInput
 from bench.experiment.preparing import infeasible_cells, source_cautions
+from bench.models import models
 from bench.testing.tiny import tiny_network
 
 ROWS = [f"word {i},{'good' if i % 2 else 'bad'}" for i in range(40)]
@@ -93,6 +94,7 @@ def test_relative_positions_are_no_limit(experiment, tmp_path):
     tiny_network("t5").save_pretrained(tmp_path / "model")
     file = tmp_path / "model" / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"n_positions": 512}))
+    models.build("local", {"path": "model"}, "models[0]").check()
     planned = experiment(method={"prompt_tuning": {"num_virtual_tokens": 512, "search": {"num_virtual_tokens": 512}}})
     assert infeasible_cells(planned.cells) == {}
 
@@ -101,3 +103,13 @@ def test_a_greatest_length_that_no_label_fits_into_is_said_before_a_trial(experi
     planned = experiment(method={"lora": {"training": {"max_length": 1}}})
     (reason,) = infeasible_cells(planned.cells).values()
     assert reason.startswith("training.max_length: a label of ")
+
+
+def test_a_decoder_without_a_head_in_its_file_is_a_decoder_and_an_encoder_is_refused(experiment, tmp_path):
+    """What ``GPT2Model.save_pretrained`` writes is loaded with the head of a language model, tied to its embeddings."""
+    free = {"answer_column": "label", "template": "{text}", "generate": {"max_new_tokens": 4}}
+    for family, refused in (("gpt2", False), ("bert", True)):
+        tiny_network(family).base_model.save_pretrained(tmp_path / "model")
+        models.build("local", {"path": "model"}, "models[0]").check()
+        reasons = infeasible_cells(experiment(**free).cells).values()
+        assert any("an encoder answers by a head" in reason for reason in reasons) is refused, family

@@ -14,13 +14,14 @@ from transformers import AutoModelForCausalLM
 
 from bench.core.errors import BadInput
 from bench.datasets.general_text import GeneralText, read_general_text
-from bench.experiment.settings import Evaluation
+from bench.experiment.settings import Evaluation, RetentionText
 from bench.methods.base import TunedModel
 from bench.methods.hard_prompt import HardPrompt
+from bench.methods.tokens import Specials
 from bench.methods.tuned.prompt_tuning import SoftPrompt
 from bench.testing.tiny import tiny_encoder, tiny_model, tiny_network
 from bench.training.evaluation import Scorer
-from bench.training.retention import bits_per_byte, window_of, windows
+from bench.training.retention import bits_per_byte, retention_before, window_of, windows
 from bench.training.session import Session
 from bench.training.trial import run_trial
 
@@ -126,6 +127,16 @@ def test_full_fine_tuning_changes_the_loss_and_not_what_the_next_trial_begins_wi
     assert first.after != pytest.approx(first.before, rel=1e-4)
     assert again.before == first.before
     assert again.after == pytest.approx(again.before, rel=1e-6)
+
+
+def test_what_stands_around_a_text_is_not_forgotten_between_encoders(text):
+    base, session = tiny_model(bos=True), Session()
+    plain, chat = tiny_encoder(base), tiny_encoder(base)
+    chat.specials = Specials((), ())
+    asked = RetentionText(path=str(text))
+    first, second = (retention_before(asked, base, encoder, session).before for encoder in (plain, chat))
+    assert first != second
+    assert second == retention_before(asked, base, chat, Session()).before
 
 
 def test_retention_takes_nothing_from_what_else_is_measured(folder, text, session):  # noqa: F811
