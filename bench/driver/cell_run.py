@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 from bench.core.config import derive_seed
 from bench.core.distributions import Scalar
 from bench.experiment.cell import Cell
@@ -116,19 +119,24 @@ class CellRun:
         if (spec := self._retry()) is not None:
             self._again.remove(spec)
         elif (number := self._missing_trial()) is not None:
-            spec = TrialSpec(
-                experiment=self._experiment,
-                cell=self.cell,
-                kind="trial",
-                number=number,
-                seed=derive_seed(self.cell.seed, self.cell.hash, "trial", number),
-                params=self._searches[number % self.cell.studies].ask(number),
-            )
+            spec = self._spec("trial", number, self._searches[number % self.cell.studies].ask(number))
         else:
             spec = self._missing_repeat() or self._missing_final()
             assert spec is not None, "nothing left to run"
         self._running[spec.hash] = spec
         return spec
+
+    def _spec(self, kind: Literal["trial", "repeat", "final"], number: int, params: Mapping[str, Scalar]) -> TrialSpec:
+        # The n-th final of every cell has the same seed, so that they can be paired; else it is of the cell.
+        of = (kind, number) if kind == "final" else (self.cell.hash, kind, number)
+        return TrialSpec(
+            experiment=self._experiment,
+            cell=self.cell,
+            kind=kind,
+            number=number,
+            seed=derive_seed(self.cell.seed, *of),
+            params=dict(params),
+        )
 
     def should_prune(self, spec: TrialSpec, step: int, value: float) -> bool:
         """Ask the study about a running trial; repeats and finals are never pruned."""
@@ -209,14 +217,7 @@ class CellRun:
             ended = self._repeats.get(number)
             stands = ended is not None and ended.spec.params == params and number not in self._lost
             if not stands and number not in running:
-                return TrialSpec(
-                    experiment=self._experiment,
-                    cell=self.cell,
-                    kind="repeat",
-                    number=number,
-                    seed=derive_seed(self.cell.seed, self.cell.hash, "repeat", number),
-                    params=params,
-                )
+                return self._spec("repeat", number, params)
         return None
 
     def _final_params(self, study: int) -> dict[str, Scalar] | None:
@@ -233,15 +234,7 @@ class CellRun:
             params = self._final_params(number % self.cell.studies)
             if params is None:
                 continue
-            spec = TrialSpec(
-                experiment=self._experiment,
-                cell=self.cell,
-                kind="final",
-                number=number,
-                # Not of the cell: the n-th final of every cell has the same seed, so that they can be paired.
-                seed=derive_seed(self.cell.seed, "final", number),
-                params=params,
-            )
+            spec = self._spec("final", number, params)
             if not {spec.hash} & (self._finals.keys() | self._running.keys() | waiting):
                 return spec
         return None

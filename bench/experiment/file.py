@@ -58,7 +58,8 @@ def load_experiment(path: str | Path, assignments: Sequence[str] = ()) -> Experi
         BadInput: one line a finding: file, key path, what was found and what would be right.
     """
     path = Path(path)
-    return parse_experiment(_read(path), str(path), assignments)
+    data = _read(path, "name:, models:, ...")
+    return parse_experiment(data, str(path), assignments)
 
 
 def parse_experiment(data: Mapping[str, Any], where: str, assignments: Sequence[str] = ()) -> Experiment:
@@ -74,20 +75,19 @@ def assigned(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
     return changed
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, keys: str) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise BadInput(f"{path}: is a folder, an experiment file is needed") from None
+        raise BadInput(f"{path}: is a folder, a file is needed") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read: {error}") from None
     data = load_yaml(text, str(path))
-    if data is None:
-        raise BadInput(f"{path}: the file is empty; see experiments/quickstart.yaml for an example")
     if not isinstance(data, dict):
-        raise BadInput(f"{path}: expected a mapping at the top (name:, models:, ...), found {type(data).__name__}")
+        found = "an empty file" if data is None else type(data).__name__
+        raise BadInput(f"{path}: expected a mapping at the top ({keys}), found {found}")
     return data
 
 
@@ -112,14 +112,7 @@ def read_config(kind: type[_Config], path: Path, key: str) -> _Config:
     Raises:
         BadInput: one line a finding: file, key, what was found and what would be right.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    data = load_yaml(text, str(path))
-    if not isinstance(data, dict):
-        raise BadInput(f"{path}: expected a mapping with the key '{key}' at the top, found {type(data).__name__}")
-    return kind.parse(data, str(path))
+    return kind.parse(_read(path, f"{key}:, ..."), str(path))
 
 
 def _assign(data: Any, assignment: str) -> None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from bench.core.distributions import Choice
+from bench.core.grouping import grouped
 from bench.experiment.cell import Cell
 
 EQUAL_STEPS = "equal steps"
@@ -64,9 +65,7 @@ def differing(
     """Return, by data set and term, the values that differ, each with the cells that have it; see `unequal`."""
     if terms == AS_PUBLISHED:
         return {}
-    by_dataset: dict[str, list[Cell]] = {}
-    for cell in cells:
-        by_dataset.setdefault(cell.dataset.label, []).append(cell)
+    by_dataset = grouped(cells, lambda cell: cell.dataset.label)
     return {
         dataset: {
             term: values

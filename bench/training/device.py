@@ -34,11 +34,9 @@ def resolve_dtype(precision: str, device: torch.device) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
 
 
-def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager[None]:
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     """Compute in ``dtype`` while trained weights stay in float32; nothing to do in float32."""
-    if dtype == torch.float32:
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype)
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 def device_name(device: torch.device) -> str:

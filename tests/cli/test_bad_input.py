@@ -75,7 +75,7 @@ def test_a_wrong_experiment_is_refused_by_every_command_that_reads_it(bench, pla
 
 def test_an_empty_file_and_a_missing_one(bench):
     Path("empty.yaml").touch()
-    assert "empty.yaml: the file is empty" in refused(bench("run", "empty.yaml"))
+    assert "found an empty file" in refused(bench("run", "empty.yaml"))
     assert "no.yaml: no such file" in refused(bench("run", "no.yaml"))
 
 

@@ -55,9 +55,18 @@ def test_the_smallest_file_has_a_default_for_everything_else(write):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "x.yaml: the file is empty; see experiments/quickstart.yaml for an example"),
-        ("# nothing\n", "x.yaml: the file is empty; see experiments/quickstart.yaml for an example"),
-        ("- a\n", "x.yaml: expected a mapping at the top (name:, models:, ...), found list"),
+        (
+            "",
+            "x.yaml: expected a mapping at the top (name:, models:, ...), found an empty file",
+        ),
+        (
+            "# nothing\n",
+            "x.yaml: expected a mapping at the top (name:, models:, ...), found an empty file",
+        ),
+        (
+            "- a\n",
+            "x.yaml: expected a mapping at the top (name:, models:, ...), found list",
+        ),
         ("name: a\nname: b\n", "x.yaml, line 2: the key 'name' stands here a second time"),
         ("study:\n  trials: 1\n  trials: 2\n", "x.yaml, line 3: the key 'trials' stands here a second time"),
         ("? [a, b]\n: 1\n", "x.yaml, line 1: a key must be a plain value"),
@@ -78,7 +87,7 @@ def test_a_file_that_is_no_experiment_is_said_so_in_one_line(write, text, said):
     ("make", "said"),
     [
         (lambda path: None, "x.yaml: no such file"),
-        (lambda path: path.mkdir(), "x.yaml: is a folder, an experiment file is needed"),
+        (lambda path: path.mkdir(), "x.yaml: is a folder, a file is needed"),
         (lambda path: path.write_bytes(b"name: \xff\xfe"), "x.yaml: cannot be read: 'utf-8' codec can't decode"),
     ],
 )
