@@ -20,7 +20,7 @@ from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from bench.forward.batch import Batch
-from bench.forward.padded import behind, logits_at, plain_logits, prompted_logits
+from bench.forward.padded import behind, embedded_behind, logits_at, plain_logits, prompted_logits
 from bench.forward.shared_prefix import KeysAndValues, expanded, prefix_of, stays_true
 from bench.forward.trial import agree, trial_batch, trial_prompt
 
@@ -158,9 +158,7 @@ class CachedEncoderDecoder(Decoding):
         """Run what every answer begins with."""
         if self._decoder_prompt is None:
             return self._run(decoder_input_ids=self._start)
-        start = self._network.get_input_embeddings()(self._start)
-        prompt = self._decoder_prompt.to(start.dtype).expand(len(start), -1, -1)
-        return self._run(decoder_inputs_embeds=torch.cat([prompt, start], 1))
+        return self._run(decoder_inputs_embeds=embedded_behind(self._network, self._decoder_prompt, self._start))
 
     def step(self, tokens: Tensor) -> Tensor:
         """Run one token of each answer."""

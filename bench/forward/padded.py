@@ -103,11 +103,16 @@ def class_logits(
     return logits.float()
 
 
+def embedded_behind(network: PreTrainedModel, prompt: Tensor, ids: Tensor) -> Tensor:
+    """Return ``[rows, P + T, E]``: the prompt ``[P, E]`` and the embeddings of ``ids`` ``[rows, T]`` behind it."""
+    embedded: Tensor = network.get_input_embeddings()(ids)
+    return torch.cat([prompt.to(embedded.dtype).expand(len(ids), -1, -1), embedded], 1)
+
+
 def behind(network: PreTrainedModel, prompt: Tensor, batch: Batch) -> dict[str, Any]:
     """Return the inputs of a network whose examples all stand behind a prompt."""
-    rows, length = len(batch), prompt.shape[0]
-    embedded = network.get_input_embeddings()(batch.input_ids)
+    mask = batch.attention_mask
     return {
-        "inputs_embeds": torch.cat([prompt.to(embedded.dtype).expand(rows, -1, -1), embedded], 1),
-        "attention_mask": torch.cat([batch.attention_mask.new_ones(rows, length), batch.attention_mask], 1),
+        "inputs_embeds": embedded_behind(network, prompt, batch.input_ids),
+        "attention_mask": torch.cat([mask.new_ones(len(mask), len(prompt)), mask], 1),
     }

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.forward.batch import Batch
 from bench.forward.decoding import CachedEncoderDecoder, Decoding, Recomputed
-from bench.forward.padded import logits_at
+from bench.forward.padded import behind, embedded_behind, logits_at
 from bench.methods.tuned.prompted import Prompted, load_rows, prompt_settings, save_rows
 
 if TYPE_CHECKING:
@@ -70,19 +70,12 @@ class DecoderPrompt(SoftPrompt):
     def logits(self, batch: Batch) -> Tensor:
         """Return the logits behind both prompts."""
         assert batch.decoder_input_ids is not None
-        rows, embedding = len(batch), self.network.get_input_embeddings()
         encoder, decoder = self._parts()
-
-        def behind(prompt: Tensor, ids: Tensor) -> Tensor:
-            embedded = embedding(ids)
-            return torch.cat([prompt.to(embedded.dtype).expand(rows, -1, -1), embedded], 1)
-
         return logits_at(
             self.network,
-            torch.cat([batch.positions.new_zeros(rows, len(decoder)), batch.positions], 1),
-            inputs_embeds=behind(encoder, batch.input_ids),
-            attention_mask=torch.cat([batch.attention_mask.new_ones(rows, len(encoder)), batch.attention_mask], 1),
-            decoder_inputs_embeds=behind(decoder, batch.decoder_input_ids),
+            torch.cat([batch.positions.new_zeros(len(batch), len(decoder)), batch.positions], 1),
+            **behind(self.network, encoder, batch),
+            decoder_inputs_embeds=embedded_behind(self.network, decoder, batch.decoder_input_ids),
             use_cache=False,
         )
 
