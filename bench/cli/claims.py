@@ -46,7 +46,7 @@ def _table(found: Sequence[Finding]) -> None:
     for finding in found:
         claim = finding.claim
         shown = Table.grid(padding=(0, 2))
-        shown.add_row(Text("number", style="dim"), Text(writing.tested_by(claim), overflow="fold"))
+        shown.add_row(Text("number", style="dim"), Text(writing.tested_by(finding), overflow="fold"))
         if finding.value is not None:
             said = f"{writing.number(claim, finding.value)} ({writing.between(claim, finding.interval)})"
             shown.add_row(Text("found", style="dim"), Text(f"{said}; expected {writing.expected(claim)}"))

@@ -11,14 +11,17 @@ from bench.reporting.claims.verdicts import Finding
 from bench.reporting.statistics.intervals import Interval
 
 
-def tested_by(claim: Claim) -> str:
-    """Say in words which number of which cells tests a claim."""
+def tested_by(finding: Finding) -> str:
+    """Say in words which number of which cells tests a claim: of the models that are there, if any are."""
+    claim = finding.claim
     what = claim.first if claim.second is None else f"{claim.first} minus {claim.second}"
     if claim.test == "slope":
         what = f"change of ({what}) with ten times the parameters"
     elif claim.test == "rate_ratio":
         what = f"best learning rate of {claim.first} over that of {claim.second}"
-    many = ("at any of " if claim.over == "any" else "over ") + text.number_of(len(claim.models), "model")
+    many = ("at any of " if claim.over == "any" else "over ") + text.number_of(
+        len(finding.by_model or claim.models), "model"
+    )
     where = f"{claim.metric} on {claim.transfer or claim.dataset}"
     return f"{what}, {where}, {many} of {claim.experiment}"
 
@@ -85,7 +88,7 @@ def as_markdown(findings: Sequence[Finding]) -> str:
             f"{model} {number(claim, one.value)} ({between(claim, one.interval)})" for model, one in finding.by_model
         )
         told = [
-            f"Tested by: {tested_by(claim)}; expected {expected(claim)}.",
+            f"Tested by: {tested_by(finding)}; expected {expected(claim)}.",
             *([f"By model: {by_model}."] if by_model else []),
             *(f"{reason[0].upper()}{reason[1:]}." for reason in finding.reasons),
             *([claim.note] if claim.note else []),
