@@ -92,7 +92,8 @@ def _scores(record: TrialRecord) -> list[tuple[str, object]]:
 
 def _use(record: TrialRecord, folder: Path) -> str:
     parts = [
-        "In promptscale, with `DIR` for this folder:\n\n    bench predict DIR --text 'a text for the template'",
+        "In promptscale, with `DIR` for this folder (`--file TABLE` where the template names several columns):\n\n"
+        "    bench predict DIR --text 'a text for the template'",
     ]
     entry = record.spec.cell.model
     kind = kind_of(folder)

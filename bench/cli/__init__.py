@@ -398,7 +398,11 @@ def main() -> None:
         full = disk_full(error)
         if full is None and isinstance(error, OSError):
             raise
-        said = error if full is None else f"the disk is full: {full.filename or full}; make room and run it again"
+        said = (
+            error
+            if full is None
+            else f"the disk is full{f': {full.filename}' if full.filename else ''}; make room and run it again"
+        )
         print(f"error: {said}", file=sys.stderr)
         sys.exit(BAD_INPUT if full is None else FAILED)
     except KeyboardInterrupt:

@@ -13,7 +13,6 @@ from bench.reporting.references import read_references, with_references
 from bench.reporting.report import write_report
 from bench.reporting.superseded import told
 from bench.reporting.table import summarise_cells
-from bench.reporting.text import number_of
 from bench.reporting.writers import terminal_table
 
 
@@ -35,5 +34,6 @@ def draw_report(results: Sequence[Path], out: Path, metric: str | None = None, r
     for line in told(found.superseded):
         print(line)
     if found.unreadable:
-        print(f"{number_of(found.unreadable, 'file')} under records/ left out: not a whole record", file=sys.stderr)
+        left_out = "\n  ".join(found.unreadable)
+        print(f"left out, for these are no whole records:\n  {left_out}", file=sys.stderr)
     print(f"report: {page}")

@@ -49,7 +49,9 @@ def disk_full(error: BaseException | None) -> OSError | None:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, or the known names, or nothing."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6) or [
+        one for one in names if name and one.startswith(name)
+    ]
     if near:
         return f"; did you mean '{near[0]}'?"
     if names and len(names) <= 12:

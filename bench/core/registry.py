@@ -127,7 +127,11 @@ class Registry(Generic[T]):
             if name in self._broken:
                 raise BadInput(f"{prefix}{self.kind} '{name}' does not load: {self._broken[name]}")
             near = did_you_mean(name, self._targets)
-            raise BadInput(f"{prefix}unknown {self.kind} '{name}'{near} (one of a plug-in file needs --plugin FILE)")
+            listed = self.group.removeprefix("bench.")
+            raise BadInput(
+                f"{prefix}unknown {self.kind} '{name}'{near} (see 'bench list {listed}'; one of a plug-in needs its "
+                "package installed, or its file with --plugin FILE)"
+            )
         if name not in self._classes:
             try:
                 self._classes[name] = self._checked(self._targets[name])

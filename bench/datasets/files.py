@@ -32,10 +32,11 @@ def read_table(path: str) -> Iterator[Placed]:
         BadInput: a file that is missing, of unknown kind, empty or broken; with the row where there is one.
     """
     file = Path(path).expanduser()
+    if file.is_dir():
+        raise BadInput(f"{path}: is a folder, and a file is needed")
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
-        near = did_you_mean(file.suffix.lower(), _READERS) if file.suffix else ""
-        raise BadInput(f"{path}: unknown kind of file{near}; use one of {', '.join(_READERS)}")
+        raise BadInput(f"{path}: unknown kind of file{did_you_mean(file.suffix.lower(), _READERS)}")
     empty = True
     try:
         for place, row in reader(file):

@@ -218,11 +218,9 @@ class Table(WrittenAnswers, BaseDataset):
                     f"{record.place}: the label {self._label(record)!r} in column '{self.label_column}' "
                     f"is not in label_words{did_you_mean(self._label(record), words)}"
                 )
-        found = {words[value] for value in values}
-        if len(found) < 2:
-            raise BadInput(
-                f"{self.origin}: column '{self.label_column}' has one label only, {found.pop()!r}; two are needed"
-            )
+        if len({words[value] for value in values}) < 2:
+            only = ", ".join(map(repr, sorted(values)))
+            raise BadInput(f"{self.origin}: column '{self.label_column}' has one label only, {only}; two are needed")
         labels = _labels(words)
         number = {value: labels.index(word) for value, word in words.items()}
         return [Row(record.fields, number[self._label(record)], record.split) for record in records], labels

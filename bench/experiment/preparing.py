@@ -92,7 +92,7 @@ def source_cautions(cells: Sequence[Cell]) -> Iterator[str]:
     What would have to be fetched first is named as not looked at.
 
     Raises:
-        BadInput: data that cannot be read as they are described, or too few rows.
+        BadInput: data that cannot be read as they are described, too few rows, or a folder that holds no model.
     """
     for entry, dataset in _datasets(cells):
         if not _at_hand(dataset):
@@ -100,6 +100,9 @@ def source_cautions(cells: Sequence[Cell]) -> Iterator[str]:
             continue
         splits = _checked(cells, entry, dataset)
         yield from (f"data set {entry.label}: {said}" for said in splits.cautions(dataset.metrics[0].name))
+    for _, source in _models(cells):
+        if not source.downloads():  # a folder of this machine: it is there, or it is a typo
+            source.prepare()
     unseen = dict.fromkeys(cell.model.label for cell in cells if cell.model is not None and not looked_at(cell))
     yield from (f"model {label}: not looked at before a run has fetched, converted or checked it" for label in unseen)
     titles = {cell.path: cell.title for cell in cells}

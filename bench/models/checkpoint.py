@@ -57,7 +57,7 @@ def check_folder(folder: Path, where: str) -> None:
 
     Args:
         folder: what `transformers.AutoModel.from_pretrained` is to read.
-        where: how the message begins, such as ``"model local"``.
+        where: how the message begins, such as ``"models: local.path"``.
     """
     if not folder.is_dir():
         raise BadInput(f"{where}: {folder} is not a folder")

@@ -41,13 +41,13 @@ class Local(Model):
         """Check that all of a model is there."""
         gguf = self._gguf()
         if gguf is None:
-            check_folder(self._path, "model local")
+            check_folder(self._path, "models: local.path")
         elif not gguf.is_file():
-            raise BadInput(f"model local: {gguf} is not a file")
+            raise BadInput(f"models: local.path: {gguf} is not a file")
         else:
             with gguf.open("rb") as file:
                 if file.read(4) != b"GGUF":
-                    raise BadInput(f"model local: {gguf} is not a GGUF file")
+                    raise BadInput(f"models: local.path: {gguf} is not a GGUF file")
 
     def ready(self) -> bool:
         """Whether it is converted if it has to be, and its weights were seen to load."""

@@ -58,7 +58,7 @@ def built(name: str, fields: Mapping[str, Any]) -> LanguageModel:
 
 def _folder(name: str) -> Path:
     """Return where a model of the registry is kept; any other name is read as a path."""
-    if name not in models or models.get(name).model_fields:
+    if name not in models or any(field.is_required() for field in models.get(name).model_fields.values()):
         return Path(name).expanduser()
     source = models.build(name, {}, f"model {name}")
     if not source.ready():
@@ -114,8 +114,8 @@ def model_config(name: str) -> dict[str, Any]:
             raise BadInput(f"{folder / 'config.json'}: not JSON: {error}") from None
     if "/" not in name:
         raise BadInput(
-            f"unknown model '{name}'{did_you_mean(name, published())} (a model that ships with its configuration: "
-            f"{', '.join(published())}; an id of the hub; or a folder with a config.json)"
+            f"unknown model '{name}'{did_you_mean(name, [*published(), *models.names()])} (one of 'bench list models', "
+            "an id of the hub, or a folder with a config.json)"
         )
     try:
         with quiet():

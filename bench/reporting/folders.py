@@ -34,7 +34,7 @@ class Results:
     """Records left out because they are of an earlier version of their experiment."""
     superseded: tuple[str, ...] = ()
     """The cells of these records, and what has changed since."""
-    unreadable: int = 0
+    unreadable: tuple[str, ...] = ()
     """Files left out because they are no whole record."""
     repeated: int = 0
     """Records left out because another folder holds the same run (same settings, same seed)."""
@@ -73,17 +73,19 @@ def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None)
     manifests: list[Manifest] = []
     kept: dict[tuple[str, str], tuple[TrialRecord, str]] = {}
     superseded: list[str] = []
-    found = stale = unreadable = 0
+    unreadable: list[str] = []
+    found = stale = 0
     for resolved, folder in {path.resolve(): path for path in folders}.items():
         try:
             manifest = _read_manifest(folder)
-            read = [read_record(path) for path in sorted((folder / "records").rglob("[!.]*.json"))]
+            files = sorted((folder / "records").rglob("[!.]*.json"))
+            read = [read_record(path) for path in files]
         except OSError as error:
             raise BadInput(f"{error.filename or folder}: cannot be read: {error.strerror or error}") from None
         if manifest is not None:
             manifests.append(manifest)
         records = [record for record in read if record is not None]
-        unreadable += len(read) - len(records)
+        unreadable += [str(file) for file, record in zip(files, read, strict=True) if record is None]
         if manifest is not None:
             earlier = [record for record in records if record.cell_path not in manifest.cells]
             records = [record for record in records if record.cell_path in manifest.cells]
@@ -100,7 +102,7 @@ def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None)
             if key not in kept or (kept[key][0].status != "ok" and record.status == "ok"):
                 kept[key] = (record, resolved.name)
     if not kept:
-        raise BadInput(f"{', '.join(map(str, folders))}: {_nothing(stale, unreadable, superseded)}")
+        raise BadInput(f"{', '.join(map(str, folders))}: {_nothing(stale, len(unreadable), superseded)}")
     counted, names = zip(*kept.values(), strict=True)
     if metric is not None:
         recorded = {name for record in counted if record.test for name in record.test.metrics}
@@ -112,7 +114,7 @@ def collect(paths: str | Path | Iterable[str | Path], metric: str | None = None)
         names,
         stale=stale,
         superseded=tuple(superseded),
-        unreadable=unreadable,
+        unreadable=tuple(unreadable),
         repeated=found - len(kept),
         metric=metric,
     )

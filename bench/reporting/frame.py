@@ -83,7 +83,7 @@ def results_frame(results: Results) -> pd.DataFrame:
     frame = pd.DataFrame(columns)
     frame.attrs["left_out"] = {
         "stale": results.stale,
-        "unreadable": results.unreadable,
+        "unreadable": len(results.unreadable),
         "repeated": results.repeated,
     }
     return frame

@@ -170,7 +170,7 @@ def cautions(results: Results) -> Iterator[str]:
             f"{text.markdown(ADVICE)}."
         )
     if results.unreadable:
-        yield f"{text.number_of(results.unreadable, 'file')} under records/ left out: not a whole record."
+        yield f"{text.number_of(len(results.unreadable), 'file')} under records/ left out: not a whole record."
     if results.repeated:
         yield (
             f"{text.number_of(results.repeated, 'record')} left out: another folder holds the same run, "

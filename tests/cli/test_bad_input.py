@@ -161,7 +161,7 @@ def test_data_that_is_wrong_is_said_with_its_row(bench):
         (["run", "x.yaml", "--ray-address", "head:6379"], "--ray-address: the engine is 'processes'; add --engine ray"),
         (["run", "x.yaml", "--engine", "inline", "--ray-address", "auto"], "the engine is 'inline'"),
         (["run", "x.yaml", "--engine", "slurmm"], "--engine: unknown engine 'slurmm'"),
-        (["run", "x.yaml", "--set", "models=[{local: {path: nix}}]"], "model local: nix is not a folder"),
+        (["run", "x.yaml", "--set", "models=[{local: {path: nix}}]"], "models: local.path: nix is not a folder"),
     ],
 )
 def test_what_there_is_not_is_refused_in_a_line(bench, arguments, said):

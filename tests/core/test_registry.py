@@ -51,7 +51,8 @@ def test_a_typo_is_answered_with_the_nearest_name_and_the_place():
     with pytest.raises(BadInput) as caught:
         shapes().get("circel", "x.yaml: shapes[0]")
     near = "x.yaml: shapes[0]: unknown shape 'circel'; did you mean 'circle'?"
-    assert str(caught.value) == f"{near} (one of a plug-in file needs --plugin FILE)"
+    remedy = "one of a plug-in needs its package installed, or its file with --plugin FILE"
+    assert str(caught.value) == f"{near} (see 'bench list shapes'; {remedy})"
 
 
 def test_an_entry_of_another_kind_is_refused():

@@ -178,8 +178,8 @@ def test_a_csv_that_is_wrong_is_answered_with_file_row_and_column(write, content
         ("a.jsonl", '{"text": ' + "[" * 100_000, r"a.jsonl, line 1: .*recursion"),
         ("a.json", "[" + "9" * 5000 + "]", r"a.json, line 1: .* digits"),
         ("a.jsonl", "9" * 5000, r"a.jsonl, line 1: .* digits"),
-        ("a.jsn", "[]", r"a.jsn: unknown kind of file; did you mean '.json'\?; use one of .csv"),
-        ("data", "", r"data: unknown kind of file; use one of .csv, .tsv, .json, .jsonl, .ndjson, .parquet"),
+        ("a.jsn", "[]", r"a.jsn: unknown kind of file; did you mean '.json'\?"),
+        ("data", "", r"data: unknown kind of file; known are .csv, .json, .jsonl, .ndjson, .parquet, .tsv"),
         ("a.parquet", "no parquet", r"a.parquet, row 1: not Parquet"),
     ],
 )
@@ -196,7 +196,7 @@ def test_a_missing_file_is_named(write):
 
 def test_a_folder_is_not_read_as_a_file(write, tmp_path):
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(BadInput, match=r"folder.csv: cannot be read"):
+    with pytest.raises(BadInput, match=r"folder.csv: is a folder, and a file is needed"):
         write(HEADER + lines(), test_path="folder.csv").splits()
 
 

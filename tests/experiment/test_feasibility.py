@@ -89,6 +89,25 @@ def test_validate_says_it_on_the_command_line(experiment, tmp_path):
     assert good.exit_code == 0 and "valid; experiment 'said', 4 cells" in good.output
 
 
+def test_a_run_in_which_nothing_could_run_is_no_success(experiment, tmp_path):
+    experiment()
+    (tmp_path / "e.yaml").write_text(
+        "name: none\nmodels: [{local: {path: model}}]\nmethods: [{lora: {target_modules: [nonexist]}}]\n"
+        "datasets: [{local: {path: data.csv, validation_size: 4, test_size: 8}}]\nworkers: 1\nengine: inline\n"
+    )
+    done = CliRunner().invoke(app, ["run", "e.yaml"])
+    assert done.exit_code == 1 and "no layer is called 'nonexist'" in done.output
+    beside = CliRunner().invoke(app, ["run", "e.yaml", "--set", "methods=[majority, {lora: {target_modules: [nix]}}]"])
+    assert beside.exit_code == 0, "a row of the table that says why it is empty"
+
+
+def test_a_model_that_is_not_there_is_bad_input_to_validate(experiment, tmp_path):
+    experiment()
+    (tmp_path / "e.yaml").write_text("name: none\nmodels: [{local: {path: nix}}]\ndatasets: [trec6]\nmethods: [lora]\n")
+    with pytest.raises(BadInput, match=r"local\.path: nix is not a folder"):
+        CliRunner().invoke(app, ["validate", "e.yaml"], catch_exceptions=False)
+
+
 def test_relative_positions_are_no_limit(experiment, tmp_path):
     """T5's own configuration names 512 of them, which it does not need."""
     tiny_network("t5").save_pretrained(tmp_path / "model")

@@ -57,7 +57,7 @@ def test_a_metric_of_the_hub_is_loaded_before_any_compute(monkeypatch):
 def test_what_cannot_be_made_ready_is_one_line_of_its_own_words():
     with pytest.raises(Unavailable) as error:
         prepare_in_process("model", Entry(name="local", label="mine", options={"path": "nowhere"}))
-    assert str(error.value) == "model local: nowhere is not a folder"
+    assert str(error.value) == "models: local.path: nowhere is not a folder"
 
 
 def test_a_process_that_breaks_says_for_what_and_its_last_words(monkeypatch):

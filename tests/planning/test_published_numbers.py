@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from bench.cli import app
 from bench.core.errors import BadInput, Infeasible, Unavailable
 from bench.methods import methods
+from bench.models import models
 from bench.planning.configurations import find, published
 from bench.planning.parameters import attach_weightless, parameters_of
 from bench.planning.weightless import built, model_config
@@ -40,6 +41,13 @@ def test_the_command_prints_what_pefts_guides_print(asked, line):
     done = CliRunner().invoke(app, ["params", *asked.split()])
     assert done.exit_code == 0
     assert done.output.splitlines()[0] == line
+
+
+def test_a_packaged_model_that_is_here_has_its_parameters_too():
+    base = models.build("glasslm-0.9m", {}, "model").load(torch.device("cpu"), torch.float32)
+    done = CliRunner().invoke(app, ["params", "glasslm-0.9m", "prompt_tuning", "--set", "num_virtual_tokens=8"])
+    width = base.network.get_input_embeddings().embedding_dim
+    assert done.output.startswith(f"trainable params: {8 * width:,} || all params: {base.parameters + 8 * width:,} ")
 
 
 @pytest.mark.parametrize("size", WIDTHS)

@@ -54,7 +54,7 @@ def test_a_report_says_on_the_terminal_that_a_record_is_torn(results, tmp_path):
     final = next(results.rglob("final-*.json"))
     final.write_text(final.read_text()[:100])
     done = CliRunner().invoke(app, ["report", str(results), "--out", str(tmp_path / "report")])
-    assert (done.exit_code, done.stderr) == (0, "1 file under records/ left out: not a whole record\n")
+    assert (done.exit_code, done.stderr) == (0, f"left out, for these are no whole records:\n  {final}\n")
 
 
 def test_plot_draws_just_the_cells_that_are_asked_for(results, tmp_path):

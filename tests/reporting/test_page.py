@@ -90,7 +90,7 @@ def test_the_page_says_what_was_found_in_words(page):
         "trec6: with 3 seeds and 100 test items, gaps in accuracy under ",
         "Wins / ties / losses",
         "Probability of improvement",
-        "fewer than 6 the test cannot reach p < 0.05",
+        "with fewer the test cannot reach p < 0.05",
         "big / trec6 / lora, trial 1: oom.",
         "bench run experiments/demo.yaml",
         "torch 2.13.0",
