@@ -1,6 +1,6 @@
 """Numbers that stand in prose, drawn from committed records: ``python -m benchmarks.cited`` writes them anew.
 
-The figure of the front page is drawn with them.
+The figures of these pages are drawn with them.
 
 In Markdown a number stands between two comments, of which the first says where it comes from:
 
@@ -30,9 +30,13 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/findings.md", "docs/instructions.md", "docs/measured.md")
 CITED = re.compile(r"(<!-- cite: (.+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 NOT_RUN = "not run yet"
-FIGURE = ROOT / "docs" / "power_of_scale.png"
 METHODS = ("full_fine_tuning", "lora", "prompt_tuning-text", "head_only", "hard_prompt", "tfidf_logistic", "majority")
-"""Of the figure: those of the paper's first one, LoRA, an encoder's head alone, and what needs no language model."""
+"""Of the front page: those of the paper's first figure, LoRA, an encoder's head alone, and what needs no model."""
+FIGURES: dict[str, tuple[str, str, Sequence[str]]] = {
+    "power_of_scale.png": ("scale", "power_of_scale_cpu", METHODS),
+    "prompt_length.png": ("prompt_length", "prompt_length", ()),
+}
+"""By the file in ``docs``: the figure, the folder below ``results/reference``, and its cells if not all."""
 
 
 @cache
@@ -202,20 +206,22 @@ def written(page: str) -> str:
 
 
 def main() -> int:
-    """Write the pages and the figure anew."""
+    """Write the pages and the figures anew."""
     for name in PAGES:
         path = ROOT / name
         page = path.read_text(encoding="utf-8")
         drawn = written(page)
         print(f"{name}: {len(CITED.findall(page))} numbers and tables, {'written' if drawn != page else 'unchanged'}")
         path.write_text(drawn, encoding="utf-8")
-    draw_figure(FIGURE)
+    for name in FIGURES:
+        draw_figure(name, ROOT / "docs" / name)
     return 0
 
 
-def draw_figure(path: Path) -> None:
-    """Draw the figure of the front page into a file."""
-    plot("scale", [ROOT / "results" / "reference" / "power_of_scale_cpu"], path, "paper", [], only=METHODS)
+def draw_figure(name: str, path: Path) -> None:
+    """Draw one of `FIGURES` into a file."""
+    figure, folder, only = FIGURES[name]
+    plot(figure, [ROOT / "results" / "reference" / folder], path, "paper", [], only=only)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,11 @@ def test_a_citation_of_an_unknown_kind_is_an_error():
         cited.written("<!-- cite: guess quickstart/smollm2-135m/trec6/lora --><!-- end -->")
 
 
-def test_the_figure_of_the_front_page_is_drawn_from_the_records(tmp_path):
-    cited.draw_figure(tmp_path / "drawn.png")
-    drawn, committed = imread(tmp_path / "drawn.png"), imread(cited.FIGURE)
+@pytest.mark.parametrize("name", cited.FIGURES)
+def test_the_figures_of_the_pages_are_drawn_from_the_records(tmp_path, name):
+    cited.draw_figure(name, tmp_path / "drawn.png")
+    drawn, committed = imread(tmp_path / "drawn.png"), imread(cited.ROOT / "docs" / name)
     assert drawn.shape == committed.shape, "python -m benchmarks.cited"
     assert np.sum(np.abs(drawn - committed).max(axis=2) > 0.2) < 50, "python -m benchmarks.cited"
-    assert f"({cited.FIGURE.relative_to(cited.ROOT)})" in (cited.ROOT / "README.md").read_text(encoding="utf-8")
+    shown = "".join((cited.ROOT / page).read_text(encoding="utf-8") for page in cited.PAGES)
+    assert f"(docs/{name})" in shown or f"({name})" in shown

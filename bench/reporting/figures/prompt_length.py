@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from os.path import commonprefix
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.core.config import canonical_json
 from bench.core.grouping import grouped
@@ -36,6 +36,9 @@ class PromptLength(PanelAModel[int]):
         if not joined:
             raise NoData(self.lacking)
         return super().draw(joined, method_styles(lines.values()))
+
+    def _size(self, panels: Mapping[str, Sequence[Member[int]]]) -> dict[str, Any]:
+        return {"sharey": True}
 
     def _found(self, cell: CellResults) -> int | None:
         return _length(cell)
