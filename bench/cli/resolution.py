@@ -40,7 +40,7 @@ def planned_resolutions(cells: Sequence[Cell]) -> Iterator[str]:
                 f"{terms} nothing can be said about which gaps are chance; {MIN_SEEDS} seeds and {MIN_ITEMS} test "
                 "items are the least"
             )
-        elif (metric := metric_of(members[0], members[0].objective)) and metric.scored == "labels":
+        elif (metric := metric_of(members[0], members[0].objective)) and metric.share_of_right:
             yield (
                 f"{terms}, gaps between {number_of(methods, 'method')} under {100 * floor:.1f} points of accuracy "
                 f"cannot be told apart (assumed: accuracy {ACCURACY:g}, correlation of methods {CORRELATION:g}, "

@@ -123,7 +123,8 @@ def test_before_a_run_it_is_said_which_gaps_it_will_not_tell_apart(bench, comman
     assert "data set rows: with 3 seeds and 300 test items, gaps between 2 methods under 7.7 points of accuracy" in said
     said = bench(*command[:1], "x.yaml", *command[1:], "--set", "finals.seeds=2")
     assert "with 2 seeds and 300 test items nothing can be said about which gaps are chance" in said
-    assert "cannot be told apart" not in bench(*command[:1], "x.yaml", *command[1:], "--set", "methods=[lora]")
+    for other in ("methods=[lora]", "datasets.0.local.metrics=[f1_macro]"):
+        assert "cannot be told apart" not in bench(*command[:1], "x.yaml", *command[1:], "--set", other)
 
 
 def test_a_dry_run_shows_trials_ranges_and_downloads_and_writes_nothing(bench, monkeypatch, tmp_path):
