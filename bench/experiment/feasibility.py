@@ -104,7 +104,7 @@ def _is_encoder(folder: Path, architectures: list[str]) -> bool:
 
     try:
         return Kind.of(AutoConfig.from_pretrained(folder, trust_remote_code=False)) is Kind.ENCODER
-    except (OSError, ValueError):  # no architecture that transformers knows: a trial will say so
+    except Exception:  # none that transformers knows, in whichever way its releases say so: a trial will tell
         return False
 
 
