@@ -139,7 +139,7 @@ def _ladder_row(group: Group, methods: Sequence[str]) -> list[str]:
         if one is None:
             row.append("")
         elif one.mean is None:
-            row.append("cannot run" if any(run.status == "infeasible" for run in one.runs) else NOT_RUN)
+            row.append("cannot run" if any(run.status == "infeasible" for run in one.runs) else "")
         else:
             written = text.mean_sd(one.mean, one.sd if one.stochastic else None)
             row.append(f"**{written}**" if one.key in best else written)

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from bench.artifacts.loading import LoadedRun
 from bench.core.errors import BadInput
 from bench.methods.tuned.prompted import Prompted
-from bench.reporting.figures.canvas import figure_style, lay_out, new_canvas, put_title, render
+from bench.reporting.figures.canvas import figure_style, lay_out, log_scale, new_canvas, put_title, render
 from bench.reporting.figures.fonts import fonts_for
 from bench.runs.record import TrainStep
 
@@ -71,16 +71,17 @@ def gradient_figure(curve: Sequence[TrainStep], title: str) -> bytes:
     """
     if not curve:
         raise BadInput(f"{title}: nothing was trained, so there is no gradient to draw")
-    with figure_style(families=fonts_for([title]).families):
+    fonts = fonts_for([title])
+    with figure_style(families=fonts.families):
         canvas = new_canvas(7, 4.6)
         upper, lower = canvas.subplots(2, 1, sharex=True)
         steps = [one.step for one in curve]
         upper.plot(steps, [one.grad_norm for one in curve], color="#0072b2")
         upper.set_ylabel("gradient norm (L2)")
         if all(one.grad_norm > 0 for one in curve):
-            upper.set_yscale("log")
+            log_scale(upper, "y")
         lower.plot(steps, [one.loss for one in curve], color="#d55e00")
         lower.set_ylabel("loss (nats a token)")
         lower.set_xlabel("optimizer step")
-        put_title(canvas, title, 7)
+        put_title(canvas, "".join("?" if letter in fonts.missing else letter for letter in title), 7)
         return render(canvas, "png", box=lay_out(canvas))

@@ -103,7 +103,8 @@ def run(
 ) -> None:
     """Run an experiment, or go on with one that was interrupted.
 
-    Exit codes: 0 all done, 1 something broke (error, timeout, killed), 2 bad input, 130 interrupted, 143 terminated.
+    Exit codes: 0 all done, 1 something broke (error, timeout, killed) or nothing could run, 2 bad input, 130
+    interrupted, 143 terminated.
     """
     from bench.api import Selection, plan
     from bench.cli.run import require_ray, run_plan, within

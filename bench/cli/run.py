@@ -98,7 +98,9 @@ def run_plan(
         draw_report([planned.results], out)
     warn_of_range_ends(records)
     warn(source_cautions(planned.cells))
-    return name_failures(records)
+    # A shard may hold nothing that can run; of a whole experiment that is no success.
+    nothing = planned.shard is None and bool(records) and not any(record.status == "ok" for record in records)
+    return name_failures(records) or int(nothing)
 
 
 def warn_of_range_ends(records: Sequence[TrialRecord]) -> None:
@@ -114,18 +116,14 @@ def warn(texts: Iterable[str]) -> None:
 
 
 def name_failures(records: Sequence[TrialRecord]) -> int:
-    """Print what failed, alike runs of a cell once.
-
-    Returns:
-        1 if any broke, rather than diverged or did not fit, or if none ended well; else 0.
-    """
+    """Print what failed, alike runs of a cell once; return 1 if any broke, rather than diverged or did not fit."""
     console = Console(soft_wrap=True, emoji=False)
     failed = [record for record in records if record.status in FAILED]
     alike = grouped(failed, lambda record: (record.status, record.spec.cell.title, record.reason))
     for (status, cell, reason), runs in alike.items():
         title = runs[0].spec.title if len(runs) == 1 else f"{cell}, {len(runs)} runs"
         console.print(f"[red]{status}[/] {escape(title)}: {escape(reason or '')}")
-    return int(any(record.status in BROKEN for record in failed) or len(failed) == len(records) > 0)
+    return int(any(record.status in BROKEN for record in failed))
 
 
 def show_plan(planned: Plan, accepted: Sequence[str]) -> None:

@@ -49,10 +49,10 @@ def disk_full(error: BaseException | None) -> OSError | None:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, or the known names, or nothing."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6) or [
-        one for one in names if name and one.startswith(name)
-    ]
-    if near:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    begin = [one for one in names if one.startswith(name)]
+    if near or len(begin) == 1:
+        near = near or begin
         return f"; did you mean '{near[0]}'?"
     if names and len(names) <= 12:
         return f"; known are {', '.join(names)}"

@@ -18,13 +18,13 @@ from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
 from bench.artifacts import export as exporting
-from bench.artifacts.inspection import inspect_prompt, nearest_rows
+from bench.artifacts.inspection import gradient_figure, inspect_prompt, nearest_rows
 from bench.artifacts.loading import load_run
 from bench.artifacts.predict import inputs, predict
 from bench.artifacts.runs import find_run
 from bench.cli import app
 from bench.core.errors import BadInput, Unavailable
-from bench.runs.record import read_record
+from bench.runs.record import TrainStep, read_record
 from bench.training.session import Session
 from bench.training.trial import run_trial
 
@@ -307,3 +307,18 @@ def test_inspect_of_a_method_without_virtual_tokens_draws_the_gradient_alone(pla
     assert (tmp_path / "gradient_norm.png").is_file()
     with pytest.raises(BadInput, match="nothing was trained"):
         command("inspect", record_of(place, "majority"), "--out", tmp_path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_figure_of_gradients_has_plain_numbers_and_no_letters_that_no_font_has(monkeypatch):
+    drawn = []
+    monkeypatch.setattr("bench.artifacts.inspection.render", lambda canvas, *_, **__: drawn.append(canvas) or b"")
+    curve = [TrainStep(step=n, loss=3 / n, learning_rate=0.1, grad_norm=10.0 ** (1 - n), tokens=9) for n in (1, 2, 3)]
+    gradient_figure(curve, "a \U00010348 b")
+    (canvas,) = drawn
+    canvas.draw_without_rendering()
+    upper = canvas.axes[0]
+    labels = [tick.get_text() for tick in upper.get_yticklabels()]
+    assert upper.get_yscale() == "log" and len(labels) > 1
+    assert not any("$" in label for label in labels)
+    assert canvas._suptitle.get_text() == "a ? b"

@@ -19,7 +19,7 @@ from bench.core.config import Config
 from bench.core.distributions import Float, Int
 from bench.core.entries import Entry
 from bench.core.errors import BadInput
-from bench.experiment.settings import Study
+from bench.experiment.settings import Study, Training
 from bench.reporting.figures import Drawing, figures, in_order, sections
 from bench.reporting.figures.canvas import figure_style, log_ticks, method_styles, render
 from bench.reporting.figures.curves import thinned
@@ -257,8 +257,26 @@ def test_methods_alike_but_for_the_length_of_their_prompt_are_one_line():
         "b": {text: [(1, 0.6)]},
     }
     assert [entry.get_text() for entry in drawing.canvas.legends[0].texts] == ["random", "text"]
-    (reason,) = figures.get("initialisation")().drawings("initialisation", group_cells(records))
+    on_lines = [one for one in records if one.spec.cell.method.label not in ("found", "labels")]
+    (reason,) = figures.get("initialisation")().drawings("initialisation", group_cells(on_lines))
     assert reason == "the methods differ in the length of their prompt too; prompt_length shows both"
+
+
+def test_lengths_that_differ_between_models_or_with_the_training_are_no_line():
+    records = [*prompted("a", "text", 20, [0.5], "text"), *prompted("b", "text", 50, [0.6], "text")]
+    records += [*prompted("a", "random", 20, [0.4]), *prompted("b", "random", 50, [0.5])]
+    lacking = "no two methods differ in the length of their prompt alone"
+    assert list(figures.get("prompt_length")().drawings("prompt_length", group_cells(records))) == [lacking]
+    assert drawn("initialisation", group_cells(records))
+    longer = prompted("a", "long", 20, [0.7], training=Training(max_steps=400))
+    unlike = group_cells([*prompted("a", "short", 5, [0.5]), *longer])
+    assert list(figures.get("prompt_length")().drawings("prompt_length", unlike)) == [lacking]
+
+
+def test_an_initialisation_of_one_length_is_still_shown_beside_one_of_several():
+    records = [*prompted("a", "text-1", 1, [0.5], "text"), *prompted("a", "text-20", 20, [0.7], "text")]
+    drawing = drawn("initialisation", group_cells([*records, *prompted("a", "random", 20, [0.6])]))
+    assert len(drawing.canvas.legends[0].texts) == 3
 
 
 @pytest.mark.parametrize(

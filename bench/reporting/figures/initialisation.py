@@ -26,7 +26,7 @@ class Initialisation(Figure):
         begun = [(cell, init) for cell in cells if cell.mean is not None and (init := _init(cell))]
         if len({init for _, init in begun}) < 2:
             raise NoData("fewer than two initialisations have a score on test")
-        if lines_of_length(cell for cell, _ in begun):
+        if {cell.method for cell, _ in begun} <= lines_of_length(cell for cell, _ in begun).keys():
             raise NoData("the methods differ in the length of their prompt too; prompt_length shows both")
         models = list(dict.fromkeys(cell.model for cell, _ in begun))
         methods = sorted({cell.method for cell, _ in begun})

@@ -58,15 +58,16 @@ def lines_of_length(cells: Iterable[CellResults]) -> dict[str, str]:
     """Return the line of each method that has one, named by what the labels on it begin with: ``text``."""
 
     def but_for_length(cell: CellResults) -> str:
-        method, search = cell.settings.method, cell.settings.search
+        settings = cell.settings.model_dump(mode="json", include={"training", "search"})
+        method = cell.settings.method
         options = {key: value for key, value in method.options.items() if key != _LENGTH}
-        return canonical_json([method.name, options, {key: space.model_dump() for key, space in search.items()}])
+        return canonical_json([method.name, options, settings])
 
     with_length = [cell for cell in cells if _length(cell) and _LENGTH not in cell.settings.search]
     alike = [
         list(dict.fromkeys(cell.method for cell in line))
         for line in grouped(with_length, but_for_length).values()
-        if len({_length(cell) for cell in line}) > 1
+        if any(len(set(map(_length, at))) > 1 for at in grouped(line, lambda cell: cell.model).values())
     ]
     begins = [commonprefix(labels).rstrip("-_ 0123456789") for labels in alike]  # noqa: RUF071 - these are no paths
     return {
