@@ -158,7 +158,7 @@ class WorkerPool(Pool, Generic[W]):
         return None
 
     def _died(self, worker: W) -> TrialRecord | None:
-        spec, unseen = worker.spec, worker.began is None and worker.placed
+        spec, unseen = worker.spec, worker.began is None and worker.trials > 0
         self._drop(worker)
         if spec is None:
             return None  # the next trial is not to wait for it

@@ -89,8 +89,7 @@ class ProcessWorker(Worker):
         threading.Thread(target=self._listen, args=(events,), daemon=True).start()
 
     def send(self, spec: TrialSpec, artifacts: Path) -> None:
-        """Begin a trial: nothing is in its way here, so its time counts from now."""
-        self.began = self.heard
+        """Send a trial; its time counts from when the worker says that it has begun."""
         what = {"run": spec.model_dump(mode="json"), "artifacts": str(artifacts.absolute()), "threads": self._threads}
         self._say(what)
 

@@ -189,7 +189,11 @@ class Actor:
         """Run one spec; how it ended is the last of its news."""
         self._pulse.begin()
         self._news.put({"begun": True})
-        spec = TrialSpec.model_validate(json.loads(text))
+        try:
+            spec = TrialSpec.model_validate(json.loads(text))
+        except ValueError as error:  # of another version of promptscale, on that node
+            self._news.put({"refused": f"a worker on the cluster cannot read the trial: {one_line(error, 200)}"})
+            return
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             kept = Path(folder) / "kept"
             self._run = self._run or self._make_runner()

@@ -22,9 +22,9 @@ ENVIRONMENT = {
     # models become many times slower when a spinning thread keeps a working one from its core; on an idle one
     # they become twice as slow when every wait is a sleep (OMP_WAIT_POLICY=PASSIVE).
     "GOMP_SPINCOUNT": "1000",
-    # Memory that a step has freed serves the next one, in large pages: a step spent an eighth of its time in
-    # page faults (glibc; elsewhere nobody reads these).
-    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+    # Memory in large pages: a step spent an eighth of its time in page faults (glibc; elsewhere nobody reads this).
+    # No MALLOC_TRIM_THRESHOLD_ beside it: any value of it ends glibc's own learning of which blocks to keep, and every
+    # large tensor is then mapped anew, at a third to two thirds of a step's time.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     # A log is read when something went wrong: progress bars and advice to developers would hide what.
     "TQDM_DISABLE": "1",

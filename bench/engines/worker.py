@@ -79,11 +79,12 @@ class Channel:
         return bool(self.receive()["keep_going"])
 
     def _read(self) -> None:
-        for line in sys.stdin:
-            self._inbox.put(json.loads(line))
-        # The driver is gone, however it went: do not outlive it, nor leave anything to clean up.
-        shutil.rmtree(self._scratch, ignore_errors=True)
-        os._exit(1)
+        try:
+            for line in sys.stdin:
+                self._inbox.put(json.loads(line))
+        finally:  # the driver is gone, in the middle of a line perhaps: do not outlive it, nor leave anything behind
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            os._exit(1)
 
 
 def serve(scratch: str, make_runner: Callable[[], Runner]) -> None:
@@ -98,6 +99,7 @@ def serve(scratch: str, make_runner: Callable[[], Runner]) -> None:
     run = make_runner()
     while True:
         message = channel.receive()
+        channel.send({"begun": True})
         spec = TrialSpec.model_validate(message["run"])
         channel.send(answered(run, spec, channel, Path(message["artifacts"]), message["threads"]))
 

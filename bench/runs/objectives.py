@@ -8,17 +8,12 @@ from bench.experiment.cell import Cell
 from bench.experiment.settings import Objective
 from bench.runs.record import TrialRecord
 
-
-def _memory(record: TrialRecord) -> float | None:
-    phases = [record.memory[name].live_tensor_peak_bytes for name in ("train", "validate") if name in record.memory]
-    return next((peak for peak in phases if peak is not None), None)
-
-
 _VALUES: Mapping[Objective, Callable[[TrialRecord], float | None]] = {
     "score": lambda r: r.objective,
     "trainable_parameters": lambda r: r.parameters.trainable if r.parameters else None,
     "adapter_bytes": lambda r: r.parameters.adapter_bytes if r.parameters else None,
-    "memory": _memory,  # peak live tensors of training: the figure that does not depend on device and allocator
+    # Peak live tensors of training: the figure that does not depend on device and allocator.
+    "memory": lambda r: r.memory["train"].live_tensor_peak_bytes if "train" in r.memory else None,
     "seconds": lambda r: r.seconds.get("train"),
 }
 

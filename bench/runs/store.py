@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from bench.core.errors import Unavailable
@@ -55,6 +57,8 @@ class RecordStore:
             record = read_record(path)
             if record is None:
                 # Set aside, never deleted: the trial runs again and the evidence stays.
-                self.set_aside.append(path.replace(path.with_suffix(".corrupt")))
+                free = next(one for n in count() if not (one := path.with_suffix(f".corrupt{n or ''}")).exists())
+                with suppress(FileNotFoundError):  # another process has set it aside by now
+                    self.set_aside.append(path.replace(free))
                 continue
             yield record

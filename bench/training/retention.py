@@ -75,7 +75,7 @@ def retention_after(found: Retention | None, asked: RetentionText, prepared: Pre
             f"a window of {needed - virtual} tokens does not fit behind {virtual} virtual ones in {limit} positions"
         )
         return found.model_copy(update={"reason": reason})
-    return found.model_copy(update={"after": bits_per_byte(prepared.scorer, pairs, text)})
+    return Retention(**dict(found) | {"after": bits_per_byte(prepared.scorer, pairs, text)})  # checked, as no copy is
 
 
 def window_of(base: LanguageModel) -> int:

@@ -74,7 +74,7 @@ def test_on(
     done = replace(done, scores=done.scores[:, places])
     texts = [one.text for one in scorer.write(examples)] if writes(metrics) else None
     test = done.evaluated(0, score(done.answered(splits.test, splits, texts), metrics))
-    return found.model_copy(update={"test": test, "truncated_inputs": done.truncated}), done.tokens
+    return TransferTest(**dict(found) | {"test": test, "truncated_inputs": done.truncated}), done.tokens
 
 
 def _asked(

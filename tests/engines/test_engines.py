@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import platform
 import queue
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +24,7 @@ from bench.core.entries import Entry
 from bench.core.errors import BadInput
 from bench.engines import engines
 from bench.engines.processes import Processes, ProcessWorker, visible_gpus
+from bench.engines.running import ENVIRONMENT
 from bench.runs.record import TrialRecord
 from bench.testing.engine import RecordingListener
 from bench.testing.scripted import scripted_spec
@@ -220,16 +224,38 @@ worker.serve(sys.argv[1], load_target(sys.argv[2]))
 """
 
 
-def test_a_worker_that_is_slow_to_start_is_no_hung_worker(tmp_path, monkeypatch):
+def test_a_worker_that_is_slow_to_start_is_no_hung_worker_nor_is_its_start_the_trials_time(tmp_path, monkeypatch):
     (tmp_path / "late_worker.py").write_text(LATE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(Acting, "module", "late_worker")
     pool = Acting().start(Heard())
     try:
-        pool.submit(scripted_spec(tmp_path, 1, hang_timeout=1.0), tmp_path)
+        pool.submit(scripted_spec(tmp_path, 1, hang_timeout=1.0, trial_timeout=1.0), tmp_path)
         assert [record.status for record in wait(pool)] == ["ok"]
     finally:
         pool.close()
+
+
+def test_a_worker_does_not_outlive_a_driver_that_is_cut_short_in_a_line(tmp_path):
+    command = [sys.executable, "-m", "bench.engines.worker", str(tmp_path), Acting.runner]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.communicate('{"run": {"exp', timeout=60)
+    assert process.returncode == 1
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_memory_that_a_step_has_freed_is_not_mapped_anew_by_the_next():
+    code = (
+        "import resource, torch\n"
+        "def step():\n    for _ in range(20): torch.ones(1_000_000)\n"
+        "step()\nbefore = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(10): step()\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=True
+    )
+    pages = 10 * 20 * 4_000_000 // os.sysconf("SC_PAGE_SIZE")
+    assert int(done.stdout) < pages / 10
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,11 @@ def test_a_file_that_is_no_record_is_set_aside_and_the_rest_goes_on(tmp_path, co
     assert torn.with_suffix(".corrupt").read_bytes() == content
     assert not torn.exists()
 
+    torn.write_bytes(b"again")
+    assert list(store) == [good]
+    assert torn.with_suffix(".corrupt").read_bytes() == content, "evidence is not written over"
+    assert torn.with_suffix(".corrupt1").read_bytes() == b"again"
+
 
 def test_a_record_of_a_version_that_is_not_known_is_named_and_left_where_it_is(tmp_path):
     store = RecordStore(tmp_path)

@@ -180,6 +180,13 @@ def test_a_text_that_went_away_keeps_the_final(folder, text, session):  # noqa: 
     assert "No such file" in record.retention.reason
 
 
+def test_a_figure_that_is_no_number_is_a_reason_and_the_final_stays(folder, text, session, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("bench.training.retention.bits_per_byte", lambda *_: float("nan"))
+    record = run_trial(final_of(folder, text, "prompt_tuning"), session, Listener())
+    assert record.status == "ok" and record.test is not None
+    assert (record.retention.after, "finite number" in record.retention.reason) == (None, True)
+
+
 @pytest.mark.parametrize(
     ("said", "asked"), [(True, 65_536), (2000, 2000), ({"bytes": 3000}, 3000), (False, None), (None, None)]
 )
