@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class AdaLora(PeftMethod):
     """AdaLoRA: LoRA whose ranks move in training to the layers that need them (Zhang et al., 2023), by peft."""
 
+    version = 2
     title = "AdaLoRA"
     peft_class = "AdaLoraConfig"
     citation = (
@@ -44,7 +45,7 @@ class AdaLora(PeftMethod):
     initial_rank: Annotated[int | None, Alias("init_r")] = Field(None, gt=0)
     """Rank of every update at the beginning; null is one and a half times `rank`, as in the paper."""
     alpha: Annotated[int | None, Alias("lora_alpha")] = Field(None, gt=0)
-    """Updates are scaled by alpha / r; null is 2 r."""
+    """Updates are scaled by alpha / initial_rank; null is twice that rank, so that the factor is 2, as LoRA's."""
     dropout: Annotated[float, Alias("lora_dropout")] = Field(0.0, ge=0, lt=1)
     """Dropout on the input of the updates."""
     warmup_share: float = Field(0.1, ge=0, lt=1)
@@ -80,7 +81,7 @@ class AdaLora(PeftMethod):
         """Return those of peft's AdaLoraConfig; its steps are set when training begins."""
         own = super().peft_fields() | {
             "init_r": self.first_rank,
-            "lora_alpha": self.alpha if self.alpha is not None else 2 * self.rank,
+            "lora_alpha": self.alpha if self.alpha is not None else 2 * self.first_rank,
             "total_step": 1,
         }
         return {name: value for name, value in own.items() if name not in ("warmup_share", "final_share")}

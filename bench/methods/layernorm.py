@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class LayerNormTuning(PeftMethod):
     """LayerNorm tuning: the weights of the norms are trained (Zhao et al., 2023), by peft."""
 
+    version = 2
     title = "LayerNorm tuning"
     peft_class = "LNTuningConfig"
     citation = (

@@ -77,7 +77,8 @@ class PromptTuning(Method):
     num_virtual_tokens: int = Field(20, gt=0)
     """P, the number of virtual tokens."""
     num_decoder_virtual_tokens: int = Field(0, ge=0)
-    """Further virtual tokens before the decoder's input; for encoder-decoders only."""
+    """Further virtual tokens before the decoder's input; for encoder-decoders only. PEFT reads a saved prompt that has
+    such as one for the encoder alone, which gives other answers."""
 
     _some_text = field_validator("init_text")(some_text)
 

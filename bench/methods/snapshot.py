@@ -19,7 +19,7 @@ class WeightSnapshot:
 
     Nothing is copied before `keep`. What is kept is read back from the file that it came from, where that holds it bit
     for bit: no copy takes memory while the model is trained. Where it does not (another precision, a file of several
-    parts), it is copied.
+    parts), it is copied to the CPU's memory.
     """
 
     def __init__(self, base: LanguageModel) -> None:
@@ -41,14 +41,16 @@ class WeightSnapshot:
         stored = self._in_file({name: data for name, (_, data) in wanted.items()})
         for name, (parameter, data) in wanted.items():
             shared = parameter.data_ptr() == data.data_ptr()  # an optimizer that steps in place changes ``data`` too
-            self._copies[name] = (parameter, None if stored else data.clone() if shared else data)
+            # Not on the device of the model: full fine-tuning is not to be charged for a copy that is ours.
+            kept = data if stored or data.is_meta else data.to("cpu", copy=shared)
+            self._copies[name] = (parameter, None if stored else kept)
         self._found = {}  # let go of what is in the file
 
     def restore(self) -> None:
         """Put the weights back, in the precision that they had."""
         for parameter, data in self._copies.values():
             if data is not None:
-                parameter.data = data
+                parameter.data = data.to(parameter.device)
         in_file = {name: parameter for name, (parameter, data) in self._copies.items() if data is None}
         if in_file and self._file is not None:
             with safe_open(self._file, "pt") as stored:

@@ -20,6 +20,11 @@ ALL_LINEAR = "all-linear"
 def _some(targets: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
     if targets is not None and not all((targets,) if isinstance(targets, str) else targets or ("",)):
         raise ValueError("target_modules is empty; name layers, or null for the method's own choice")
+    if isinstance(targets, str):
+        try:
+            re.compile(targets)
+        except re.error as error:
+            raise ValueError(f"target_modules: {targets!r} is no regular expression: {error}") from None
     return targets
 
 
@@ -76,11 +81,7 @@ def check_targets(network: PreTrainedModel, targets: str | Sequence[str] | None,
     known = last_names(list(layers))
     there = f"this model has {', '.join(known)}"
     if isinstance(targets, str):
-        try:
-            found = any(re.fullmatch(targets, path) for path in paths)
-        except re.error as error:
-            raise Infeasible(f"target_modules: {targets!r} is no regular expression: {error}") from error
-        if not found:
+        if not any(re.fullmatch(targets, path) for path in paths):
             hint = f"; for a layer's name write [{targets}]" if targets in known else ""
             raise Infeasible(f"target_modules: the regular expression {targets!r} matches no layer{hint}; {there}")
         return

@@ -49,7 +49,7 @@ PEERS = {
     "ia3": lambda: peft.IA3Config(target_modules=["query", "value"], feedforward_modules=[]),
     "layernorm": lambda: peft.LNTuningConfig(target_modules=["LayerNorm"]),
     "adalora": lambda: peft.AdaLoraConfig(
-        target_r=2, init_r=3, lora_alpha=4, total_step=10, target_modules=["query", "value"]
+        target_r=2, init_r=3, lora_alpha=6, total_step=10, target_modules=["query", "value"]
     ),
     "vera": lambda: peft.VeraConfig(r=4, target_modules=["query", "value"], save_projection=False, d_initial=0.1),
     "peft": lambda: peft.LoHaConfig(r=2, target_modules=["query", "value"]),

@@ -48,7 +48,7 @@ def theirs(name, family):
         "rslora": lambda: LoraConfig(r=4, lora_alpha=3, use_rslora=True, target_modules="all-linear", **kind),
         "dora": lambda: LoraConfig(r=4, lora_alpha=8, use_dora=True, target_modules="all-linear", **kind),
         "ia3": lambda: IA3Config(**kind),
-        "adalora": lambda: AdaLoraConfig(target_r=2, init_r=4, lora_alpha=4, total_step=10, orth_reg_weight=0, **kind),
+        "adalora": lambda: AdaLoraConfig(target_r=2, init_r=4, lora_alpha=8, total_step=10, orth_reg_weight=0, **kind),
         "vera": lambda: VeraConfig(r=8, save_projection=False, **kind),
         "layernorm": lambda: LNTuningConfig(target_modules=norms, **kind),
         "peft": lambda: LoHaConfig(r=2, target_modules="all-linear", **kind),
@@ -91,6 +91,13 @@ def test_the_base_model_comes_back_and_the_counts_are_those_of_peft(name, family
     tuned.logits(encoder.batch(pairs)).square().mean().backward()
     tuned.detach()
     assert_same_state(base.network, before)
+
+
+@pytest.mark.parametrize("options", [{"rank": 8, "initial_rank": None}, {"rank": 2, "initial_rank": 32}])
+def test_updates_of_adalora_are_scaled_by_two_as_those_of_lora_whatever_its_ranks(options):
+    adapted = attach(tiny_model("llama"), "adalora", **options).adapted
+    layer = next(module for module in adapted.modules() if hasattr(module, "ranknum"))
+    assert layer.scaling["default"] / layer.ranknum["default"].item() == 2
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -202,7 +209,7 @@ class TestAdaLora:
             AdaLoraConfig(
                 target_r=1,
                 init_r=3,
-                lora_alpha=2,
+                lora_alpha=6,
                 tinit=1,
                 tfinal=6,
                 total_step=12,
@@ -254,7 +261,7 @@ class TestAdaLora:
         model = get_peft_model(
             tiny_network(),
             AdaLoraConfig(
-                target_r=2, init_r=4, lora_alpha=4, total_step=10, orth_reg_weight=0.3, task_type="CAUSAL_LM"
+                target_r=2, init_r=4, lora_alpha=8, total_step=10, orth_reg_weight=0.3, task_type="CAUSAL_LM"
             ),
         ).eval()
         model.load_state_dict(tuned.adapted.state_dict())

@@ -46,6 +46,8 @@ def test_training_and_evaluation_are_in_one_precision_and_the_way_is_that_of_flo
             # A product that autocast covers says in which precision this network's are computed now.
             product = torch.ones(1, 1) @ torch.ones(1, 1, dtype=torch.float32)
             passes[self.network.training].add(product.dtype)
+            # In bfloat16 most steps would round away.
+            assert {p.dtype for p in self.network.parameters() if p.requires_grad} <= {torch.float32}
             return logits(self, *args, **more)
 
         model = folder / MODELS.get(name, "llama")

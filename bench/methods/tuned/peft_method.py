@@ -55,6 +55,9 @@ class PeftAdapter(TunedModel):
                     raise
                 text = one_line(error)
                 raise Infeasible(f"peft: {type(config).__name__} does not suit this model: {text}") from error
+        for parameter in self.adapted.parameters():  # peft leaves copies of the model's own layers in its precision
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
         outside = sum(p.numel() for p in self.adapted.parameters() if p.requires_grad)
         outside -= sum(p.numel() for p in self.trainable().values())
         if outside or not self.trainable():
