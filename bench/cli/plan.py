@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.api import Plan, plan
-from bench.core.errors import BenchError, Infeasible
+from bench.core.errors import BadInput, BenchError, Infeasible
 from bench.engines.base import cores
 from bench.experiment.file import assigned
 from bench.experiment.settings import Training
@@ -40,6 +40,8 @@ def plan_one(model: str, method: str, assignments: Sequence[str], on: str | None
     """Print what a training step and an evaluation pass of a model with a method take."""
     where = place(on or next(iter(DEVICES)), 1, cores())
     kind = methods.get(method)
+    if not kind.uses_model:
+        raise BadInput(f"method '{method}' uses no language model; there is nothing to plan")
     options = assigned({}, assignments)
     own = {key: options.pop(key) for key in list(options) if key in Training.model_fields}
     fields = model_config(model)

@@ -102,7 +102,8 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
             found = str(item["ctx"]["error"])
         else:
             given = item.get("input")
-            shown = "" if isinstance(given, dict | list) else f", found {given!r}"
+            shown = ", found a mapping" if isinstance(given, dict) else f", found {given!r}"
+            shown = "" if isinstance(given, list) else shown
             found = item["msg"][0].lower() + item["msg"][1:] + shown
         also = aliases(owner).get(str(path[-1])) if owner and path else None
         shown_path = join_path(where, path) + (f" (or {also.name})" if also and also.name != path[-1] else "")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import field_validator, model_validator
 
 from bench.core.config import Config
 from bench.core.labels import check_label
 
+_Entries = TypeVar("_Entries", list["Entry"], tuple["Entry", ...])
+
 NO_MODEL = "none"
 """Stands in tables and paths for the model of a method that uses none."""
 
 
-def distinct(entries: list[Any]) -> list[Any]:
+def distinct(entries: _Entries) -> _Entries:
     """Return entries that are told apart by their labels, or raise `ValueError`."""
     labels = [entry.label for entry in entries]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):

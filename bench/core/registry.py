@@ -1,10 +1,9 @@
 """Registries: a name, the class behind it, and nothing imported before it is asked for.
 
-Four registries exist: `bench.methods.methods`, `bench.datasets.datasets`, `bench.models.models` and
-`bench.metrics.metrics`. An entry is a frozen configuration class (`bench.core.config.Config`): its
-fields are what an experiment file may say, its docstrings are the help text. Outside packages add
-entries by entry point (groups ``bench.methods``, ``bench.datasets``, ``bench.models``, ``bench.metrics``), single
-files by `bench.core.plugins`.
+Such as `bench.methods.methods`, `bench.datasets.datasets` and `bench.models.models`. An entry is a frozen configuration
+class (`bench.core.config.Config`): its fields are what an experiment file may say, its docstrings are the help text.
+Outside packages add entries by entry point (groups ``bench.methods``, ``bench.datasets``, ``bench.models``, and so on),
+single files by `bench.core.plugins`.
 """
 
 from __future__ import annotations

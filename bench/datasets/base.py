@@ -9,14 +9,14 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bench.core.config import content_hash
-from bench.core.entries import Entry
+from bench.core.entries import Entry, distinct
 from bench.core.packages import Download, Package
 from bench.core.trust import Trusted, packaged
 from bench.datasets.answers import Answer, FreeText, LabelWord, Option, WrittenAnswers
 from bench.datasets.examples import Row
 from bench.datasets.splits import Splits
 from bench.datasets.splitting import SplitRule, redrawn, split
-from bench.datasets.template import columns
+from bench.datasets.template import columns, unfilled
 
 
 def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -67,7 +67,11 @@ class BaseDataset(SplitRule):
     def _check_template(cls, template: str) -> str:
         if not columns(template):
             raise ValueError("the template names no column; put one in braces, such as {text}")
+        if unfilled(template):
+            raise ValueError("a brace without its partner; one that is meant is written twice, {{ or }}")
         return template
+
+    _check_metrics = field_validator("metrics")(distinct)
 
     @model_validator(mode="after")
     def _fill_in_metrics(self) -> Self:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import BadInput, did_you_mean
+from bench.core.errors import BadInput, did_you_mean, one_line
 from bench.core.packages import cached_sha256
 
 Placed = tuple[str, dict[str, str]]
@@ -31,8 +31,12 @@ def read_table(path: str) -> Iterator[Placed]:
     Raises:
         BadInput: a file that is missing, of unknown kind, empty or broken; with the row where there is one.
     """
-    file = Path(path).expanduser()
-    if file.is_dir():
+    try:
+        file = Path(path).expanduser()
+        folder = file.is_dir()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{path!r:.200}: no path of a file: {one_line(error, 100)}") from None
+    if folder:
         raise BadInput(f"{path}: is a folder, and a file is needed")
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
@@ -50,6 +54,8 @@ def read_table(path: str) -> Iterator[Placed]:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except ValueError as error:  # a path with a NUL
+        raise BadInput(f"{path!r}: cannot be read: {error}") from None
     except _Broken as error:
         raise BadInput(f"{path}, {error}") from None
     if empty:
@@ -57,10 +63,11 @@ def read_table(path: str) -> Iterator[Placed]:
 
 
 def as_text(value: Any) -> str:
-    """Return a value of JSON, Parquet or Arrow as text: what is missing is empty, true is ``true``."""
-    if value is None:
+    """Return a value of JSON, Parquet or Arrow as text: what is missing, NaN too, is empty, true is ``true``."""
+    if value is None or value != value:
         return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    known = isinstance(value, bool | int | float | list | dict)
+    text = json.dumps(value, ensure_ascii=False, default=str) if known else str(value)
     # JSON can escape half a surrogate pair, which is no character and cannot be encoded.
     return text.encode(errors="replace").decode()
 
@@ -78,12 +85,15 @@ class _Broken(Exception):
 
 
 def _csv(file: Path, delimiter: str = ",") -> Iterator[tuple[str, Any]]:
+    csv.field_size_limit(2**31 - 1)  # a long text is cut to the context later; it is no error
     # utf-8-sig: spreadsheets begin a file with a byte order mark, which is no part of the first column's name.
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
         number = 1
         try:
             header = next(reader, [])
+            if len(header) == 1 and set(";\t,") & set(header[0]):
+                raise _Broken(f"row 1: one column, {header[0]!r}; columns are divided by {delimiter!r}")
             if len(set(header)) < len(header):
                 twice = next(name for name in header if header.count(name) > 1)
                 raise _Broken(f"row 1: the column '{twice}' is there twice")
@@ -94,7 +104,8 @@ def _csv(file: Path, delimiter: str = ",") -> Iterator[tuple[str, Any]]:
                     raise _Broken(f"row {number}: {len(cells)} cells, but the header has {len(header)}")
                 yield f"row {number}", dict(zip(header, cells, strict=True))
         except csv.Error as error:
-            raise _Broken(f"row {number + 1}: {error}") from None
+            hint = '; within quotes a quote is written twice ("")' if "expected after" in str(error) else ""
+            raise _Broken(f"row {number + 1}: {error}{hint}") from None
 
 
 def _json_lines(file: Path) -> Iterator[tuple[str, Any]]:
@@ -134,8 +145,8 @@ def _parquet(file: Path) -> Iterator[tuple[str, Any]]:
 
     try:
         rows = pyarrow.parquet.read_table(file).to_pylist()
-    except pyarrow.ArrowInvalid as error:
-        raise _Broken(f"row 1: not Parquet: {error}") from None
+    except (pyarrow.ArrowException, OverflowError) as error:  # OverflowError: a date beyond the year 9999
+        raise _Broken(f"row 1: cannot be read as Parquet: {one_line(error, 200)}") from None
     yield from ((f"row {number}", row) for number, row in enumerate(rows, start=1))
 
 

@@ -32,12 +32,16 @@ class Record:
 
 def _read_words(given: Any) -> Any:
     """Turn a list of words into a mapping, and numbers into text; YAML's booleans are refused."""
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        given = dict(zip(given, given, strict=True))
-    if not isinstance(given, Mapping):
+    listed = isinstance(given, Sequence) and not isinstance(given, str)
+    if not listed and not isinstance(given, Mapping):
         return given
-    if any(isinstance(word, bool) for word in (*given.keys(), *given.values())):
-        raise ValueError("put quotes around yes, no, true and false: without them YAML reads no words")
+    pairs = [(word, word) for word in given] if listed else list(given.items())
+    for word in (word for pair in pairs for word in pair):
+        if isinstance(word, bool):
+            raise ValueError("put quotes around yes, no, true and false: without them YAML reads no words")
+        if not isinstance(word, str | int | float):
+            raise ValueError(f"expected a word for each value of the label column, found {word!r:.100}")
+    given = dict(pairs)
     words = {str(value).strip(): str(word) for value, word in given.items()}
     if len(set(words.values())) < 2 or not all(word.strip() for word in words.values()):
         raise ValueError(f"expected two or more different words, found {', '.join(map(repr, words.values()))}")
@@ -147,6 +151,9 @@ class Table(WrittenAnswers, BaseDataset):
         if self.label_words and (self.options_column or self.answer_column):
             other = "options_column" if self.options_column else "answer_column"
             raise ValueError(f"label_words: these are answers of every row, and {other} has some of each row")
+        answered = self.answer_column or self.label_column
+        if not self.format and answered in columns(self.template):
+            raise ValueError(f"template: {{{answered}}} is the column of the answers, and gives them away")
         written = [name for name in ("loss_on", "max_answer_tokens", "generate") if name in self.model_fields_set]
         if written and not self.answer_column:
             raise ValueError(f"{written[0]} is for answers in free text; name their column by answer_column")
@@ -219,7 +226,7 @@ class Table(WrittenAnswers, BaseDataset):
                     f"is not in label_words{did_you_mean(self._label(record), words)}"
                 )
         if len({words[value] for value in values}) < 2:
-            only = ", ".join(map(repr, sorted(values)))
+            only = repr(words[next(iter(values))])
             raise BadInput(f"{self.origin}: column '{self.label_column}' has one label only, {only}; two are needed")
         labels = _labels(words)
         number = {value: labels.index(word) for value, word in words.items()}
@@ -280,20 +287,25 @@ class Table(WrittenAnswers, BaseDataset):
 
 
 def texts(record: Record, column: str) -> tuple[str, ...]:
-    """Return the texts of a cell: those of a JSON list, or the cell itself.
+    """Return the texts of a cell: those of a JSON list, of SQuAD's ``{"text": [...], ...}``, or the cell itself.
 
     Raises:
         BadInput: there is none, or one is empty or no text.
     """
     cell = record.fields[column]
     found: Any = [cell]
-    if cell.lstrip().startswith("["):
+    if cell.lstrip().startswith(("[", "{")):
         with suppress(ValueError, RecursionError):
-            listed = json.loads(cell)
-            found = listed if all(isinstance(one, str) for one in listed) else found
+            read = json.loads(cell)
+            listed = read.get("text") if isinstance(read, dict) and read.keys() == _SQUAD else read
+            if isinstance(listed, list) and all(one is None or isinstance(one, str) for one in listed):
+                found = [one or "" for one in listed]
     if not found or not all(one.strip() for one in found):
         raise BadInput(f"{record.place}: column '{column}' is empty, or holds an empty text; every row needs an answer")
     return tuple(found)
+
+
+_SQUAD = {"text", "answer_start"}
 
 
 def _labels(words: Mapping[str, str]) -> tuple[str, ...]:

@@ -20,6 +20,11 @@ def columns(template: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in _PART.findall(template) if name))
 
 
+def unfilled(template: str) -> bool:
+    """Whether a template holds a brace that is neither a column's nor written twice."""
+    return bool(set("{}") & set(_PART.sub("", template)))
+
+
 def render(template: str, fields: Mapping[str, str]) -> str:
     """Fill in a template; ``{{`` and ``}}`` stand for single braces.
 

@@ -8,6 +8,7 @@ from bench.core.distributions import Choice
 from bench.experiment.cell import Cell
 from bench.experiment.grid import own_values
 from bench.experiment.schema import Experiment
+from bench.experiment.settings import Training
 from bench.experiment.terms import unequal
 from bench.methods import methods
 
@@ -19,7 +20,8 @@ def cautions(experiment: Experiment, cells: Sequence[Cell]) -> Iterator[str]:
         f"unequal terms: {sentence}; make them equal, or say 'terms: as published'"
         for sentence in unequal(training, experiment.terms)
     )
-    if (rate := experiment.training.get("learning_rate")) is not None:
+    if "learning_rate" in experiment.training:
+        rate = Training.parse(experiment.training, "training").learning_rate
         own = {
             cell.method.label: methods.get(cell.method.name).training_defaults.get("learning_rate") for cell in training
         }
@@ -35,6 +37,6 @@ def cautions(experiment: Experiment, cells: Sequence[Cell]) -> Iterator[str]:
                 else f"{range_.low:g} to {range_.high:g}"
             )
             yield (
-                f"{cell.title}: the default {name}, {value}, lies outside of what is searched ({ends}), so the first "
+                f"{cell.title}: the value of {name}, {value}, lies outside of what is searched ({ends}), so the first "
                 "trial does not run it"
             )

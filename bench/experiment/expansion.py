@@ -42,7 +42,7 @@ def plan_cells(experiment: Experiment, where: str, say: Callable[[str], None] = 
     Training.parse(experiment.training, f"{where}: training")
     _check_overrides(experiment, where)
     chosen_models = [model_entry(entry, f"{where}: models[{i}]") for i, entry in enumerate(experiment.models)]
-    cells = []
+    cells, used = [], set[int]()
     for index, dataset in enumerate(experiment.datasets):
         source = _dataset(dataset, f"{where}: datasets[{index}]")
         targets = _targets(experiment, dataset, source, f"{where}: datasets[{index}].{dataset.name}.transfer")
@@ -50,11 +50,15 @@ def plan_cells(experiment: Experiment, where: str, say: Callable[[str], None] = 
             place = f"{where}: methods[{position}]"
             kind = methods.get(method.name, place)
             for model in chosen_models if kind.uses_model else [None]:
-                if not any(o.skip for o in experiment.overrides if _applies(o, model, dataset, method)):
+                mine = [i for i, o in enumerate(experiment.overrides) if _applies(o, model, dataset, method)]
+                used.update(mine)
+                if not any(experiment.overrides[i].skip for i in mine):
                     cell = _cell(experiment, model, dataset, source, method, place, say)
                     cells.append(cell.model_copy(update={"transfer": targets}))
     if not cells:
         raise BadInput(f"{where}: overrides: every cell is skipped; nothing is left to run")
+    for index in sorted(set(range(len(experiment.overrides))) - used):
+        raise BadInput(f"{where}: overrides[{index}]: is for no cell (a method without a model is of no model's)")
     # One model after the other, small ones first: results appear early and a base model is loaded once.
     sizes = {entry.label: models.get(entry.name).parameters or float("inf") for entry in chosen_models}
     order = sorted(sizes, key=sizes.__getitem__)
@@ -216,8 +220,12 @@ def _search_space(method: Method, changes: Mapping[str, Any], where: str) -> tup
             known |= {alias.name for alias in aliases(type(method)).values()}
             raise BadInput(f"{where}: unknown parameter '{name}'{did_you_mean(name, known)}")
         if isinstance(change, Mapping):
-            space[name] = _distribution(_changed(space.get(name), change, real=_real(method, name)), place)
+            if "kind" in change:
+                raise BadInput(f"{place}.kind: unknown key; the parameter's own type says what is drawn")
+            space[name] = _distribution(_changed(space.get(name), change, _real(method, name, change)), place)
         elif isinstance(change, list):
+            if any(isinstance(one, list | dict) for one in change):
+                raise BadInput(f"{place}: a choice is a number, a word or null; a list of lists cannot be searched")
             space[name] = _distribution({"kind": "choice", "choices": change}, place)
         else:
             space.pop(name, None)
@@ -249,29 +257,22 @@ def check_search_space(method: Method, space: SearchSpace, where: str) -> None:
 
 def _changed(old: Distribution | None, change: Mapping[str, Any], real: bool) -> dict[str, Any]:
     """Lay a change over the old distribution, or over nothing where it asks for one of another kind."""
-    kind = change.get("kind") or ("choice" if "choices" in change else None)
-    if kind is None and isinstance(old, Float | Int):
-        kind = old.kind
-    if kind is None:
-        kind = "float" if real else "int"
+    kind = "choice" if "choices" in change else "float" if real else "int"
     kept = old.model_dump() if old is not None and old.kind == kind else {}
     return {**kept, **change, "kind": kind}
 
 
-def _real(method: Method, name: str) -> bool:
+def _real(method: Method, name: str, change: Mapping[str, Any]) -> bool:
     """Whether the field that takes the value is a real number."""
     field = {**type(method).model_fields, **Training.model_fields}.get(name)
-    if field is None:  # of a class that is not ours: its default value tells
-        return isinstance(method.options()[name], float)
+    if field is None:  # of a class that is not ours: its default value tells, or how the range is written
+        return isinstance(method.options()[name], float) or isinstance(change.get("low"), float)
     return float in (field.annotation, *get_args(field.annotation))
 
 
 def _distribution(data: dict[str, Any], where: str) -> Distribution:
     kinds: dict[str, type[Float | Int | Choice]] = {"float": Float, "int": Int, "choice": Choice}
-    kind = kinds.get(str(data["kind"]))
-    if kind is None:
-        raise BadInput(f"{where}.kind: expected float, int or choice, found {data['kind']!r}")
-    return kind.parse(data, where)
+    return kinds[data["kind"]].parse(data, where)
 
 
 def _ends(distribution: Distribution) -> Iterable[Any]:
@@ -310,7 +311,7 @@ def _check_overrides(experiment: Experiment, where: str) -> None:
         Runtime.parse(override.runtime, f"{place}.runtime")
         for shared in {"device", "threads"} & override.runtime.keys():
             raise BadInput(f"{place}.runtime.{shared}: one for all cells; set it below 'runtime' of the experiment")
-        _check_options(override, experiment.methods, f"{place}.options")
+        _check_options(override, experiment.methods, place)
         for kind in ("models", "datasets", "methods"):
             known = [entry.label for entry in getattr(experiment, kind)]
             for label in getattr(override, kind) or ():
@@ -322,14 +323,23 @@ def _check_overrides(experiment: Experiment, where: str) -> None:
 
 
 def _check_options(override: Override, entries: Iterable[MethodEntry], where: str) -> None:
-    """Raise `BadInput` at a key that none of the methods has: merged into their entries it would be sought there."""
-    meant = [entry.name for entry in entries if override.methods is None or entry.label in override.methods]
-    kinds = [methods.get(name) for name in meant if name in methods]
-    known = {name for kind in kinds for name in (*kind.model_fields, *(a.name for a in aliases(kind).values()))}
-    for name in override.options:
-        # A generic method takes the options of another class.
-        if name not in known and not any(kind.model_config.get("extra") == "allow" for kind in kinds):
-            raise BadInput(f"{where}.{name}: unknown key{did_you_mean(name, known)}")
+    """Raise `BadInput` at a key that one of the methods has not: merged into their entries it would be sought there."""
+    kinds = {entry.label: methods.get(entry.name) for entry in entries if entry.name in methods}
+    meant = {
+        label: {*kind.model_fields, *(alias.name for alias in aliases(kind).values())}
+        for label, kind in kinds.items()
+        if label in (override.methods or kinds)
+        and (kind.uses_model or override.models is None)
+        and kind.model_config.get("extra") != "allow"  # a generic method takes the options of another class
+    }
+    for key, further in (("options", set[str]()), ("search", {*Training.model_fields})):
+        for name in getattr(override, key) if meant else ():
+            lacking = [label for label, known in meant.items() if name not in known | further]
+            if len(lacking) == len(meant):
+                known = further.union(*meant.values())
+                raise BadInput(f"{where}.{key}.{name}: unknown key{did_you_mean(name, known)}")
+            if lacking:
+                raise BadInput(f"{where}.{key}.{name}: not of '{lacking[0]}'; say by 'methods:' which ones are meant")
 
 
 def _applies(override: Override, model: Entry | None, dataset: Entry, method: Entry) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.core.distributions import Choice
 from bench.core.entries import Entry
+from bench.core.errors import BadInput, one_line
 from bench.datasets.answers import Answer
 from bench.datasets.splits import Splits
 from bench.experiment.cell import Cell
@@ -31,7 +32,10 @@ class _Tokenizer:
     def __init__(self, file: Path) -> None:
         from tokenizers import Tokenizer
 
-        self._tokenizer = Tokenizer.from_file(str(file))
+        try:
+            self._tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises nothing narrower
+            raise BadInput(f"{file}: no tokenizer that can be read: {one_line(error, 200)}") from None
 
     def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
         return {"input_ids": self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids}

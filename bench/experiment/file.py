@@ -122,9 +122,11 @@ def _assign(data: Any, assignment: str) -> None:
     if not separator or not key:
         raise BadInput(f"{where}: expected KEY=VALUE, such as study.trials=4")
     value = load_yaml(text, where)
-    *parents, last = key.split(".")
-    for part in parents:
+    part, rest = _first(data, key)
+    while rest:
         data = _step(data, part, where)
+        part, rest = _first(data, rest)
+    last = part
     if isinstance(data, list):
         data[_index(data, last, where)] = value
     elif isinstance(data, dict):
@@ -133,9 +135,19 @@ def _assign(data: Any, assignment: str) -> None:
         raise BadInput(f"{where}: there is nothing below this key to set")
 
 
+def _first(data: Any, key: str) -> tuple[str, str]:
+    """Split a key behind its first part, which is a name with a dot where the data have one."""
+    names = data if isinstance(data, dict) else ()
+    part = next((name for name in names if key.startswith(f"{name}.")), key.partition(".")[0])
+    return part, key[len(part) + 1 :]
+
+
 def _step(data: Any, part: str, where: str) -> Any:
     if isinstance(data, list):
-        return data[_index(data, part, where)]
+        place = _index(data, part, where)
+        if isinstance(data[place], str):  # an entry without options: they may be given below its name
+            data[place] = {data[place]: None}
+        return data[place]
     if not isinstance(data, dict):
         raise BadInput(f"{where}: there is no key {part!r} to go into")
     if data.get(part) is None:

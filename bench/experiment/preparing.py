@@ -100,6 +100,9 @@ def source_cautions(cells: Sequence[Cell]) -> Iterator[str]:
             continue
         splits = _checked(cells, entry, dataset)
         yield from (f"data set {entry.label}: {said}" for said in splits.cautions(dataset.metrics[0].name))
+    for text in _texts(cells):
+        if text.path is not None:
+            read_general_text(text.bytes, text.path)
     for _, source in _models(cells):
         if not source.downloads():  # a folder of this machine: it is there, or it is a typo
             source.prepare()

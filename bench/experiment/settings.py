@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bench.core.config import Config
 
@@ -98,6 +98,15 @@ class Study(Config):
         if not objectives or len(set(objectives)) < len(objectives):
             raise ValueError(f"expected one or more different objectives, found {', '.join(objectives) or 'none'}")
         return objectives
+
+    @model_validator(mode="after")
+    def _check_grid(self) -> Self:
+        points = self.sampler_options.get("points", 1)
+        if self.sampler == "grid" and (
+            self.sampler_options.keys() - {"points"} or type(points) is not int or points < 1
+        ):
+            raise ValueError("sampler_options: grid takes 'points', a whole number above 0")
+        return self
 
 
 class Finals(Config):

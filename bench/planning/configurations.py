@@ -16,6 +16,7 @@ from typing import Any
 from transformers import AutoConfig, PreTrainedConfig
 
 from bench.core.config import Config
+from bench.core.errors import BadInput
 
 
 class Published(Config):
@@ -85,4 +86,8 @@ def with_layers(fields: Mapping[str, Any], layers: int) -> dict[str, Any]:
 
 def of_fields(fields: Mapping[str, Any]) -> PreTrainedConfig:
     """Return transformers' configuration of the fields of a ``config.json``, which it may change."""
-    return AutoConfig.for_model(**copy.deepcopy(dict(fields)))
+    try:
+        return AutoConfig.for_model(**copy.deepcopy(dict(fields)))
+    except (TypeError, ValueError) as error:  # transformers lists all that it knows
+        kind = fields.get("model_type")
+        raise BadInput(f"config.json: transformers makes nothing of model_type {kind!r}: {str(error)[:60]}") from None

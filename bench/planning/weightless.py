@@ -110,8 +110,8 @@ def model_config(name: str) -> dict[str, Any]:
     if (folder / "config.json").is_file():
         try:
             return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise BadInput(f"{folder / 'config.json'}: not JSON: {error}") from None
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"{folder / 'config.json'}: no object in JSON: {error}") from None
     if "/" not in name:
         raise BadInput(
             f"unknown model '{name}'{did_you_mean(name, [*published(), *models.names()])} (one of 'bench list models', "

@@ -46,9 +46,6 @@ def check_study(study: Study, training: Training, where: str) -> None:
     Raises:
         BadInput: an unknown name, or an option that it does not take.
     """
-    points = study.sampler_options.get("points", 1)
-    if study.sampler == "grid" and (set(study.sampler_options) - {"points"} or type(points) is not int or points < 1):
-        raise BadInput(f"{where}.sampler_options: grid takes 'points', a whole number above 0")
     # The usual ones are not worth the second that importing optuna takes.
     if study.sampler not in SAMPLERS or (study.sampler_options and study.sampler != "grid"):
         build_sampler(study, 0, where)
@@ -64,6 +61,8 @@ def build_sampler(study: Study, seed: int, where: str = "study") -> BaseSampler:
         return optuna.samplers.RandomSampler(seed=seed)
     kind = _find(optuna.samplers, "Sampler", study.sampler, SAMPLERS, f"{where}.sampler")
     options = {**_SAMPLER_DEFAULTS.get(kind.__name__, {}), **study.sampler_options}
+    if "seed" in study.sampler_options:
+        raise BadInput(f"{where}.sampler_options.seed: the experiment's own 'seed' seeds the sampler; set that one")
     if "seed" in _parameters(kind):
         options["seed"] = seed
     sampler: BaseSampler = _build(kind, options, f"{where}.sampler_options")

@@ -92,7 +92,13 @@ def test_a_text_that_merely_begins_like_a_list_is_a_text(tmp_path):
     assert {example.answers for example in everything(splits)} == {("[sic] so",), ("[1, 2]",), ("[",), ("[]x",)}
 
 
-@pytest.mark.parametrize("says", ["", " ", [], ["a", ""], None])
+def test_answers_as_squad_writes_them_are_references(tmp_path):
+    rows = [{"text": f"q{i}", "says": {"text": ["a", "b"], "answer_start": [0, 5]}} for i in range(4)]
+    splits = local(tmp_path, rows, answer_column="says").splits()
+    assert {example.answers for example in everything(splits)} == {("a", "b")}
+
+
+@pytest.mark.parametrize("says", ["", " ", [], ["a", ""], ["a", None], None, {"text": [], "answer_start": []}])
 def test_an_empty_answer_is_refused_with_its_row(tmp_path, says):
     rows = [{"text": "q0", "says": "a"}, {"text": "q1", "says": says}]
     with pytest.raises(BadInput, match=r"data\.jsonl, line 2: column 'says' is empty, or holds an empty text"):

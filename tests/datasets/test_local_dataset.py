@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import itertools
 import json
 import string
+from decimal import Decimal
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -146,6 +150,9 @@ def test_ready_made_validation_and_test_files_are_kept(write, tmp_path):
         (HEADER + "a,ham\nb,\n", {}, r"data.csv, row 3: column 'label' is empty"),
         (HEADER + "a,ham\nb,spm\n", {"label_words": ["ham", "spam"]}, r"row 3: the label 'spm'.*did you mean 'spam'"),
         (HEADER + "a,ham\nb,ham\n", {}, r"data.csv: column 'label' has one label only, 'ham'; two are needed"),
+        (HEADER + "a,1\nb,2\n", {"label_words": {1: "x", 2: "x", 3: "y"}}, r"has one label only, 'x'; two are needed"),
+        ("text;label\na;ham\n", {}, r"data.csv, row 1: one column, 'text;label'; columns are divided by ','"),
+        (HEADER + '"a" b,ham\n', {}, r"data.csv, row 2: .* within quotes a quote is written twice"),
         (HEADER + "a,ham\nb,spam,c\n", {}, r"data.csv, row 3: 3 cells, but the header has 2"),
         (HEADER + 'a,ham\n"b,spam\n', {}, r"data.csv, row 3: unexpected end of data"),
         ("text,text\na,b\n", {}, r"data.csv, row 1: the column 'text' is there twice"),
@@ -180,7 +187,7 @@ def test_a_csv_that_is_wrong_is_answered_with_file_row_and_column(write, content
         ("a.jsonl", "9" * 5000, r"a.jsonl, line 1: .* digits"),
         ("a.jsn", "[]", r"a.jsn: unknown kind of file; did you mean '.json'\?"),
         ("data", "", r"data: unknown kind of file; known are .csv, .json, .jsonl, .ndjson, .parquet, .tsv"),
-        ("a.parquet", "no parquet", r"a.parquet, row 1: not Parquet"),
+        ("a.parquet", "no parquet", r"a.parquet, row 1: cannot be read as Parquet"),
     ],
 )
 def test_any_other_file_that_is_wrong_is_answered_with_its_place(write, name, content, message):
@@ -204,6 +211,56 @@ def test_a_folder_is_not_read_as_a_file(write, tmp_path):
 def test_booleans_of_yaml_are_refused_as_label_words(words):
     with pytest.raises(BadInput, match=r"x\.label_words: put quotes around yes, no"):
         datasets.build("local", {"path": "a.csv", "label_words": words}, "x")
+
+
+@pytest.mark.parametrize("words", [{0: ["bad", "awful"], 1: "good"}, {0: None, 1: "good"}, [{"yes": "good"}, "bad"]])
+def test_only_words_are_label_words(words):
+    with pytest.raises(BadInput, match=r"x\.label_words: expected a word for each value of the label column, found"):
+        datasets.build("local", {"path": "a.csv", "label_words": words}, "x")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("Text: {text} Label: {label}", r"template: \{label\} is the column of the answers, and gives them away"),
+        ("{text} and {other", r"a brace without its partner; one that is meant is written twice"),
+        ("{text} {}", r"a brace without its partner"),
+    ],
+)
+def test_a_template_that_cannot_be_meant_is_refused(template, message):
+    with pytest.raises(BadInput, match=message):
+        datasets.build("local", {"path": "a.csv", "template": template}, "x")
+
+
+def test_two_metrics_of_one_label_are_refused():
+    with pytest.raises(BadInput, match="the label 'accuracy' is used twice"):
+        datasets.build("local", {"path": "a.csv", "metrics": ["accuracy", "accuracy"]}, "x")
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/x.csv", "a\0b.csv", "x" * 5000 + ".csv"])
+def test_what_is_no_path_is_answered_clearly(path):
+    with pytest.raises(BadInput):
+        datasets.build("local", {"path": path}, "x").splits()
+
+
+def test_a_text_of_any_length_is_read(write):
+    content = HEADER + "".join(f"{'long ' * 50_000}{i},{i % 2}\n" for i in range(4))
+    assert len(write(content, validation_size=1, test_size=1).splits().train) == 2
+
+
+def test_what_parquet_holds_is_read_as_people_write_it_and_nan_is_missing(tmp_path):
+    path = tmp_path / "a.parquet"
+    made = {
+        "text": ["a", "b", "c", "d"],
+        "when": [datetime.date(2024, 1, 1)] * 4,
+        "label": [Decimal(0), Decimal(1)] * 2,
+        "score": [float("nan")] * 4,
+    }
+    pyarrow.parquet.write_table(pyarrow.table(made), path)
+    sizes = {"validation_size": 1, "test_size": 1}
+    splits = datasets.build("local", {"path": str(path), "template": "{when} {text}{score}", **sizes}, "x").splits()
+    assert splits.labels == ("0", "1")
+    assert {text for text, _ in pairs(splits)} <= {f"2024-01-01 {letter}" for letter in "abcd"}
 
 
 @pytest.mark.parametrize("words", [{"a": "same", "b": "same"}, ["one"], {"a": " ", "b": "c"}])

@@ -113,6 +113,15 @@ def test_a_path_that_is_no_text_file_is_said_so(tmp_path, monkeypatch, make, sai
         ("study={pruner: percentile, pruner_options: {percentile: 200}}", "study.pruner_options: PercentilePruner: "),
         ("study.objectives=[scroe]", "x.yaml: study.objectives[0]: input should be 'score', 'trainable_parameters'"),
         ("study.budget={hours: 3}", "x.yaml: study.budget.hours: unknown key"),
+        (
+            "study.sampler_options={seed: 3}",
+            "x.yaml: study.sampler_options.seed: the experiment's own 'seed' seeds",
+        ),
+        ("study={sampler: grid, sampler_options: {points: x}}", "grid takes 'points', a whole number above 0"),
+        ("methods=[{lora: {search: {target_modules: [[a], [b]]}}}]", "a list of lists cannot be searched"),
+        ("methods=[{lora: {target_modules: '.*('}}]", "target_modules: '.*(' is no regular expression"),
+        ("methods={lora: {rank: 3}}", "x.yaml: methods: input should be a valid list, found a mapping"),
+        ("overrides=[{methods: [], trials: 3}]", "x.yaml: overrides[0]: is for no cell"),
         ("overrides=[{skip: true}]", "x.yaml: overrides: every cell is skipped; nothing is left to run"),
         ("name=../up", "x.yaml: name: '../up' is no name that can be shown"),
         ("models=[]", "x.yaml: models: list should have at least 1 item"),
@@ -165,8 +174,7 @@ def test_what_is_wrong_is_named_by_file_key_and_the_nearest_right_thing(write, c
         ("{rank: [4, many]}", "search.rank (or r): input should be a valid integer"),
         ("{rank: []}", "search.rank.choices: "),
         ("{rank: 0}", "search.rank (or r): input should be greater than 0, found 0"),
-        ("{rank: {kind: dice}}", "search.rank.kind: expected float, int or choice, found 'dice'"),
-        ("{rank: {kind: [1]}}", "search.rank.kind: expected float, int or choice, found [1]"),
+        ("{rank: {kind: float, low: 2, high: 8}}", "search.rank.kind: unknown key; the parameter's own type says"),
         ("{rank: {hgih: 4}}", "search.rank.hgih: unknown key; did you mean 'high'?"),
         ("{dropout: {low: 0.0}}", "search.dropout.high: this key is missing"),
     ],
@@ -331,6 +339,10 @@ def test_set_reaches_into_lists_and_makes_what_is_not_there(write):
     loaded = load_experiment(file, ["methods.0.lora.rank=16", "study.trials=2", "methods.1=hard_prompt", "name=b"])
     assert loaded.methods[0].options == {"rank": 16}
     assert (loaded.study.trials, loaded.methods[1].name, loaded.name) == (2, "hard_prompt", "b")
+    loaded = load_experiment(file, ["methods.1.majority.label=most", "models=[{glasslm-0.9m: }]"])
+    assert loaded.methods[1].label == "most"
+    loaded = load_experiment(file, ["models=[{glasslm-0.9m: }]", "models.0.glasslm-0.9m.label=small"])
+    assert loaded.models[0].label == "small"
 
 
 @pytest.mark.parametrize(
@@ -403,6 +415,12 @@ def test_any_text_is_an_experiment_or_bad_input(tmp_path_factory, text):
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
 def test_any_mapping_is_an_experiment_or_bad_input(data):
     only_bad_input(lambda: plan({**yaml.safe_load(GOOD), **data}))
+
+
+@pytest.mark.parametrize("key", ["options", "search"])
+def test_an_override_of_a_key_that_only_some_methods_have_has_to_say_which_are_meant(write, key):
+    found = message(write(GOOD), "methods=[lora, majority]", f"overrides=[{{{key}: {{rank: 4}}}}]")
+    assert found == f"x.yaml: overrides[0].{key}.rank: not of 'majority'; say by 'methods:' which ones are meant"
 
 
 @settings(max_examples=150)

@@ -92,7 +92,7 @@ def test_a_learning_rate_for_all_methods_is_said_to_replace_their_own():
 
 def test_a_default_outside_of_its_range_is_said_not_to_be_the_first_trial():
     found = cautions(methods=[{"lora": {"search": {"rank": [2, 4]}}}, "vera"])
-    assert any("the default rank, 8, lies outside of what is searched (2, 4)" in line for line in found)
+    assert any("the value of rank, 8, lies outside of what is searched (2, 4)" in line for line in found)
 
 
 def test_the_search_of_every_built_in_method_is_equally_wide_around_its_default():
