@@ -48,12 +48,14 @@ def plot(
     if name not in (*in_order(), "all"):
         near = did_you_mean(name, in_order())
         raise BadInput(f"unknown figure '{name}'{near}; there are {', '.join(in_order())}, and 'all'")
+    if name == "all" and options:
+        raise BadInput(f"--set {changes[0]}: options are of one figure; name it instead of 'all'")
     names = in_order() if name == "all" else [name]
     drawn: list[Drawing] = []
     reasons: list[str] = []
     if references and "scale" not in names:
         raise BadInput(f"--references: the figure 'scale' draws them, not '{name}'")
-    built = [(one, figures.build(one, {} if name == "all" else options, f"figure {one}")) for one in names]
+    built = [(one, figures.build(one, options, f"figure {one}")) for one in names]
     every = collect(results).cells
     cells = choose(every, only)
     if references:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -18,6 +17,8 @@ from bench.reporting import text
 from bench.reporting.cells import CellResults
 from bench.reporting.folders import Results
 from bench.reporting.frame import results_frame
+from bench.reporting.statistics.components import standard_error
+from bench.reporting.statistics.contrast import own_parts, unknown_of
 from bench.reporting.table import summarise_cells
 from bench.reporting.writers import csv_table, latex_table, markdown_table, write_files
 
@@ -43,16 +44,16 @@ def long_frame(frame: pd.DataFrame) -> pd.DataFrame:
 def lm_eval_results(cells: Sequence[CellResults]) -> dict[str, Any]:
     """Return the results of one model with one method, a cell a data set, as lm-evaluation-harness writes them.
 
-    A task is a data set, its version what pins the data; ``_stderr`` is the standard error over seeds (theirs is over
-    items).
+    A task is a data set, its version what pins the data; ``_stderr`` is the standard error of the main metric over test
+    items, as theirs is, and over seeds.
     """
     results: dict[str, dict[str, Any]] = {}
     for cell in cells:
         scored = results.setdefault(cell.dataset, {"alias": cell.dataset})
         for metric, values in cell.metrics.items():
             scored[f"{metric},none"] = sum(values) / len(values)
-            spread = cell.sd if metric == cell.metric else None
-            scored[f"{metric}_stderr,none"] = "N/A" if spread is None else spread / math.sqrt(len(values))
+            known = cell.answers if metric == cell.metric and unknown_of(cell.answers) is None else None
+            scored[f"{metric}_stderr,none"] = standard_error(own_parts(known, 0.0)) if known else "N/A"
     first = cells[0].runs[0]
     model = first.spec.cell.model
     return {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from itertools import combinations, combinations_with_replacement, permutations
 from statistics import fmean
 from typing import TypeVar
 
@@ -39,7 +39,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Aggregate:
-    """A method over all tasks that every method has."""
+    """A method over the tasks that are pooled."""
 
     method: str
     iqm: float
@@ -52,10 +52,11 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class OverTasks:
-    """Methods held against each other on the tasks (a model on a data set) that all of them have."""
+    """Methods held against each other over tasks: a task is a model on a data set."""
 
     metric: str
     methods: tuple[str, ...]
+    """Those that have all of `tasks`, chosen so that they have most cells together."""
     tasks: tuple[str, ...]
     """Those whose scores are pooled."""
     aggregates: tuple[Aggregate, ...]
@@ -65,7 +66,7 @@ class OverTasks:
     outcomes: dict[tuple[str, str], Counter[Outcome]]
     """How often the first method came off so against the second, over the tasks that both have."""
     partial: tuple[str, ...] = ()
-    """Methods left out of aggregates, because they lack a task that most have, or finals failed there."""
+    """Methods left out of aggregates, because they lack one of the tasks, or finals failed there."""
     unscaled: tuple[str, ...] = ()
     """Tasks left out of aggregates: what the majority class scores is not known, or what a perfect score is."""
 
@@ -96,13 +97,8 @@ class SearchWorth:
 
 
 def ranks_by_method(cells: Iterable[CellResults]) -> dict[str, dict[str, int]]:
-    """Return method, then task, then rank by the verdicts, of the methods that have most tasks."""
-    table: dict[str, dict[str, int]] = {}
-    for cell in cells:
-        rank = cell.group.verdicts.ranks.get(cell.key) if cell.uses_model else None
-        if rank is not None:
-            table.setdefault(cell.method, {})[_task(cell)] = rank
-    return _whole(table)
+    """Return method, then task, then rank by the verdicts, of methods and tasks that are `_in_common`."""
+    return _in_common(_ranks(cells))
 
 
 def over_tasks(cells: Sequence[CellResults]) -> list[OverTasks]:
@@ -119,12 +115,12 @@ def _over_tasks(metric: str, cells: Sequence[CellResults]) -> OverTasks | None:
     for cell in cells:
         if cell.scores and cell.uses_model and not cell.failed:
             table.setdefault(cell.method, {})[_task(cell)] = cell
-    whole = _whole(table)
-    shared = sorted(set.intersection(*(set(tasks) for tasks in whole.values()))) if whole else []
-    if len(whole) < 2 or len(shared) < 2:
+    whole = _in_common(table)
+    if not whole:
         return None
+    shared = sorted(next(iter(whole.values())))
     scaled = [task for task in shared if all(_normalised(tasks[task]) is not None for tasks in whole.values())]
-    placed = ranks_by_method(cells)
+    placed = _ranks(cells)
     aggregates = []
     for method, tasks in whole.items() if len(scaled) > 1 else ():
         members = [tasks[task] for task in scaled]
@@ -138,7 +134,7 @@ def _over_tasks(metric: str, cells: Sequence[CellResults]) -> OverTasks | None:
                 method,
                 interquartile_mean([score for task in scores for score in task]),
                 None if few else stratified_bootstrap(scores, interquartile_mean, generator),
-                fmean(places.values()) if set(shared) <= places.keys() else None,
+                fmean(places[task] for task in scaled) if places.keys() >= set(scaled) else None,
             )
         )
     aggregates.sort(key=lambda one: (-one.iqm, one.method))
@@ -168,10 +164,29 @@ def _task(cell: CellResults) -> str:
     return f"{cell.model} / {cell.dataset}"
 
 
-def _whole(table: Mapping[str, Mapping[str, Value]]) -> dict[str, dict[str, Value]]:
-    """Return the methods that have most tasks."""
-    most = max(map(len, table.values()), default=0)
-    return {method: dict(tasks) for method, tasks in table.items() if len(tasks) == most}
+def _ranks(cells: Iterable[CellResults]) -> dict[str, dict[str, int]]:
+    table: dict[str, dict[str, int]] = {}
+    for cell in cells:
+        rank = cell.group.verdicts.ranks.get(cell.key) if cell.uses_model else None
+        if rank is not None:
+            table.setdefault(cell.method, {})[_task(cell)] = rank
+    return table
+
+
+def _in_common(table: Mapping[str, Mapping[str, Value]]) -> dict[str, dict[str, Value]]:
+    """Return two methods or more with the two tasks or more that all of them have: those with most cells together.
+
+    The tasks are those that some pair of methods shares, or one method has. Empty where no two share two tasks.
+    """
+    pairs = combinations_with_replacement(table.values(), 2)
+    candidates = dict.fromkeys(tuple(task for task in one if task in other) for one, other in pairs)
+    blocks = [
+        {method: {task: found[task] for task in tasks} for method, found in table.items() if found.keys() >= set(tasks)}
+        for tasks in candidates
+        if len(tasks) > 1
+    ]
+    several = [block for block in blocks if len(block) > 1]
+    return max(several, key=lambda block: (sum(map(len, block.values())), len(block)), default={})
 
 
 def _normalised(cell: CellResults) -> list[float] | None:

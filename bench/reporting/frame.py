@@ -90,7 +90,7 @@ def results_frame(results: Results) -> pd.DataFrame:
 
 
 def typed(values: Iterable[Any], dtype: str | None = None) -> pd.Series[Any]:
-    """Make a column in which None is missing; without ``dtype`` the values' own type decides.
+    """Make a column in which None is missing; without ``dtype`` the values' own type decides, text if they differ.
 
     pandas' own guess would turn whole numbers with a gap into floats, and scores that happen to be
     0.0 and 1.0 into whole numbers.
@@ -105,8 +105,10 @@ def typed(values: Iterable[Any], dtype: str | None = None) -> pd.Series[Any]:
         elif kinds <= {int, float}:
             dtype = "Float64"
         else:
-            dtype = "string" if kinds == {str} else "object"
-    return pd.Series([pd.NA if value is None else value for value in values], dtype=dtype)
+            dtype = "object" if len(kinds) == 1 and kinds != {str} else "string"
+    return pd.Series(
+        [pd.NA if value is None else str(value) if dtype == "string" else value for value in values], dtype=dtype
+    )
 
 
 def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ValidationError
 
+from bench.core.errors import BadInput
 from bench.runs.manifest import Manifest, Planned
 from bench.runs.record import Status, TrialRecord, read_record
 from bench.runs.selection import best_trial, best_trials, finals_of, to_repeat, validation_score
@@ -68,11 +69,18 @@ class _Final(BaseModel):
 
 
 def progress(results: Path, manifest: Manifest) -> list[Progress]:
-    """Return how far each current cell is, in the order of the experiment; nothing in the folder is changed."""
-    return [
-        _progress(results / "records" / path, manifest.labels(path), planned)
-        for path, planned in manifest.cells.items()
-    ]
+    """Return how far each current cell is, in the order of the experiment; nothing in the folder is changed.
+
+    Raises:
+        BadInput: a record that cannot be read.
+    """
+    try:
+        return [
+            _progress(results / "records" / path, manifest.labels(path), planned)
+            for path, planned in manifest.cells.items()
+        ]
+    except OSError as error:
+        raise BadInput(f"{error.filename or results}: cannot be read: {error.strerror or error}") from None
 
 
 def _progress(folder: Path, labels: tuple[str, ...], planned: Planned) -> Progress:

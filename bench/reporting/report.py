@@ -113,7 +113,7 @@ def _paragraphs(results: Results, summary: pd.DataFrame) -> Iterator[str]:
     yield "## How it was run"
     yield _bullets(origin.provenance(results))
     yield origin.versions(results.records)
-    commands = [f"    {text.one_line(m.command)}" for m in results.manifests if m.command is not None]
+    commands = [f"    {text.one_line(m.command, len(m.command))}" for m in results.manifests if m.command is not None]
     if commands:
         yield "To repeat it:\n\n" + "\n".join(commands)
 

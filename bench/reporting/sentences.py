@@ -56,7 +56,7 @@ def _verdict(group: Group) -> str:
         said = f"{_scored(first)} has the {_first_mean(first)}, followed by {_scored(second)}."
     against = _against_baseline(group) if group.baseline and not best else ""
     known = group.verdicts.resolution
-    floor = "" if known is None else f" Gaps under {points(known, first.bounds)} cannot be told apart."
+    floor = "" if known is None else f" Half of its gaps are known to ± {points(known, first.bounds)} (95 %) or better."
     return f"{said} {_gap(group, first, second)}{against}{floor}{without}"
 
 
@@ -66,10 +66,12 @@ def _first_mean(cell: CellResults) -> str:
 
 def _against_baseline(group: Group) -> str:
     """Say whether any method is better than the majority class; nothing where that is not known."""
-    to_baseline = group.verdicts.to_baseline
+    found = group.verdicts
     if group.best:
         return " It is better than the majority class beyond chance."
-    if not any(group.verdicts.ranks.get(path) == 1 and one.p is not None for path, one in to_baseline.items()):
+    if found.best:
+        return " None is called best, for nothing can be said about one whose mean is better."
+    if not any(found.ranks.get(path) == 1 and one.p is not None for path, one in found.to_baseline.items()):
         return ""
     return " No method of the first rank is better than the majority class beyond chance, so none is called best."
 
@@ -98,7 +100,7 @@ def _gap(group: Group, first: CellResults, second: CellResults) -> str:
     sign = 1 if value >= 0 else -1
     low, high = sorted((sign * gap.interval.low, sign * gap.interval.high))
     interval = f"95 % interval {text.signed(low)} to {text.signed(high)}"
-    pairs = len(group.tested) * (len(group.tested) - 1) // 2
+    pairs = sum(one.p is not None for one in group.verdicts.pairs.values()) // 2
     p = text.p_value(gap.corrected)
     p = f"p {p if p.startswith('<') else f'= {p}'}" + (f" corrected for {pairs} pairs" if pairs > 1 else "")
     if gap.verdict == "beyond":
@@ -112,21 +114,22 @@ def points(gap: float, bounds: Bounds) -> str:
 
 
 def resolutions(cells: Iterable[CellResults]) -> Iterator[str]:
-    """Say, a line a data set and metric, under which size no gap can be told apart: that of the finest model."""
+    """Say, a line a data set and metric, how well gaps between two methods of a model are known."""
     found: dict[tuple[str, str], list[Group]] = {}
     for group in groups(cells):
         if group.verdicts.resolution is not None:
             first = group.tested[0]
             found.setdefault((first.dataset, first.metric), []).append(group)
     for (dataset, metric), members in found.items():
-        finest = min(members, key=lambda group: group.verdicts.resolution or 0.0)
-        first = finest.tested[0]
+        first = members[0].tested[0]
         seeds = max(len(cell.scores) for group in members for cell in group.tested)
         items = max(cell.test_items or 0 for group in members for cell in group.tested)
+        known = sorted(group.verdicts.resolution or 0.0 for group in members)
+        ends = list(dict.fromkeys(points(one, first.bounds) for one in (known[0], known[-1])))
         yield (
             f"{text.markdown(dataset)}: with {text.number_of(seeds, 'fold' if first.folds else 'seed')} and "
-            f"{text.number_of(items, 'test item')}, gaps in {text.markdown(metric)} under "
-            f"{points(finest.verdicts.resolution or 0.0, first.bounds)} cannot be told apart."
+            f"{text.number_of(items, 'test item')}, half of the gaps in {text.markdown(metric)} between two methods of "
+            f"a model are known to ± {' to '.join(ends)} (95 %) or better{', by model' if len(ends) > 1 else ''}."
         )
 
 

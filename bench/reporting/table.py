@@ -182,9 +182,9 @@ def summarise_cells(cells: Sequence[CellResults]) -> pd.DataFrame:
     ``truncated_train`` are how many texts were cut to fit the context, missing where none was.
     ``standing`` (``best``, ``second``), ``rank`` (one more than the number of methods that are better beyond chance)
     and ``gap_to_best`` (whether the gap to the highest mean is ``beyond`` or ``within`` chance, or why that is not
-    known) are the verdicts on the methods of a model on a data set (docs/statistics.md), ``resolution`` is the smallest
-    gap that could be told from chance between any two of them, ``gap_to_full`` is the mean minus that of full
-    fine-tuning. Times, FLOPs, shares and
+    known) are the verdicts on the methods of a model on a data set (docs/statistics.md), ``resolution`` is half the
+    width of the 95 % interval of a gap between two of them, the median of all pairs, ``gap_to_full`` is the mean minus
+    that of full fine-tuning. Times, FLOPs, shares and
     ``measurement.*`` (what a method measures itself) are means, memory is the peak, all over these
     finals (over the best trial where there are none); ``search_seconds`` is what all trials took, without repeats.
     ``workers`` is how many trials ran at the same time: with more than one, times are those of a shared machine.

@@ -133,6 +133,7 @@ _UNKNOWN = {
     "failed finals": "some of whose finals failed",
     "too few seeds": f"with fewer than {MIN_SEEDS} seeds",
     "too few items": f"with fewer than {MIN_ITEMS} test items a final",
+    "no spread": "whose answers do not differ, so that no error is known",
     "no predictions": "whose answers to the test items are not in the records, or cannot be scored here",
 }
 

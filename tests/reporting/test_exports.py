@@ -7,12 +7,13 @@ import re
 
 import pandas as pd
 import pytest
+import scipy.stats
 import yaml
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from hypothesis import given
 from hypothesis import strategies as st
-from report_records import cell, run, study, summarise, write_results
+from report_records import answered, cell, run, study, summarise, write_results
 
 from bench.core.distributions import Choice
 from bench.core.errors import BadInput
@@ -57,9 +58,16 @@ def test_the_harness_json_has_the_harness_keys(results):
     (lora,) = (one for one in results.cells if one.method == "lora")
     found = json.loads(json.dumps(lm_eval_results([lora]), allow_nan=False))
     assert found["results"]["trec6"]["accuracy,none"] == 0.6
-    assert found["results"]["trec6"]["accuracy_stderr,none"] == pytest.approx(0.1)
+    assert found["results"]["trec6"]["accuracy_stderr,none"] == "N/A"
     assert {"configs", "versions", "n-shot", "higher_is_better", "n-samples", "config", "git_hash"} <= set(found)
     assert found["higher_is_better"] == {"trec6": {"accuracy": True}}
+
+
+def test_the_standard_error_for_the_harness_is_over_items_as_its_own_is():
+    runs = study(cell(stochastic=False), [0.8], predictions=answered(80, 100))
+    found = lm_eval_results(group_cells(runs))["results"]["trec6"]
+    answers = [1.0] * 80 + [0.0] * 20
+    assert found["accuracy_stderr,none"] == pytest.approx(scipy.stats.sem(answers))
 
 
 def test_the_harness_is_told_the_shots_of_the_prompt_and_the_version_of_the_data():

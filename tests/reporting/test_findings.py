@@ -37,6 +37,16 @@ def test_what_has_no_known_scale_is_not_pooled_and_that_is_said():
     assert pair_tests(cells) == []
 
 
+def test_methods_are_pooled_over_the_tasks_that_they_share_though_one_has_more_and_ranks_are_of_these_tasks():
+    scores = {"a": [0.8, 0.81, 0.82], "b": [0.6, 0.6, 0.61], "c": [0.3, 0.31, 0.32]}
+    tasks = {"a": "wxyz", "b": "wxy", "c": "wxz"}
+    records = [r for m, ds in tasks.items() for d in ds for r in study(cell("tiny", d, m), scores[m], items=100)]
+    records += [r for d in "wxyz" for r in majority(dataset=d)]
+    (found,) = over_tasks(group_cells(records))
+    assert (found.methods, found.tasks) == (("a", "b", "c"), ("tiny / w", "tiny / x"))
+    assert {one.method: one.rank for one in found.aggregates} == {"a": 1, "b": 2, "c": 3}, "z alone has c as second"
+
+
 def test_methods_that_cannot_be_told_apart_share_a_rank():
     scores = {"a": [0.8, 0.81, 0.82], "b": [0.81, 0.8, 0.8], "c": [0.3, 0.31, 0.32]}
     records = [r for d in "xy" for m, s in scores.items() for r in study(cell("tiny", d, m), s, items=100)]

@@ -64,13 +64,17 @@ def test_selected_marks_the_best_trial_and_its_finals(tmp_path):
         ([1, 0.5], "Float64"),
         ([True, None], "boolean"),
         (["a", None], "string"),
-        (["a", 1, None], "object"),
+        ([[1], None], "object"),
     ],
 )
 def test_a_column_keeps_the_type_of_its_values(values, dtype):
     column = typed(values)
     assert column.dtype == dtype
     assert [None if value is pd.NA else value for value in column] == values
+
+
+def test_a_column_of_values_of_several_types_is_of_texts():
+    assert list(typed(["auto", 8, None]).astype(object)) == ["auto", "8", pd.NA]
 
 
 def test_records_of_cells_that_are_no_longer_current_are_left_out_and_counted(tmp_path):

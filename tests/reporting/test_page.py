@@ -87,7 +87,7 @@ def test_the_page_says_what_was_found_in_words(page):
     for part in (
         "prompt with 0.800 ± 0.100 (3 seeds) is best, followed by lora with 0.510 ± 0.010",
         "is beyond chance over seeds and test items.",
-        "trec6: with 3 seeds and 100 test items, gaps in accuracy under ",
+        "trec6: with 3 seeds and 100 test items, half of the gaps in accuracy between two methods of a model are known",
         "Wins / ties / losses",
         "Probability of improvement",
         "with fewer the test cannot reach p < 0.05",

@@ -59,6 +59,13 @@ def test_what_is_no_whole_record_is_not_counted_and_a_file_that_was_mended_is(tm
     assert progress(root, manifest)[0].best == 0.2
 
 
+def test_a_record_that_cannot_be_opened_is_named(tmp_path):
+    root = write_results(tmp_path / "r", [run(cell())])
+    (root / "records" / cell().path / "trial-00001.json").symlink_to("nowhere")
+    with pytest.raises(BadInput, match=r"trial-00001.json: cannot be read: No such file"):
+        progress(root, Manifest.read(root))
+
+
 def test_a_record_of_another_schema_is_refused_by_its_name(tmp_path):
     root = write_results(tmp_path / "r", [run(cell())])
     file = root / "records" / cell().path / "trial-00000.json"

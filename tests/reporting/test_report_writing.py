@@ -187,7 +187,25 @@ def test_methods_whose_gap_may_be_chance_are_best_together_and_the_resolution_is
     assert "b with 0.510 ± 0.066 (3 seeds) and a with 0.500 ± 0.100 (3 seeds) are best: no method is better" in line
     assert f"is within chance over seeds and test items ({interval_of('b', 'a', *a, *b)}; p = " in line
     low, high = map(float, re.search(r"interval (\S+) to (\S+);", line).groups())
-    assert f"Gaps under {100 * (high - low) / 2:.1f} points cannot be told apart." in line
+    assert f"Half of its gaps are known to ± {100 * (high - low) / 2:.1f} points (95 %) or better." in line
+
+
+def test_a_method_better_than_the_majority_is_not_called_none_where_another_with_a_higher_mean_is_unknown():
+    a, b = study(cell(method="a"), [0.8] * 3, items=100), study(cell(method="b"), [0.9, 0.9], items=100)
+    line = next(sentences.verdicts(group_cells([*majority(), *a, *b])))
+    assert "None is called best, for nothing can be said about one whose mean is better." in line
+    assert "No method of the first rank" not in line
+
+
+def test_p_is_corrected_for_the_pairs_that_have_one_and_for_no_others():
+    known = [
+        study(cell(method=name), [0.5 + shift, 0.6, 0.7], items=100)
+        for name, shift in (("a", 0.0), ("b", 0.05), ("c", 0.1))
+    ]
+    few = study(cell(method="d"), [0.1, 0.2], items=100)
+    assert "corrected for 3 pairs" in next(
+        sentences.verdicts(group_cells([*few, *(one for of in known for one in of)]))
+    )
 
 
 def test_where_none_is_better_than_the_majority_class_none_is_best():

@@ -232,7 +232,8 @@ def test_holm_and_groups_over_all_methods():
     assert found.best == ("a", "b")
     assert found.pairs["c", "a"] == found.pairs["a", "c"].flipped()
     assert all(one.corrected >= one.p for one in found.pairs.values())
-    assert all(abs(one.value) > found.resolution for one in found.pairs.values() if one.verdict == "beyond")
+    widths = sorted(one.interval.high - one.interval.low for one in found.pairs.values())
+    assert found.resolution == pytest.approx((widths[9] + widths[10]) / 4), "half of the middle one of ten pairs"
 
 
 def test_where_lower_is_better_the_lower_is_best():

@@ -137,9 +137,7 @@ def _cell(cells: Sequence[CellResults], claim: Claim, model: str, method: str) -
     found = [
         cell
         for cell in cells
-        if cell.dataset == claim.dataset
-        and cell.model in (model, "none")
-        and (cell.method == method or cell.method.startswith(f"{method} ["))
+        if cell.dataset == claim.dataset and cell.model in (model, "none") and cell.settings.method.label == method
     ]
     if not found:
         raise _Missing(f"{name}: no records")

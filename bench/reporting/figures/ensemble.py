@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -47,7 +48,7 @@ class Ensemble(PanelAModel[list[Predictions]]):
 def vote_accuracy(voters: Sequence[Predictions], size: int) -> float:
     """Return the accuracy of a majority vote, averaged over the subsets of so many voters (at most 60 of them)."""
     subsets = list(combinations(voters, size))
-    step = max(1, len(subsets) // _MOST_SUBSETS)
+    step = math.ceil(len(subsets) / _MOST_SUBSETS)
     return fmean(_accuracy(subset) for subset in subsets[::step])
 
 

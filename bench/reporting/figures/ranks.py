@@ -32,14 +32,14 @@ class MeanRanks(Figure):
 
     def title(self, cells: Sequence[CellResults]) -> str:
         """Say the metric, and over how many tasks."""
-        placed = _placed(cells)
+        placed = ranks_by_method(cells)
         tasks = len(next(iter(placed.values()), {}))
         return f"Rank by {cells[0].metric} on test over {text.number_of(tasks, 'task')} (a model on a data set)"
 
     def draw(self, cells: Sequence[CellResults], styles: Mapping[str, Style]) -> Canvas:
         """Draw the ranks of one metric."""
-        placed = _placed(cells)
-        if len(placed) < 2 or len(next(iter(placed.values()))) < 2:
+        placed = ranks_by_method(cells)
+        if not placed:
             raise NoData("fewer than two tasks have a verdict on the same two methods")
         order = sorted(placed, key=lambda method: (-fmean(placed[method].values()), method))
         figure = new_canvas(6.4, 0.38 * len(order) + 1.4)
@@ -61,10 +61,3 @@ class MeanRanks(Figure):
         axes.set_xlabel("rank (1 is best)")
         put_title(figure, self.title(cells), 6.4)
         return figure
-
-
-def _placed(cells: Sequence[CellResults]) -> dict[str, dict[str, int]]:
-    """Return the ranks on the tasks that all methods share which have most."""
-    table = ranks_by_method(cells)
-    shared = set.intersection(*(set(tasks) for tasks in table.values())) if table else set()
-    return {method: {task: rank for task, rank in of.items() if task in shared} for method, of in table.items()}

@@ -185,7 +185,7 @@ def _score_axis(cell: CellResults, split: Split, points: Sequence[_Point]) -> st
     if not seeds or seeds[-1] < 2:
         return label
     shown = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    return f"{label}\n(mean ± sd over {shown} seeds)"
+    return f"{label}\n(mean ± sd over {shown} {'folds' if cell.folds else 'seeds'})"
 
 
 def _draw_references(axes: Axes, points: Sequence[_Point], styles: Mapping[str, Style]) -> list[Artist]:

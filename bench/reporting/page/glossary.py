@@ -23,7 +23,7 @@ TERMS = (
     Term(
         "0.80 ± 0.02 (5 seeds)",
         "The mean score on test over that many runs, and their standard deviation: how far one run typically is from "
-        "that mean. The runs differ in their random seeds alone.",
+        "that mean. The runs differ in their random seeds, and in their rows where splits are drawn anew or folded.",
         r"\d[\d.]* ± [\d.]+ \([^)]*\)",
     ),
     Term(
@@ -54,9 +54,9 @@ TERMS = (
         r"within chance",
     ),
     Term(
-        "gaps that cannot be told apart",
-        "With so few seeds and test items, a true difference smaller than this would not be noticed.",
-        r"cannot be told apart",
+        "half of the gaps are known to ± 3.0 points",
+        "Half the width of the 95 % interval of a gap, for the middle one of all pairs.",
+        r"known to ± [\d.]+ points?",
     ),
 )
 

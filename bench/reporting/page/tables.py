@@ -77,7 +77,8 @@ def _aggregates(one: OverTasks) -> SmallTable:
     )
     return SmallTable(
         f"Over {text.number_of(len(one.tasks), 'task')}: {one.metric} on test",
-        "A task is a model on a data set. Scores are normalised: 0 is the majority class, 1 is perfect. Interquartile "
+        "A task is a model on a data set; methods and tasks are those with most cells in which every method has every "
+        "task. Scores are normalised: 0 is the majority class, 1 is perfect. Interquartile "
         "mean over all seeds of all tasks, with its 95 % stratified bootstrap interval (Agarwal et al., 2021; none "
         f"below 3 seeds a task), and mean rank (1 is best; methods within chance of each other share one).{left}",
         ("method", "interquartile mean", "95 % interval", "mean rank"),

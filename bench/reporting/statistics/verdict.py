@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from statistics import median
 from typing import Literal, TypeVar
 
 from bench.reporting.statistics.components import Part, critical, p_value, standard_error
@@ -71,9 +72,12 @@ class Verdicts:
 
     @property
     def resolution(self) -> float | None:
-        """No gap smaller than this could be told from chance, between any two methods; None where nothing is known."""
+        """Half the width of the 95 % interval of a gap between two methods, the median of all pairs; None without one.
+
+        Not the smallest one: two methods that answer alike have a narrow interval, whatever else the runs could tell.
+        """
         known = [one.interval for one in self.pairs.values() if one.interval]
-        return min(((one.high - one.low) / 2 for one in known), default=None)
+        return median((one.high - one.low) / 2 for one in known) if known else None
 
 
 def verdicts(
