@@ -6,8 +6,8 @@ In Markdown a number stands between two comments, of which the first says where 
 
     ``<!-- cite: score quickstart/smollm2-135m/trec6/lora -->0.731 ± 0.066<!-- end -->``
 
-``ladder`` is a table and stands on lines of its own. A folder is one below ``results/reference``. A test
-holds these pages against the records, so a number cannot be written by hand.
+``ladder`` and ``pooled`` are tables and stand on lines of their own. A folder is one below ``results/reference``. A
+test holds these pages against the records, so a number cannot be written by hand.
 """
 
 from __future__ import annotations
@@ -22,12 +22,19 @@ from statistics import fmean
 from bench.cli.draw import plot
 from bench.reporting import text
 from bench.reporting.cells import CellResults, Group, groups
+from bench.reporting.findings import over_tasks
 from bench.reporting.folders import Results, collect
 from bench.reporting.statistics.contrast import Contrast, contrast
 from bench.reporting.statistics.intervals import MIN_SEEDS
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/findings.md", "docs/instructions.md", "docs/measured.md")
+PAGES = (
+    "README.md",
+    "docs/findings.md",
+    "docs/findings_in_detail.md",
+    "docs/instructions.md",
+    "docs/measured.md",
+)
 CITED = re.compile(r"(<!-- cite: (.+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 NOT_RUN = "not run yet"
 METHODS = ("full_fine_tuning", "lora", "prompt_tuning-text", "head_only", "hard_prompt", "tfidf_logistic", "majority")
@@ -128,6 +135,21 @@ def ladder(folder: str, *methods: str) -> str:
     return _table(["model", "parameters", *shown], rows)
 
 
+def pooled(folder: str) -> str:
+    """Write a row a method: interquartile mean of normalised scores over the tasks that all have, and mean rank."""
+    rows = [
+        [
+            one.method,
+            text.score(one.iqm),
+            _between(one.interval.low, one.interval.high) if one.interval else NOT_RUN,
+            f"{one.rank:.1f}" if one.rank is not None else NOT_RUN,
+        ]
+        for together in over_tasks(results(folder).cells)
+        for one in together.aggregates
+    ]
+    return _table(["method", "interquartile mean", "95 % interval", "mean rank"], rows)
+
+
 def _ladder_row(group: Group, methods: Sequence[str]) -> list[str]:
     of = {one.method: one for one in group.cells if one.uses_model}
     first = next(iter(of.values()))
@@ -186,6 +208,7 @@ KINDS: dict[str, Callable[..., str]] = {
     "optimism": optimism,
     "best_rate": best_rate,
     "ladder": ladder,
+    "pooled": pooled,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -14,6 +16,11 @@ def test_every_number_that_a_page_cites_is_that_of_the_records(name):
     page = (cited.ROOT / name).read_text(encoding="utf-8")
     assert len(cited.CITED.findall(page)) >= 5
     assert cited.written(page) == page, "python -m benchmarks.cited"
+
+
+def test_the_findings_are_two_pages():
+    page = (cited.ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    assert len(re.sub(r"<!--.*?-->", "", page, flags=re.DOTALL).split()) <= 1500
 
 
 def test_a_number_written_by_hand_is_found_out():
