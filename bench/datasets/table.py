@@ -128,7 +128,7 @@ class Table(WrittenAnswers, BaseDataset):
     format: FormatName | None = Field(None, exclude_if=_is_none)
     """A ready template: ``instruction`` (columns instruction, input, output; ``Human: …`` and ``Assistant: ``),
     ``alpaca`` (the same in Alpaca's wording), ``chat`` (the same in the tokenizer's chat template), or
-    ``question_answer`` (columns question, answers, and context if there is one)."""
+    ``question_answer`` (columns question, answers, as SQuAD has them or plain, and context if there is one)."""
     # Younger than the hashes of many records, in which they do not stand where they say nothing.
     loss_on: Literal["answer", "all"] = Field("answer", exclude_if="answer".__eq__)
     max_answer_tokens: int | None = Field(None, gt=1, exclude_if=_is_none)
