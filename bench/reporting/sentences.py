@@ -129,7 +129,7 @@ def resolutions(cells: Iterable[CellResults]) -> Iterator[str]:
         yield (
             f"{text.markdown(dataset)}: with {text.number_of(seeds, 'fold' if first.folds else 'seed')} and "
             f"{text.number_of(items, 'test item')}, half of the gaps in {text.markdown(metric)} between two methods of "
-            f"a model are known to ± {' to '.join(ends)} (95 %) or better{', by model' if len(ends) > 1 else ''}."
+            f"a model are known to ± {' to ± '.join(ends)} (95 %) or better{', by model' if len(ends) > 1 else ''}."
         )
 
 
