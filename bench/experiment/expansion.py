@@ -328,7 +328,7 @@ def _check_options(override: Override, entries: Iterable[MethodEntry], where: st
     meant = {
         label: {*kind.model_fields, *(alias.name for alias in aliases(kind).values())}
         for label, kind in kinds.items()
-        if label in (override.methods or kinds)
+        if label in (kinds if override.methods is None else override.methods)
         and (kind.uses_model or override.models is None)
         and kind.model_config.get("extra") != "allow"  # a generic method takes the options of another class
     }
